@@ -1,0 +1,66 @@
+"""The `minires` command: finds the subcommand, runs it, and turns what it raises into a message and an exit code.
+
+A subcommand is a module here with `add_arguments(parser)` and `run(args) -> int`. It is imported only when it is the
+one asked for, so that `minires --help` answers at once; its line of help therefore stands in the table below.
+
+Exit codes: 0 done; 1 the command ran and the answer is no (a check failed, a training diverged); 2 bad usage or bad
+input; 130 interrupted.
+"""
+
+import argparse
+import importlib
+import sys
+from collections.abc import Sequence
+
+import minires
+
+COMMANDS = {
+    "compare": "gradients in plain and residual networks, layer by layer, on handwritten digits",
+    "train": "train a network of the ResNet family on handwritten digits",
+    "gradcheck": "check every hand-written backward pass against finite differences",
+}
+
+BAD_INPUT = (ValueError, TypeError, RuntimeError, OSError, ImportError)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run `minires ARGV...` (the process's own arguments if None) and return the exit code."""
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    command = next((word for word in arguments if not word.startswith("-")), None)
+    try:
+        args = build_parser(command).parse_args(arguments)
+    except SystemExit as exit_:  # argparse has printed: help and version end in 0, bad usage in 2
+        return int(exit_.code or 0)
+    if args.command is None:
+        build_parser(None).print_help()
+        return 0
+    try:
+        return int(args.run(args))
+    except KeyboardInterrupt:
+        print(f"minires {args.command}: interrupted", file=sys.stderr)
+        return 130
+    except BAD_INPUT as error:
+        if args.traceback:
+            raise
+        print(f"minires {args.command}: {message_of(error)}", file=sys.stderr)
+        return 2
+
+
+def build_parser(command: str | None) -> argparse.ArgumentParser:
+    """Build the parser: every subcommand's name and line of help, the arguments of `command` alone."""
+    parser = argparse.ArgumentParser(prog="minires", description=minires.__doc__)
+    parser.add_argument("--version", action="version", version=f"minires {minires.__version__}")
+    subparsers = parser.add_subparsers(dest="command", metavar="COMMAND", title="commands")
+    for name, line in COMMANDS.items():
+        subparser = subparsers.add_parser(name, help=line, description=f"{line[0].upper()}{line[1:]}.")
+        subparser.add_argument("--traceback", action="store_true", help="on an error, show where it was raised")
+        if name == command:
+            module = importlib.import_module(f"minires.cli.{name}")
+            module.add_arguments(subparser)
+            subparser.set_defaults(run=module.run)
+    return parser
+
+
+def message_of(error: Exception) -> str:
+    """Return an error's own words and the notes added to it on its way, or its type where it has none."""
+    return "\n".join([str(error) or type(error).__name__, *getattr(error, "__notes__", [])])

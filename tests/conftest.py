@@ -1,0 +1,22 @@
+"""What all tests share: the hypothesis profiles, and how a test asks for a library that may be missing."""
+
+import importlib
+import os
+from types import ModuleType
+
+import hypothesis
+import pytest
+
+hypothesis.settings.register_profile("ci", derandomize=True, deadline=None, max_examples=30)
+hypothesis.settings.register_profile("long", deadline=None, max_examples=2000)  # pytest --hypothesis-profile=long
+hypothesis.settings.load_profile("ci")
+
+
+def require(name: str) -> ModuleType:
+    """Return the module `name`; where it is missing, skip the test, or fail it in the gate (with CI set)."""
+    if os.environ.get("CI"):
+        try:
+            return importlib.import_module(name)
+        except ImportError as error:
+            pytest.fail(f"{name} is missing, and the gate skips nothing: {error}", pytrace=False)
+    return pytest.importorskip(name)

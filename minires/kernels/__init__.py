@@ -1,0 +1,94 @@
+"""Where a backend is chosen, and the only place.
+
+`kernels_for(array)` is a module: CuPy's kernels for a GPU array, else the CPU module in use. All kernel modules
+offer the same functions with the same signatures, so an op writes `self.kernels.conv2d_forward(...)` and never asks
+where its array lives.
+
+    kernels.use("numpy")                    from here on, in every thread
+    with kernels.use("numpy"): ...          inside the block
+    MINIRES_KERNELS=numpy python train.py   for the whole process
+"""
+
+import importlib
+import importlib.util
+import os
+import sys
+from types import ModuleType
+from typing import Any, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+Array: TypeAlias = npt.NDArray[Any]
+
+CPU_KERNELS = ("numpy", "numba")
+
+_cpu: ModuleType | None = None  # the CPU module in use; None until the first array asks
+
+
+def kernels_for(array: Array) -> ModuleType:
+    """Return the kernel module for an array: CuPy's for a GPU array, else the CPU module in use."""
+    if type(array) is not np.ndarray and type(array).__module__.partition(".")[0] == "cupy":
+        return _load("cupy")
+    if _cpu is None:
+        _choose_cpu_kernels()
+    assert _cpu is not None
+    return _cpu
+
+
+class use:
+    """Choose the CPU kernels, for the process or, as a context manager, for a block.
+
+    kernels: "numpy" (readable, can be stepped through) or "numba" (compiled). Keyword options go to the module's
+    `configure`, which gives back the values it replaced. ValueError for an unknown name or option, ImportError where
+    the module's library is missing.
+    """
+
+    def __init__(self, kernels: str, **options: Any) -> None:
+        if kernels not in CPU_KERNELS:
+            raise ValueError(f"kernels.use: unknown kernels {kernels!r}; known: {', '.join(CPU_KERNELS)}")
+        module = _load(kernels)
+        if options and not hasattr(module, "configure"):
+            raise ValueError(f"kernels.use: the {kernels} kernels take no options, got {', '.join(options)}")
+        self.module, self.replaced_options = module, module.configure(**options) if options else {}
+        global _cpu
+        self.replaced, _cpu = _cpu, module
+
+    def __enter__(self) -> ModuleType:
+        return self.module
+
+    def __exit__(self, *error: object) -> None:
+        global _cpu
+        _cpu = self.replaced
+        if self.replaced_options:
+            self.module.configure(**self.replaced_options)
+
+
+def in_use() -> str:
+    """Return the name of the CPU kernels in use: "numpy" or "numba"."""
+    return kernels_for(np.empty(0)).__name__.rpartition(".")[2].removesuffix("_kernels")
+
+
+def _load(name: str) -> ModuleType:
+    return importlib.import_module(f"minires.kernels.{name}_kernels")
+
+
+def _choose_cpu_kernels() -> None:
+    """Take the environment's choice; else NumPy under a debugger; else Numba where it loads; else NumPy."""
+    wanted = os.environ.get("MINIRES_KERNELS")
+    if wanted:
+        use(wanted)
+    elif importlib.util.find_spec("minires.kernels.numba_kernels") is None:
+        use("numpy")
+    elif "debugpy" in sys.modules:
+        print(
+            "minires: a debugger is attached, so the NumPy kernels are used: they can be stepped through.",
+            file=sys.stderr,
+        )
+        use("numpy")
+    else:
+        try:
+            use("numba")
+        except ImportError as error:
+            print(f"minires: using the NumPy kernels, since Numba could not be loaded ({error}).", file=sys.stderr)
+            use("numpy")

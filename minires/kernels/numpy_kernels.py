@@ -1,0 +1,380 @@
+"""The kernels in plain NumPy: the readable reference, and the one to step through.
+
+N images; C channels in, F channels out; H×W input, KH×KW filter, I×J output. kernel_size, stride and padding are
+(height, width) pairs. A filter's tap (u, v) sees, for all outputs at once, a strided slice of the padded input:
+every loop below runs over the KH·KW taps, never over positions.
+"""
+
+import math
+
+import numpy as np
+import numpy as xp
+
+from minires.kernels import Array
+
+Pair = tuple[int, int]
+Shape = tuple[int, ...]
+
+# Columns of this many floats (4 MB in float32) are made at a time: they stay in the cache, and the whole batch's would
+# be nine times the activations.
+COLUMN_FLOATS = 1 << 20
+
+
+# Images to columns, and back
+
+
+def output_size(x_shape: Shape, kernel_size: Pair, stride: Pair, padding: Pair) -> Pair:
+    """Return (I, J), the places where a window fits: ⌊(size + 2·padding − kernel) / stride⌋ + 1."""
+    H, W = x_shape[2:]
+    I = (H + 2 * padding[0] - kernel_size[0]) // stride[0] + 1
+    J = (W + 2 * padding[1] - kernel_size[1]) // stride[1] + 1
+    return I, J
+
+
+def tap(u: int, v: int, I: int, J: int, stride: Pair) -> tuple[slice, slice, slice, slice]:
+    """Return the index of what tap (u, v) sees in a padded input, for all I×J outputs."""
+    rows = slice(u, u + stride[0] * I, stride[0])
+    columns = slice(v, v + stride[1] * J, stride[1])
+    return slice(None), slice(None), rows, columns
+
+
+def pad_images(x: Array, padding: Pair, value: float = 0.0) -> Array:
+    """Return x with `value` around each image; x itself where there is no padding."""
+    if padding == (0, 0):
+        return x
+    N, C, H, W = x.shape
+    P, Q = padding
+    padded = xp.full((N, C, H + 2 * P, W + 2 * Q), value, x.dtype)
+    padded[:, :, P : P + H, Q : Q + W] = x
+    return padded
+
+
+def crop_images(padded: Array, x_shape: Shape, padding: Pair) -> Array:
+    """Undo `pad_images`."""
+    H, W = x_shape[2:]
+    P, Q = padding
+    return padded[:, :, P : P + H, Q : Q + W]
+
+
+def padded_zeros(x_shape: Shape, padding: Pair, dtype: np.dtype) -> Array:
+    """Return zeros of the padded images' shape."""
+    N, C, H, W = x_shape
+    return xp.zeros((N, C, H + 2 * padding[0], W + 2 * padding[1]), dtype)
+
+
+def im2col(x: Array, kernel_size: Pair, stride: Pair, padding: Pair) -> Array:
+    """Copy each patch of x (N, C, H, W) into a column: (N, C·KH·KW, I·J)."""
+    N, C, _, _ = x.shape
+    KH, KW = kernel_size
+    I, J = output_size(x.shape, kernel_size, stride, padding)
+    x = pad_images(x, padding)
+    cols = xp.empty((N, C, KH, KW, I, J), x.dtype)
+    for u in range(KH):
+        for v in range(KW):
+            cols[:, :, u, v] = x[tap(u, v, I, J, stride)]
+    return cols.reshape(N, C * KH * KW, I * J)
+
+
+def col2im(cols: Array, x_shape: Shape, kernel_size: Pair, stride: Pair, padding: Pair) -> Array:
+    """Add each column back to where im2col copied it from, its transpose: (N, C·KH·KW, I·J) to (N, C, H, W)."""
+    N, C, _, _ = x_shape
+    KH, KW = kernel_size
+    I, J = output_size(x_shape, kernel_size, stride, padding)
+    cols = cols.reshape(N, C, KH, KW, I, J)
+    x = padded_zeros(x_shape, padding, cols.dtype)
+    for u in range(KH):
+        for v in range(KW):
+            x[tap(u, v, I, J, stride)] += cols[:, :, u, v]  # patches overlap: add, never assign
+    return crop_images(x, x_shape, padding)
+
+
+def image_groups(N: int, floats_per_image: int) -> list[slice]:
+    """Split N images into groups whose columns together have about COLUMN_FLOATS numbers."""
+    size = max(1, COLUMN_FLOATS // max(1, floats_per_image))
+    return [slice(start, start + size) for start in range(0, N, size)]
+
+
+# Convolution: y[n] = w @ cols[n], with w = weight as (F, C·KH·KW)
+
+
+def conv2d_forward(x: Array, weight: Array, bias: Array | None, stride: Pair, padding: Pair) -> Array:
+    """Return y[n,f,i,j] = bias[f] + Σ_{c,u,v} weight[f,c,u,v] · padded_x[n, c, i·stride+u, j·stride+v]: (N, F, I, J)."""
+    N = x.shape[0]
+    F, C, KH, KW = weight.shape
+    I, J = output_size(x.shape, (KH, KW), stride, padding)
+    w = weight.reshape(F, C * KH * KW)
+    y = xp.empty((N, F, I * J), x.dtype)
+    for group in image_groups(N, C * KH * KW * I * J):
+        cols = im2col(x[group], (KH, KW), stride, padding)  # (n, C·KH·KW, I·J)
+        y[group] = w @ cols  # (n, F, I·J)
+    if bias is not None:
+        y += bias.reshape(F, 1)
+    return y.reshape(N, F, I, J)
+
+
+def conv2d_grad_input(grad_y: Array, weight: Array, x_shape: Shape, stride: Pair, padding: Pair) -> Array:
+    """Return dL/dx (N, C, H, W). y = w @ cols gives dL/dcols = wᵀ @ dL/dy, and col2im takes columns back to x."""
+    N, F, I, J = grad_y.shape
+    _, C, KH, KW = weight.shape
+    w = weight.reshape(F, C * KH * KW)
+    dy = grad_y.reshape(N, F, I * J)
+    grad_x = xp.empty(x_shape, grad_y.dtype)
+    for group in image_groups(N, C * KH * KW * I * J):
+        grad_cols = w.T @ dy[group]  # (n, C·KH·KW, I·J)
+        grad_x[group] = col2im(grad_cols, grad_x[group].shape, (KH, KW), stride, padding)
+    return grad_x
+
+
+def conv2d_grad_weight(grad_y: Array, x: Array, weight_shape: Shape, stride: Pair, padding: Pair) -> Array:
+    """Return dL/dweight (F, C, KH, KW). y = w @ cols gives dL/dw = Σₙ dL/dy[n] @ cols[n]ᵀ; columns are made afresh."""
+    N, F, I, J = grad_y.shape
+    _, C, KH, KW = weight_shape
+    dy = grad_y.reshape(N, F, I * J)
+    grad_w = xp.zeros((F, C * KH * KW), grad_y.dtype)
+    for group in image_groups(N, C * KH * KW * I * J):
+        cols = im2col(x[group], (KH, KW), stride, padding)  # (n, C·KH·KW, I·J)
+        grad_w += (dy[group] @ cols.transpose(0, 2, 1)).sum(axis=0)  # (F, C·KH·KW)
+    return grad_w.reshape(weight_shape)
+
+
+# Batch norm: y = weight · x̂ + bias with x̂ = (x − mean) / √(var + eps), per channel over M = N·H·W numbers
+
+
+def channel_axes(x: Array) -> tuple[Shape, Shape]:
+    """Return the axes that are not channels, and the shape that spreads one number per channel over x."""
+    axes = (0, *range(2, x.ndim))
+    spread = (1, -1, *(1,) * (x.ndim - 2))
+    return axes, spread
+
+
+def batch_norm_forward(x: Array, weight: Array, bias: Array, eps: float) -> tuple[Array, Array, Array]:
+    """Normalize x (N, C, …) by its own mean and biased variance; return y, mean (C,), var (C,)."""
+    axes, spread = channel_axes(x)
+    mean = x.mean(axis=axes)
+    centred = x - mean.reshape(spread)
+    var = (centred * centred).mean(axis=axes)
+    scale = weight / xp.sqrt(var + eps)
+    y = centred * scale.reshape(spread)
+    y += bias.reshape(spread)
+    return y, mean, var
+
+
+def batch_norm_backward(
+    grad_y: Array, x: Array, weight: Array, mean: Array, var: Array, eps: float
+) -> tuple[Array, Array, Array]:
+    """Return dL/dx, dL/dweight, dL/dbias, where mean and var were computed from x (Ioffe & Szegedy 2015, §3).
+
+    With x̂'s two ties to the whole batch resolved, dL/dx = weight/√(var+eps) · (dy − Σdy/M − x̂ · Σ(dy·x̂)/M).
+    """
+    axes, spread = channel_axes(x)
+    M = x.size // x.shape[1]
+    inv_std = 1 / xp.sqrt(var + eps)
+    x_hat = (x - mean.reshape(spread)) * inv_std.reshape(spread)
+    grad_bias = grad_y.sum(axis=axes)
+    grad_weight = (grad_y * x_hat).sum(axis=axes)
+    x_hat *= (grad_weight / M).reshape(spread)
+    grad_x = grad_y - x_hat
+    grad_x -= (grad_bias / M).reshape(spread)
+    grad_x *= (weight * inv_std).reshape(spread)
+    return grad_x, grad_weight, grad_bias
+
+
+def batch_norm_inference(x: Array, weight: Array, bias: Array, mean: Array, var: Array, eps: float) -> Array:
+    """Normalize x (N, C, …) by a given mean and variance."""
+    _, spread = channel_axes(x)
+    scale = weight / xp.sqrt(var + eps)
+    y = (x - mean.reshape(spread)) * scale.reshape(spread)
+    y += bias.reshape(spread)
+    return y
+
+
+def batch_norm_inference_backward(
+    grad_y: Array, x: Array, weight: Array, mean: Array, var: Array, eps: float
+) -> tuple[Array, Array, Array]:
+    """Return dL/dx, dL/dweight, dL/dbias where mean and var are constants: dL/dx = weight/√(var+eps) · dy."""
+    axes, spread = channel_axes(x)
+    inv_std = 1 / xp.sqrt(var + eps)
+    x_hat = (x - mean.reshape(spread)) * inv_std.reshape(spread)
+    grad_weight = (grad_y * x_hat).sum(axis=axes)
+    grad_bias = grad_y.sum(axis=axes)
+    grad_x = grad_y * (weight * inv_std).reshape(spread)
+    return grad_x, grad_weight, grad_bias
+
+
+# ReLU: y = max(x, 0)
+
+
+def relu_forward(x: Array) -> Array:
+    """Return max(x, 0), elementwise; NaN stays NaN."""
+    return xp.maximum(x, 0)
+
+
+def relu_backward(grad_y: Array, y: Array) -> Array:
+    """Return dL/dx: dy where y > 0, and 0 where y = 0."""
+    return xp.where(y <= 0, 0, grad_y)
+
+
+# Pooling
+
+
+def max_pool2d_forward(x: Array, kernel_size: Pair, stride: Pair, padding: Pair) -> tuple[Array, Array]:
+    """Return each window's largest number (N, C, I, J), and the tap u·KW + v it came from, the first of equals."""
+    KH, KW = kernel_size
+    I, J = output_size(x.shape, kernel_size, stride, padding)
+    x = pad_images(x, padding, -math.inf)
+    y = x[tap(0, 0, I, J, stride)].copy()
+    winners = xp.zeros(y.shape, xp.int16)
+    for u in range(KH):
+        for v in range(KW):
+            seen = x[tap(u, v, I, J, stride)]
+            wins = (seen > y) | xp.isnan(seen)
+            y = xp.where(wins, seen, y)
+            winners[wins] = u * KW + v
+    return y, winners
+
+
+def max_pool2d_backward(
+    grad_y: Array, winners: Array, x_shape: Shape, kernel_size: Pair, stride: Pair, padding: Pair
+) -> Array:
+    """Return dL/dx: each window's gradient goes to its winner alone."""
+    KH, KW = kernel_size
+    I, J = grad_y.shape[2:]
+    grad_x = padded_zeros(x_shape, padding, grad_y.dtype)
+    for u in range(KH):
+        for v in range(KW):
+            grad_x[tap(u, v, I, J, stride)] += xp.where(winners == u * KW + v, grad_y, 0)
+    return crop_images(grad_x, x_shape, padding)
+
+
+def avg_pool2d_forward(x: Array, kernel_size: Pair, stride: Pair, padding: Pair) -> Array:
+    """Return the mean of each window, (N, C, I, J); the padding counts as zeros."""
+    KH, KW = kernel_size
+    I, J = output_size(x.shape, kernel_size, stride, padding)
+    padded = pad_images(x, padding)
+    y = xp.zeros((*x.shape[:2], I, J), x.dtype)
+    for u in range(KH):
+        for v in range(KW):
+            y += padded[tap(u, v, I, J, stride)]
+    y /= KH * KW
+    return y
+
+
+def avg_pool2d_backward(grad_y: Array, x_shape: Shape, kernel_size: Pair, stride: Pair, padding: Pair) -> Array:
+    """Return dL/dx: each window's gradient goes in equal parts to its KH·KW numbers."""
+    KH, KW = kernel_size
+    I, J = grad_y.shape[2:]
+    share = grad_y / (KH * KW)
+    grad_x = padded_zeros(x_shape, padding, grad_y.dtype)
+    for u in range(KH):
+        for v in range(KW):
+            grad_x[tap(u, v, I, J, stride)] += share
+    return crop_images(grad_x, x_shape, padding)
+
+
+# Option A, the shortcut without parameters (He et al. 2015, §4.2): every stride-th pixel, zeros for the new channels
+
+
+def option_a_forward(x: Array, out_channels: int, stride: int) -> Array:
+    """Return (N, F, ⌈H/stride⌉, ⌈W/stride⌉) with x's channels in the middle, ⌊(F−C)/2⌋ zero channels before them."""
+    N, C, _, _ = x.shape
+    front = (out_channels - C) // 2
+    kept = x[:, :, ::stride, ::stride]
+    y = xp.zeros((N, out_channels, *kept.shape[2:]), x.dtype)
+    y[:, front : front + C] = kept
+    return y
+
+
+def option_a_backward(grad_y: Array, x_shape: Shape, stride: int) -> Array:
+    """Return dL/dx: dy where x was kept, 0 elsewhere."""
+    C = x_shape[1]
+    front = (grad_y.shape[1] - C) // 2
+    grad_x = xp.zeros(x_shape, grad_y.dtype)
+    grad_x[:, :, ::stride, ::stride] = grad_y[:, front : front + C]
+    return grad_x
+
+
+# Cross-entropy of softmax: L = −Σ q·log p over the labelled images / their number, q = the label's one-hot, smoothed
+
+
+def smoothed_one_hot(labels: Array, classes: int, label_smoothing: float, dtype: np.dtype) -> Array:
+    """Return q (N, classes): 1 − s + s/classes at the label, s/classes elsewhere."""
+    q = xp.full((labels.shape[0], classes), label_smoothing / classes, dtype)
+    q[xp.arange(labels.shape[0]), labels] += 1 - label_smoothing
+    return q
+
+
+def cross_entropy_forward(
+    logits: Array, labels: Array, label_smoothing: float, ignore_index: int
+) -> tuple[Array, Array]:
+    """Return the mean loss over the labels not ignored, and the probabilities p = softmax(logits) (N, classes)."""
+    shifted = logits - logits.max(axis=1, keepdims=True)  # softmax does not change, and exp cannot overflow
+    exp = xp.exp(shifted)
+    total = exp.sum(axis=1, keepdims=True)
+    kept = labels != ignore_index
+    q = smoothed_one_hot(xp.where(kept, labels, 0), logits.shape[1], label_smoothing, logits.dtype)
+    log_p = shifted - xp.log(total)
+    losses = -(q * log_p).sum(axis=1)
+    loss = xp.where(kept, losses, 0).sum() / kept.sum().astype(logits.dtype)
+    return loss, exp / total
+
+
+def cross_entropy_backward(
+    grad_loss: Array, probabilities: Array, labels: Array, label_smoothing: float, ignore_index: int
+) -> Array:
+    """Return dL/dlogits = (p − q) / labelled images, and 0 for the ignored."""
+    kept = labels != ignore_index
+    q = smoothed_one_hot(xp.where(kept, labels, 0), probabilities.shape[1], label_smoothing, probabilities.dtype)
+    scale = grad_loss / kept.sum().astype(probabilities.dtype)
+    return xp.where(kept[:, None], (probabilities - q) * scale, 0)
+
+
+# Optimizers: the arrays of params and of the optimizer's state are written in place
+
+
+def sgd_step(
+    params: list[Array],
+    grads: list[Array],
+    momentum_buffers: list[Array],
+    lr: float,
+    momentum: float,
+    weight_decay: float,
+    nesterov: bool,
+) -> None:
+    """g = grad + decay·w; v ← momentum·v + g; w ← w − lr·v, or w − lr·(g + momentum·v) for Nesterov's."""
+    for w, grad, v in zip(params, grads, momentum_buffers, strict=True):
+        g = grad + weight_decay * w if weight_decay else grad
+        v *= momentum
+        v += g
+        w -= lr * (g + momentum * v if nesterov else v)
+
+
+def adam_step(
+    params: list[Array],
+    grads: list[Array],
+    means: list[Array],
+    squares: list[Array],
+    step: int,
+    lr: float,
+    beta1: float,
+    beta2: float,
+    eps: float,
+    weight_decay: float,
+    decoupled: bool,
+) -> None:
+    """m ← β₁m + (1−β₁)g; s ← β₂s + (1−β₂)g²; w ← w − lr · m̂ / (√ŝ + eps), hats divided by 1 − βᵗ (Kingma & Ba 2015).
+
+    Weight decay is added to g, or, decoupled, taken from w itself (Loshchilov & Hutter 2019). step counts from 1.
+    """
+    correction1 = 1 - beta1**step
+    correction2 = math.sqrt(1 - beta2**step)
+    for w, grad, m, s in zip(params, grads, means, squares, strict=True):
+        g = grad
+        if weight_decay and decoupled:
+            w *= 1 - lr * weight_decay
+        elif weight_decay:
+            g = grad + weight_decay * w
+        m *= beta1
+        m += (1 - beta1) * g
+        s *= beta2
+        s += (1 - beta2) * g * g
+        w -= (lr / correction1) * m / (xp.sqrt(s) / correction2 + eps)

@@ -1,0 +1,76 @@
+"""2-D convolution, as matrix products over columns of image patches (the kernels' im2col).
+
+    y[n,f,i,j] = bias[f] + Σ_{c,u,v} weight[f,c,u,v] · x[n, c, i·stride + u − padding, j·stride + v − padding]
+
+N images; C input, F output channels; H×W input, KH×KW filter, I×J output. What deep learning calls convolution is
+mathematics' cross-correlation: the filter is not flipped. Backward holds the flip.
+
+    dL/dx      = each dy[n,f,i,j] · weight[f,c,u,v], added to the x that it came from
+    dL/dweight = Σ_{n,i,j} dy[n,f,i,j] · x[n, c, i·stride + u − padding, j·stride + v − padding]
+    dL/dbias   = Σ_{n,i,j} dy[n,f,i,j]
+"""
+
+from minires.engine import Op, Tensor
+from minires.kernels import Array
+
+Pair = tuple[int, int]
+
+
+class Conv2d(Op):
+    def __init__(self, stride: Pair, padding: Pair) -> None:
+        self.stride, self.padding = stride, padding
+
+    def forward(self, x: Array, weight: Array, bias: Array | None = None) -> Array:
+        self.x, self.weight = x, weight
+        return self.kernels.conv2d_forward(x, weight, bias, self.stride, self.padding)
+
+    def backward(self, grad_y: Array) -> tuple[Array | None, ...]:
+        grad_x = grad_weight = grad_bias = None
+        if self.needs_grad[0]:  # the first layer's x is the image, which needs none
+            grad_x = self.kernels.conv2d_grad_input(grad_y, self.weight, self.x.shape, self.stride, self.padding)
+        if self.needs_grad[1]:
+            grad_weight = self.kernels.conv2d_grad_weight(grad_y, self.x, self.weight.shape, self.stride, self.padding)
+        if len(self.inputs) == 2:
+            return grad_x, grad_weight
+        grad_bias = grad_y.sum(axis=(0, 2, 3))
+        return grad_x, grad_weight, grad_bias
+
+
+def conv2d(
+    x: Tensor, weight: Tensor, bias: Tensor | None = None, stride: int | Pair = 1, padding: int | Pair = 0
+) -> Tensor:
+    """Convolve images x (N, C, H, W) with filters weight (F, C, KH, KW), add bias (F,); the result is (N, F, I, J).
+
+    I = ⌊(H + 2·padding − KH) / stride⌋ + 1, J likewise. stride, padding: one number, or (height, width).
+    ValueError where shapes do not fit.
+    """
+    if x.ndim != 4 or weight.ndim != 4 or x.shape[1] != weight.shape[1]:
+        raise ValueError(
+            f"conv2d: x {x.shape} and weight {weight.shape} must be (N, C, H, W) and (F, C, KH, KW) with one C"
+        )
+    if bias is not None and bias.shape != weight.shape[:1]:
+        raise ValueError(
+            f"conv2d: bias {bias.shape} must be {weight.shape[:1]}, one per filter of weight {weight.shape}"
+        )
+    stride, padding = pair("conv2d", "stride", stride, 1), pair("conv2d", "padding", padding, 0)
+    check_window("conv2d", x, weight.shape[2:], padding)
+    op = Conv2d(stride, padding)
+    return op(x, weight) if bias is None else op(x, weight, bias)
+
+
+def pair(function: str, name: str, value: int | Pair, least: int) -> Pair:
+    """Return (value, value) for a number and a pair as it is; ValueError below `least`."""
+    both = (value, value) if isinstance(value, int) else tuple(value)
+    if len(both) != 2 or not all(isinstance(one, int) and one >= least for one in both):
+        raise ValueError(f"{function}: {name} must be a whole number or a pair of them, at least {least}, got {value}")
+    return both
+
+
+def check_window(function: str, x: Tensor, kernel_size: tuple[int, ...], padding: Pair) -> None:
+    """ValueError where a window does not fit the padded input even once."""
+    H, W = x.shape[2] + 2 * padding[0], x.shape[3] + 2 * padding[1]
+    if kernel_size[0] > H or kernel_size[1] > W:
+        raise ValueError(
+            f"{function}: a {kernel_size[0]}×{kernel_size[1]} window does not fit x {x.shape} with padding "
+            f"{padding}: {H}×{W}; use larger images, more padding or fewer stages"
+        )

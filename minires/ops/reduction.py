@@ -1,0 +1,116 @@
+"""Sums, means, maxima and variances over axes; all of them where axis is None.
+
+y = Σ x             dL/dx = dy, spread over what was summed
+y = Σ x / n         dL/dx = dy / n
+y = max x           dL/dx = dy at the maximum; equals share it
+y = Σ (x − x̄)² / n  dL/dx = dy · 2(x − x̄) / n     (the term through x̄ is Σ(x − x̄) = 0)
+"""
+
+from minires.engine import Op, Tensor
+from minires.kernels import Array
+
+Axis = int | tuple[int, ...] | None
+
+
+class Reduction(Op):
+    """What the reductions share: their axes, and spreading a reduced array over them again."""
+
+    def __init__(self, axes: tuple[int, ...], keepdims: bool) -> None:
+        self.axes, self.keepdims = axes, keepdims
+
+    def spread(self, reduced: Array, shape: tuple[int, ...]) -> Array:
+        """Return `reduced` as a read-only view of `shape`, repeated along the reduced axes."""
+        xp = self.kernels.xp
+        if not self.keepdims:
+            reduced = xp.expand_dims(reduced, self.axes)
+        return xp.broadcast_to(reduced, shape)
+
+
+class Sum(Reduction):
+    def forward(self, x: Array) -> Array:
+        self.x_shape = x.shape
+        return x.sum(axis=self.axes, keepdims=self.keepdims)
+
+    def backward(self, grad_y: Array) -> tuple[Array]:
+        return (self.spread(grad_y, self.x_shape),)
+
+
+class Mean(Reduction):
+    def forward(self, x: Array) -> Array:
+        self.x_shape = x.shape
+        return x.mean(axis=self.axes, keepdims=self.keepdims)
+
+    def backward(self, grad_y: Array) -> tuple[Array]:
+        n = count(self.x_shape, self.axes)
+        return (self.spread(grad_y / n, self.x_shape),)
+
+
+class Max(Reduction):
+    def forward(self, x: Array) -> Array:
+        y = x.max(axis=self.axes, keepdims=True)
+        self.is_max = x == y
+        return y if self.keepdims else y.squeeze(self.axes)
+
+    def backward(self, grad_y: Array) -> tuple[Array]:
+        ties = self.is_max.sum(axis=self.axes, keepdims=self.keepdims).astype(grad_y.dtype)
+        return (self.spread(grad_y / ties, self.is_max.shape) * self.is_max,)
+
+
+class Var(Reduction):
+    def forward(self, x: Array) -> Array:
+        self.centred = x - x.mean(axis=self.axes, keepdims=True)
+        return (self.centred * self.centred).mean(axis=self.axes, keepdims=self.keepdims)
+
+    def backward(self, grad_y: Array) -> tuple[Array]:
+        n = count(self.centred.shape, self.axes)
+        return (self.spread(grad_y * (2 / n), self.centred.shape) * self.centred,)
+
+
+def count(shape: tuple[int, ...], axes: tuple[int, ...]) -> int:
+    """How many numbers are reduced to one."""
+    n = 1
+    for axis in axes:
+        n *= shape[axis]
+    return n
+
+
+def checked_axes(name: str, x: Tensor, axis: Axis) -> tuple[int, ...]:
+    """Return the axes as a sorted tuple of non-negative numbers."""
+    if axis is None:
+        return tuple(range(x.ndim))
+    axes = []
+    for one in (axis,) if isinstance(axis, int) else axis:
+        if not -x.ndim <= one < x.ndim:
+            raise ValueError(f"{name}: axis {one} is out of range for shape {x.shape}")
+        axes.append(one % x.ndim)
+    if len(set(axes)) != len(axes):
+        raise ValueError(f"{name}: axis {axis} names one axis of shape {x.shape} twice")
+    return tuple(sorted(axes))
+
+
+def nonempty_axes(name: str, x: Tensor, axis: Axis) -> tuple[int, ...]:
+    """As `checked_axes`; ValueError where there would be nothing to reduce."""
+    axes = checked_axes(name, x, axis)
+    if count(x.shape, axes) == 0:
+        raise ValueError(f"{name}: shape {x.shape} has no numbers along axis {axis}")
+    return axes
+
+
+def sum(x: Tensor, axis: Axis = None, keepdims: bool = False) -> Tensor:
+    """Return the sum over `axis` (NumPy's meaning; None: over all)."""
+    return Sum(checked_axes("sum", x, axis), keepdims)(x)
+
+
+def mean(x: Tensor, axis: Axis = None, keepdims: bool = False) -> Tensor:
+    """Return the mean over `axis`."""
+    return Mean(nonempty_axes("mean", x, axis), keepdims)(x)
+
+
+def max(x: Tensor, axis: Axis = None, keepdims: bool = False) -> Tensor:
+    """Return the maximum over `axis`. Equal maxima share the gradient in equal parts."""
+    return Max(nonempty_axes("max", x, axis), keepdims)(x)
+
+
+def var(x: Tensor, axis: Axis = None, keepdims: bool = False) -> Tensor:
+    """Return the biased variance over `axis`: the mean of (x − mean)²."""
+    return Var(nonempty_axes("var", x, axis), keepdims)(x)

@@ -1,0 +1,123 @@
+"""What a run leaves on disk: `runs/<time>-<command>-<model>/` with config.json, metrics.jsonl, report.json and tables.
+
+Every whole file is written beside its place and moved there, so a reader never sees half of one. JSON knows no NaN and
+no infinity: those numbers are written as null.
+"""
+
+import csv
+import io
+import json
+import math
+import os
+import platform
+import sys
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import minires
+from minires import kernels
+
+
+def new_run(out: str | Path, command: str, model: str, arguments: Mapping[str, Any]) -> Path:
+    """Make the folder of a new run below `out`, write its config.json, and return the folder.
+
+    config.json holds the command, its arguments, and the versions that the figures depend on. OSError, naming `out`,
+    where nothing can be written: call this before the work.
+    """
+    name = f"{time.strftime('%Y%m%d-%H%M%S')}-{command}-{model}"
+    config = {
+        "command": command,
+        "arguments": arguments,
+        "kernels": kernels.in_use(),
+        "minires": minires.__version__,
+        "numpy": np.__version__,
+        "python": platform.python_version(),
+        "platform": f"{sys.platform} {platform.machine()}",
+    }
+    try:
+        Path(out).mkdir(parents=True, exist_ok=True)
+        folder = _new_folder(Path(out), name)
+        write_json(folder / "config.json", config)
+    except OSError as error:
+        message = f"cannot write to the output folder {str(out)!r} ({error.strerror}); choose another with --out"
+        raise OSError(message) from error
+    return folder
+
+
+def _new_folder(out: Path, name: str) -> Path:
+    """Make a folder that was not there: a second run in the same second gets a number."""
+    folder, number = out / name, 1
+    while True:
+        try:
+            folder.mkdir()
+        except FileExistsError:
+            number += 1
+            folder = out / f"{name}-{number}"
+        else:
+            return folder
+
+
+def write_json(path: Path, content: Any) -> None:
+    """Write `content` as indented JSON, atomically."""
+    _write(path, json.dumps(finite(content), indent=1, ensure_ascii=False, allow_nan=False) + "\n")
+
+
+def read_json(path: Path) -> Any:
+    """Read a JSON file. ValueError, naming the file, where it is missing or is not JSON."""
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise ValueError(f"{path.parent} holds no {path.name}: no run folder, or the run did not get that far") from error
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise ValueError(f"{path} is not JSON ({error})") from error
+
+
+def write_csv(path: Path, records: Sequence[Mapping[str, Any]]) -> None:
+    """Write records with the same keys as a table with one header line, atomically; None as an empty cell."""
+    text = io.StringIO(newline="")
+    writer = csv.writer(text, lineterminator="\n")
+    if records:
+        writer.writerow(records[0])
+    for record in records:
+        writer.writerow(finite(record).values())
+    _write(path, text.getvalue())
+
+
+def append_jsonl(path: Path, record: Mapping[str, Any]) -> None:
+    """Add one line of JSON to a file. A run that is killed loses no line that was added."""
+    with path.open("a", encoding="utf-8") as file:
+        file.write(json.dumps(finite(record), ensure_ascii=False, allow_nan=False) + "\n")
+
+
+def read_jsonl(path: Path) -> list[dict[str, Any]]:
+    """Read the lines of a JSON-lines file; a last line that was cut off is left out."""
+    lines = path.read_text(encoding="utf-8").split("\n")
+    return [json.loads(line) for line in lines[:-1] if line]
+
+
+def finite(content: Any) -> Any:
+    """Return plain Python data with NumPy's numbers as Python's, and None for NaN and infinity."""
+    if isinstance(content, Mapping):
+        return {str(key): finite(value) for key, value in content.items()}
+    if isinstance(content, str) or content is None:
+        return content
+    if isinstance(content, np.ndarray | np.generic):
+        return finite(content.tolist())
+    if isinstance(content, Iterable):
+        return [finite(value) for value in content]
+    if isinstance(content, float) and not math.isfinite(content):
+        return None
+    return content
+
+
+def _write(path: Path, text: str) -> None:
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        temporary.write_text(text, encoding="utf-8")
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)

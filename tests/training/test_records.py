@@ -1,0 +1,95 @@
+"""Run folders: complete files or none, JSON that any reader takes, and a clear word where nothing can be written."""
+
+import json
+import os
+
+import numpy as np
+import pytest
+
+from minires import records
+
+
+def test_new_run_writes_its_config(tmp_path):
+    folder = records.new_run(tmp_path / "deep" / "runs", "train", "resnet20", {"epochs": 3, "lr": None})
+    assert folder.parent == tmp_path / "deep" / "runs"
+    assert folder.name.endswith("-train-resnet20")
+    config = records.read_json(folder / "config.json")
+    assert config["command"] == "train"
+    assert config["arguments"] == {"epochs": 3, "lr": None}
+    assert config["kernels"] in ("numpy", "numba") and config["numpy"] == np.__version__
+
+
+def test_two_runs_in_one_second_get_two_folders(tmp_path, monkeypatch):
+    monkeypatch.setattr(records.time, "strftime", lambda _: "20260102-030405")
+    names = [records.new_run(tmp_path, "train", "resnet20", {}).name for _ in range(3)]
+    first = "20260102-030405-train-resnet20"
+    assert names == [first, f"{first}-2", f"{first}-3"]
+
+
+def test_unwritable_folder(tmp_path):
+    blocked = tmp_path / "a-file"
+    blocked.write_text("here first")
+    with pytest.raises(OSError, match="cannot write to the output folder .*a-file.*choose another with --out"):
+        records.new_run(blocked, "train", "resnet20", {})
+    assert blocked.read_text() == "here first"
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="the superuser may write anywhere")
+def test_folder_without_permission(tmp_path):
+    tmp_path.chmod(0o500)
+    with pytest.raises(OSError, match="Permission denied.*choose another"):
+        records.new_run(tmp_path, "train", "resnet20", {})
+    tmp_path.chmod(0o700)
+
+
+def test_json_round_trip(tmp_path):
+    path = tmp_path / "report.json"
+    records.write_json(path, {"a": np.float32(0.5), "b": np.arange(3), "c": (1, "é"), 4: np.bool_(True), "d": range(2)})
+    assert records.read_json(path) == {"a": 0.5, "b": [0, 1, 2], "c": [1, "é"], "4": True, "d": [0, 1]}
+
+
+def test_json_has_null_for_what_is_not_finite(tmp_path):
+    path = tmp_path / "report.json"
+    records.write_json(path, {"loss": [1.0, float("nan"), np.inf, np.array([-np.inf])]})
+    assert json.loads(path.read_text(), parse_constant=pytest.fail) == {"loss": [1.0, None, None, [None]]}
+
+
+def test_a_failed_write_leaves_the_old_file(tmp_path, monkeypatch):
+    path = tmp_path / "report.json"
+    records.write_json(path, {"step": 1})
+
+    def full_disk(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(records.os, "replace", full_disk)
+    with pytest.raises(OSError, match="No space left"):
+        records.write_json(path, {"step": 2})
+    with pytest.raises(OSError, match="No space left"):
+        records.write_csv(path, [{"step": 2}])
+    assert json.loads(path.read_text()) == {"step": 1}
+    assert [file.name for file in tmp_path.iterdir()] == ["report.json"]
+
+
+def test_read_json_names_the_file(tmp_path):
+    with pytest.raises(ValueError, match="holds no report.json"):
+        records.read_json(tmp_path / "report.json")
+    (tmp_path / "report.json").write_text('{"a": 1')
+    with pytest.raises(ValueError, match="report.json is not JSON"):
+        records.read_json(tmp_path / "report.json")
+
+
+def test_csv(tmp_path):
+    path = tmp_path / "layers.csv"
+    records.write_csv(path, [{"layer": "conv1", "log10": -1.5}, {"layer": "a, b", "log10": None}])
+    assert path.read_text().splitlines() == ["layer,log10", "conv1,-1.5", '"a, b",']
+    records.write_csv(path, [])
+    assert path.read_text() == ""
+
+
+def test_jsonl_without_its_cut_off_last_line(tmp_path):
+    path = tmp_path / "metrics.jsonl"
+    records.append_jsonl(path, {"step": 1, "loss": 2.5})
+    records.append_jsonl(path, {"step": 2, "loss": float("nan")})
+    with path.open("a") as file:
+        file.write('{"step": 3, "lo')
+    assert records.read_jsonl(path) == [{"step": 1, "loss": 2.5}, {"step": 2, "loss": None}]

@@ -1,0 +1,118 @@
+"""Learning-rate schedules: by hand on small cases, and against PyTorch's."""
+
+import pytest
+
+from minires.engine import Tensor
+from minires.optim import SGD, CosineAnnealingLR, LinearWarmup, MultiStepLR
+
+STEPS = 25
+
+
+def optimizer_of(*lrs):
+    return SGD([{"params": [Tensor([1.0], requires_grad=True)], "lr": lr} for lr in lrs])
+
+
+def lrs_over(schedule, optimizer, steps=STEPS):
+    """The first group's learning rate before the first step, and after each."""
+    lrs = [optimizer.param_groups[0]["lr"]]
+    for _ in range(steps):
+        schedule.step()
+        lrs.append(optimizer.param_groups[0]["lr"])
+    return lrs
+
+
+def test_multistep_drops_at_its_milestones():
+    optimizer = optimizer_of(1.0, 4.0)
+    schedule = MultiStepLR(optimizer, [2, 3], gamma=0.5)
+    assert lrs_over(schedule, optimizer, 4) == [1.0, 1.0, 0.5, 0.25, 0.25]
+    assert optimizer.param_groups[1]["lr"] == 1.0
+
+
+def test_cosine_passes_half_way_and_ends_at_eta_min():
+    optimizer = optimizer_of(1.0)
+    lrs = lrs_over(CosineAnnealingLR(optimizer, T_max=4, eta_min=0.2), optimizer, 4)
+    assert lrs == pytest.approx([1.0, 0.6 + 0.4 * 0.5**0.5, 0.6, 0.6 - 0.4 * 0.5**0.5, 0.2])
+
+
+def test_warm_up_rises_in_a_line():
+    optimizer = optimizer_of(2.0)
+    lrs = lrs_over(LinearWarmup(optimizer, total_iters=4, start_factor=0.2), optimizer, 6)
+    assert lrs == pytest.approx([0.4, 0.8, 1.2, 1.6, 2.0, 2.0, 2.0])
+
+
+def test_warm_up_multiplies_the_schedule_it_is_put_on():
+    optimizer = optimizer_of(1.0)
+    drops = MultiStepLR(optimizer, [3], gamma=0.1)
+    lrs = lrs_over(LinearWarmup(optimizer, total_iters=4, start_factor=0.5, schedule=drops), optimizer, 5)
+    assert lrs == pytest.approx([0.5, 0.625, 0.75, 0.0875, 0.1, 0.1])
+
+
+def torch_lrs(make_schedule):
+    torch = pytest.importorskip("torch")
+    expected = torch.optim.SGD([torch.zeros(1)], lr=0.7)
+    schedule = make_schedule(torch.optim.lr_scheduler, expected)
+    lrs = [expected.param_groups[0]["lr"]]
+    for _ in range(STEPS):
+        expected.step()
+        schedule.step()
+        lrs.append(expected.param_groups[0]["lr"])
+    return lrs
+
+
+@pytest.mark.parametrize(
+    ("ours", "theirs"),
+    [
+        (lambda o: MultiStepLR(o, [4, 5, 19]), lambda torch, o: torch.MultiStepLR(o, [4, 5, 19])),
+        (lambda o: MultiStepLR(o, [6], gamma=0.3), lambda torch, o: torch.MultiStepLR(o, [6], gamma=0.3)),
+        (lambda o: CosineAnnealingLR(o, 10), lambda torch, o: torch.CosineAnnealingLR(o, 10)),
+        (lambda o: CosineAnnealingLR(o, 25, 0.1), lambda torch, o: torch.CosineAnnealingLR(o, 25, 0.1)),
+        (lambda o: LinearWarmup(o, 6), lambda torch, o: torch.LinearLR(o, 1 / 3, total_iters=6)),
+        (
+            lambda o: LinearWarmup(o, 6, 0.01, CosineAnnealingLR(o, 25)),
+            lambda torch, o: torch.ChainedScheduler(
+                [torch.LinearLR(o, 0.01, total_iters=6), torch.CosineAnnealingLR(o, 25)]
+            ),
+        ),
+    ],
+    ids=["multistep", "multistep-gamma", "cosine-beyond-its-end", "cosine-eta-min", "warm-up", "warm-up-and-cosine"],
+)
+def test_schedules_are_torchs(ours, theirs):
+    expected = torch_lrs(theirs)
+    optimizer = optimizer_of(0.7)
+    assert lrs_over(ours(optimizer), optimizer) == pytest.approx(expected, rel=1e-12, abs=1e-12)
+
+
+def test_a_schedule_goes_on_from_its_state():
+    optimizer = optimizer_of(0.7)
+    schedule = CosineAnnealingLR(optimizer, 10)
+    straight = lrs_over(schedule, optimizer, 8)
+    saved_optimizer, saved = optimizer_of(0.7), None
+    first = CosineAnnealingLR(saved_optimizer, 10)
+    lrs_over(first, saved_optimizer, 3)
+    saved = first.state_dict(), saved_optimizer.state_dict()
+
+    resumed_optimizer = optimizer_of(0.1)  # what was saved counts
+    resumed_optimizer.load_state_dict(saved[1])
+    resumed = CosineAnnealingLR(resumed_optimizer, 10)
+    resumed.load_state_dict(saved[0])
+    assert lrs_over(resumed, resumed_optimizer, 5) == straight[3:]
+
+
+def test_bad_options_are_refused():
+    optimizer = optimizer_of(0.1)
+    with pytest.raises(TypeError, match="MultiStepLR: expected an optimizer, got float"):
+        MultiStepLR(0.1, [1])
+    with pytest.raises(ValueError, match=r"MultiStepLR: milestones must be rising step numbers from 1 on, got \[5, 3\]"):
+        MultiStepLR(optimizer, [5, 3])
+    with pytest.raises(ValueError, match=r"MultiStepLR: milestones .* got \[0\]"):
+        MultiStepLR(optimizer, [0])
+    with pytest.raises(ValueError, match="CosineAnnealingLR: T_max must be at least 1, got 0"):
+        CosineAnnealingLR(optimizer, 0)
+    with pytest.raises(ValueError, match="LinearWarmup: start_factor must be above 0 and at most 1, got 0"):
+        LinearWarmup(optimizer, 5, start_factor=0)
+    with pytest.raises(ValueError, match="LinearWarmup: total_iters must be at least 1, got 0"):
+        LinearWarmup(optimizer, 0)
+    with pytest.raises(ValueError, match="LinearWarmup: the schedule it is put on belongs to another optimizer"):
+        LinearWarmup(optimizer, 5, schedule=CosineAnnealingLR(optimizer_of(0.1), 5))
+    with pytest.raises(ValueError, match='CosineAnnealingLR.load_state_dict: "steps" must be a number of steps, got None'):
+        CosineAnnealingLR(optimizer, 5).load_state_dict({})

@@ -98,7 +98,7 @@ def image_groups(N: int, floats_per_image: int) -> list[slice]:
 
 
 def conv2d_forward(x: Array, weight: Array, bias: Array | None, stride: Pair, padding: Pair) -> Array:
-    """Return y[n,f,i,j] = bias[f] + Σ_{c,u,v} weight[f,c,u,v] · padded_x[n, c, i·stride+u, j·stride+v]: (N, F, I, J)."""
+    """Return y (N, F, I, J) = bias[f] + Σ_{c,u,v} weight[f,c,u,v] · padded_x[n, c, i·stride+u, j·stride+v]."""
     N = x.shape[0]
     F, C, KH, KW = weight.shape
     I, J = output_size(x.shape, (KH, KW), stride, padding)

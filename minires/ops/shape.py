@@ -32,7 +32,7 @@ class Transpose(Op):
         return x.transpose(self.axes)
 
     def backward(self, grad_y: Array) -> tuple[Array]:
-        inverse = sorted(range(len(self.axes)), key=self.axes.index)
+        inverse = sorted(range(len(self.axes)), key=self.axes.__getitem__)
         return (grad_y.transpose(inverse),)
 
 

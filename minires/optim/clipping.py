@@ -19,12 +19,12 @@ def clip_grad_norm(params: Iterable[Tensor], max_norm: float) -> float:
         raise TypeError("clip_grad_norm: params must be a list of tensors, got one Tensor")
     if not max_norm > 0:
         raise ValueError(f"clip_grad_norm: max_norm must be above 0, got {max_norm}")
-    params = [param for param in params if param.grad is not None]
-    squares = [kernels_for(param.data).xp.square(param.grad, dtype="float64").sum() for param in params]
+    with_grad = [param for param in params if param.grad is not None]
+    squares = [kernels_for(param.data).xp.square(param.grad, dtype="float64").sum() for param in with_grad]
     norm = math.sqrt(sum(float(square) for square in squares))  # on a GPU, float waits; so all are begun before
     factor = max_norm / (norm + 1e-6)  # the 1e-6 is PyTorch's
     if factor < 1 and math.isfinite(norm):
-        for param in params:
-            scaled = param.grad * float(factor)
-            param.grad = kernels_for(param.data).xp.asarray(scaled)  # NumPy makes a scalar of a 0-d product
+        for param in with_grad:
+            xp = kernels_for(param.data).xp
+            param.grad = xp.asarray(xp.multiply(param.grad, float(factor)))  # NumPy makes a scalar of a 0-d product
     return norm

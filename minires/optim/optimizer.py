@@ -66,7 +66,7 @@ class Optimizer:
         value = group[option]
         if not isinstance(value, numbers.Real):
             raise TypeError(f"{self.name}: {option} must be a number, got {type(value).__name__}")
-        if not 0 <= value < below:  # so that nan is refused too
+        if not 0 <= float(value) < below:  # so that nan is refused too
             raise ValueError(f"{self.name}: {option} must be at least 0 and below {below}, got {value}")
 
     def step(self) -> None:
@@ -124,7 +124,7 @@ class Optimizer:
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Take over what `state_dict` gave: same number of groups, same parameters in each, same shapes.
 
-        Arrays are copied into the parameter's dtype and device. ValueError, and nothing changed, where one does not fit.
+        Arrays are copied into the parameter's dtype and device. ValueError, and nothing changed, if one does not fit.
         """
         if not isinstance(state_dict, dict) or not {"state", "param_groups"} <= set(state_dict):
             raise ValueError(f'{self.name}.load_state_dict: expected a dict with "state" and "param_groups"')

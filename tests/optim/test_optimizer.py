@@ -119,7 +119,7 @@ def test_a_state_dict_that_does_not_fit_changes_nothing():
         np.testing.assert_array_equal(after["state"][0]["momentum_buffer"], before["state"][0]["momentum_buffer"])
 
     attempt({"state": {}}, 'SGD.load_state_dict: expected a dict with "state" and "param_groups"')
-    attempt(SGD([w, parameter(1.0)], 0.1).state_dict(), r"the saved groups have \[2\] parameters, this optimizer's \[1\]")
+    attempt(SGD([w, parameter(1.0)], 0.1).state_dict(), r"the saved groups have \[2\] parameters, this .* \[1\]")
     attempt(Adam([w], 0.1).state_dict(), "a saved group lacks momentum, nesterov: another optimizer's")
     other = parameter(1.0, 2.0, 3.0)
     other.grad = np.ones(3)
@@ -146,7 +146,7 @@ def test_a_parameter_converted_after_the_first_step_is_refused():
     optimizer = SGD([w], 0.1, momentum=0.9)
     optimizer.step()
     w.data, w.grad = w.data.astype(np.float32), w.grad.astype(np.float32)
-    with pytest.raises(RuntimeError, match="was moved or converted after the first step and its momentum_buffer was not"):
+    with pytest.raises(RuntimeError, match="moved or converted after the first step and its momentum_buffer was not"):
         optimizer.step()
 
 
@@ -164,7 +164,7 @@ def test_a_parameter_converted_after_the_first_step_is_refused():
         (lambda p: SGD([]), "SGD: there are no parameters to optimize"),
         (lambda p: SGD([p[0], p[0]]), "SGD: the parameter .* is given twice"),
         (lambda p: SGD([{"params": p}, {"params": p}]), "SGD: the parameter .* is given twice"),
-        (lambda p: SGD([{"params": p, "momentun": 0.9}]), "SGD: unknown option 'momentun'; known: lr, momentum, weight"),
+        (lambda p: SGD([{"params": p, "momentun": 0.9}]), "SGD: unknown option 'momentun'; known: lr, momentum"),
         (lambda p: SGD([p[0] * 2.0]), "SGD: .* was computed by an op; only leaves can be optimized"),
     ],
 )

@@ -102,7 +102,7 @@ def test_bad_options_are_refused():
     optimizer = optimizer_of(0.1)
     with pytest.raises(TypeError, match="MultiStepLR: expected an optimizer, got float"):
         MultiStepLR(0.1, [1])
-    with pytest.raises(ValueError, match=r"MultiStepLR: milestones must be rising step numbers from 1 on, got \[5, 3\]"):
+    with pytest.raises(ValueError, match=r"MultiStepLR: milestones must be rising step numbers .* got \[5, 3\]"):
         MultiStepLR(optimizer, [5, 3])
     with pytest.raises(ValueError, match=r"MultiStepLR: milestones .* got \[0\]"):
         MultiStepLR(optimizer, [0])
@@ -114,5 +114,5 @@ def test_bad_options_are_refused():
         LinearWarmup(optimizer, 0)
     with pytest.raises(ValueError, match="LinearWarmup: the schedule it is put on belongs to another optimizer"):
         LinearWarmup(optimizer, 5, schedule=CosineAnnealingLR(optimizer_of(0.1), 5))
-    with pytest.raises(ValueError, match='CosineAnnealingLR.load_state_dict: "steps" must be a number of steps, got None'):
+    with pytest.raises(ValueError, match='CosineAnnealingLR.load_state_dict: "steps" must be .* got None'):
         CosineAnnealingLR(optimizer, 5).load_state_dict({})

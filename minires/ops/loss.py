@@ -25,9 +25,8 @@ class CrossEntropy(Op):
         return loss
 
     def backward(self, grad_loss: Array) -> tuple[Array]:
-        grad_logits = self.kernels.cross_entropy_backward(
-            grad_loss, self.probabilities, self.labels, self.label_smoothing, self.ignore_index
-        )
+        options = self.label_smoothing, self.ignore_index
+        grad_logits = self.kernels.cross_entropy_backward(grad_loss, self.probabilities, self.labels, *options)
         return (grad_logits,)
 
 

@@ -24,9 +24,8 @@ class BatchNorm(Op):
         return y
 
     def backward(self, grad_y: Array) -> tuple[Array, Array, Array]:
-        grad_x, grad_weight, grad_bias = self.kernels.batch_norm_backward(
-            grad_y, self.x, self.weight, self.mean, self.var, self.eps
-        )
+        grads = self.kernels.batch_norm_backward(grad_y, self.x, self.weight, self.mean, self.var, self.eps)
+        grad_x, grad_weight, grad_bias = grads
         return grad_x, grad_weight, grad_bias
 
 
@@ -41,9 +40,8 @@ class BatchNormInference(Op):
         return self.kernels.batch_norm_inference(x, weight, bias, self.mean, self.var, self.eps)
 
     def backward(self, grad_y: Array) -> tuple[Array, Array, Array]:
-        grad_x, grad_weight, grad_bias = self.kernels.batch_norm_inference_backward(
-            grad_y, self.x, self.weight, self.mean, self.var, self.eps
-        )
+        grads = self.kernels.batch_norm_inference_backward(grad_y, self.x, self.weight, self.mean, self.var, self.eps)
+        grad_x, grad_weight, grad_bias = grads
         return grad_x, grad_weight, grad_bias
 
 

@@ -21,9 +21,8 @@ class MaxPool2d(Op):
         return y
 
     def backward(self, grad_y: Array) -> tuple[Array]:
-        grad_x = self.kernels.max_pool2d_backward(
-            grad_y, self.winners, self.x_shape, self.kernel_size, self.stride, self.padding
-        )
+        window = self.kernel_size, self.stride, self.padding
+        grad_x = self.kernels.max_pool2d_backward(grad_y, self.winners, self.x_shape, *window)
         return (grad_x,)
 
 

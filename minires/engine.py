@@ -51,9 +51,7 @@ class Tensor:
 
     def __init__(self, data: Any, requires_grad: bool = False) -> None:
         if isinstance(data, Tensor):
-            raise TypeError(
-                "Tensor: data is a Tensor already; use it as it is, or .detach() for one without its history"
-            )
+            raise TypeError("Tensor: data is a Tensor already; use it as it is, or .detach() it from its history")
         if not hasattr(data, "dtype"):
             data = np.asarray(data, np.float32)
         elif isinstance(data, np.generic):
@@ -61,9 +59,7 @@ class Tensor:
         if data.dtype.kind not in "fiub":
             raise TypeError(f"Tensor: dtype {data.dtype} is not one of float, integer, bool")
         if requires_grad and data.dtype.kind != "f":
-            raise TypeError(
-                f"Tensor: only floats can require grad, not {data.dtype}; convert first: data.astype(np.float32)"
-            )
+            raise TypeError(f"Tensor: only floats can require grad, not {data.dtype}; convert: data.astype(np.float32)")
         self.data: Array = data
         self.grad: Array | None = None
         self.requires_grad = requires_grad
@@ -87,8 +83,8 @@ class Tensor:
             assert op is not None and grad_y is not None  # backward_order lists such tensors only
             try:
                 grads = op.backward(grad_y)  # step in here
-                for source, grad in zip(op.inputs, grads, strict=True):
-                    if source.requires_grad:
+                for source, grad, needed in zip(op.inputs, grads, op.needs_grad, strict=True):
+                    if needed:
                         accumulate(source, grad)
             except Exception as error:
                 error.add_note(f"in the backward pass of {tensor!r}")
@@ -311,15 +307,6 @@ def accumulate(tensor: Tensor, grad: Array | None) -> None:
     if tensor.grad is not None:
         grad = tensor.grad + grad
     tensor.grad = np.asarray(grad) if isinstance(grad, np.generic) else grad  # NumPy adds 0-d arrays to a scalar
-
-
-def as_tensor(value: Any, like: Tensor) -> Tensor:
-    """Make a constant of a number (in `like`'s dtype, on its device) or an array; pass tensors through."""
-    if isinstance(value, Tensor):
-        return value
-    if isinstance(value, bool | int | float):
-        return Tensor(kernels_for(like.data).xp.asarray(value, like.dtype))
-    return Tensor(value)
 
 
 def mixed_inputs(op: Op, inputs: tuple[Tensor, ...]) -> TypeError:

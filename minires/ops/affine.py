@@ -8,9 +8,9 @@ N rows; C inputs, F outputs: x (N, C), weight (F, C), bias (F,), y (N, F).
 
 from typing import Any
 
-from minires.engine import Op, Tensor, as_tensor
+from minires.engine import Op, Tensor
 from minires.kernels import Array
-from minires.ops.arithmetic import unbroadcast
+from minires.ops.arithmetic import as_tensor, unbroadcast
 from minires.ops.shape import reshape
 
 

@@ -15,8 +15,8 @@ y = a if condition else b: each gets dy where it was taken, 0 elsewhere
 
 from typing import Any
 
-from minires.engine import Op, Tensor, as_tensor
-from minires.kernels import Array
+from minires.engine import Op, Tensor
+from minires.kernels import Array, kernels_for
 
 Gradients = tuple[Array | None, ...]
 
@@ -151,6 +151,15 @@ class Where(Op):
         grad_a = unbroadcast(xp.where(self.condition, grad_y, 0), self.a_shape) if self.needs_grad[0] else None
         grad_b = unbroadcast(xp.where(self.condition, 0, grad_y), self.b_shape) if self.needs_grad[1] else None
         return grad_a, grad_b
+
+
+def as_tensor(value: Any, like: Tensor) -> Tensor:
+    """Make a constant of a number (in `like`'s dtype, on its device) or an array; pass tensors through."""
+    if isinstance(value, Tensor):
+        return value
+    if isinstance(value, bool | int | float):
+        return Tensor(kernels_for(like.data).xp.asarray(value, like.dtype))
+    return Tensor(value)
 
 
 def operands(name: str, a: Any, b: Any) -> tuple[Tensor, Tensor]:

@@ -9,9 +9,10 @@ squared error  L = Σ (prediction − target)² / size     dL/dprediction = 2(pr
 
 from typing import Any
 
-from minires.engine import Op, Tensor, as_tensor
+from minires.engine import Op, Tensor
 from minires.kernels import Array
 from minires.kernels.devices import device_of
+from minires.ops.arithmetic import as_tensor
 
 
 class CrossEntropy(Op):

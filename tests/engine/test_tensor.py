@@ -33,7 +33,7 @@ def test_repr_is_one_line_that_says_where_a_tensor_was_made():
 @pytest.mark.parametrize(
     "made, message",
     [
-        (lambda: Tensor(np.arange(3), requires_grad=True), "only floats can require grad, not int64; convert first"),
+        (lambda: Tensor(np.arange(3), requires_grad=True), "only floats can require grad, not int64; convert: data"),
         (lambda: Tensor(np.array(["a"])), "dtype <U1 is not one of"),
         (lambda: Tensor(Tensor(1.0)), "a Tensor already.*detach"),
         (

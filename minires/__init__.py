@@ -1,7 +1,27 @@
-"""MiniRes: residual networks from scratch, to read, to step through, and to measure."""
+"""MiniRes: residual networks from scratch, to read, to step through, and to measure.
 
-from minires import kernels, ops
-from minires.engine import Tensor, no_grad
+    from minires import Tensor, models, no_grad, ops, optim
+
+Importing it costs NumPy and nothing else. The rooms beside these names are imported by their own: `minires.training`
+(the loop), `minires.lab` (the experiments), `minires.records` (what a run leaves on disk).
+"""
+
+from minires import data, kernels, nn, ops, optim
+from minires.engine import Op, Tensor, backward_order, no_grad
+from minires.gradient_check import check_model, gradcheck
 
 __version__ = "0.1.0"
-__all__ = ["Tensor", "__version__", "kernels", "no_grad", "ops"]
+
+__all__ = [
+    "Op",
+    "Tensor",
+    "backward_order",
+    "check_model",
+    "data",
+    "gradcheck",
+    "kernels",
+    "nn",
+    "no_grad",
+    "ops",
+    "optim",
+]

@@ -4,11 +4,12 @@ A subcommand is a module here with `add_arguments(parser)` and `run(args) -> int
 one asked for, so that `minires --help` answers at once; its line of help therefore stands in the table below.
 
 Exit codes: 0 done; 1 the command ran and the answer is no (a check failed, a training diverged); 2 bad usage or bad
-input; 130 interrupted.
+input; 130 interrupted; 141 the reader of the output has gone.
 """
 
 import argparse
 import importlib
+import os
 import sys
 from collections.abc import Sequence
 
@@ -28,21 +29,26 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = list(sys.argv[1:] if argv is None else argv)
     command = next((word for word in arguments if not word.startswith("-")), None)
     try:
-        args = build_parser(command).parse_args(arguments)
+        parser = build_parser(command)
+        args = parser.parse_args(arguments)
+        if args.command is None:
+            parser.print_help()
+            return 0
+        code = int(args.run(args))
+        sys.stdout.flush()
+        return code
     except SystemExit as exit_:  # argparse has printed: help and version end in 0, bad usage in 2
         return int(exit_.code or 0)
-    if args.command is None:
-        build_parser(None).print_help()
-        return 0
-    try:
-        return int(args.run(args))
     except KeyboardInterrupt:
-        print(f"minires {args.command}: interrupted", file=sys.stderr)
+        print(f"minires {command}: interrupted", file=sys.stderr)
         return 130
+    except BrokenPipeError:  # `minires … | head`: nobody reads on, so the interpreter must not flush at its end either
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 141
     except BAD_INPUT as error:
-        if args.traceback:
+        if "--traceback" in arguments:
             raise
-        print(f"minires {args.command}: {message_of(error)}", file=sys.stderr)
+        print(f"minires {command}: {message_of(error)}", file=sys.stderr)
         return 2
 
 

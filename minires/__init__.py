@@ -6,7 +6,7 @@ Importing it costs NumPy and nothing else. The rooms beside these names are impo
 (the loop), `minires.lab` (the experiments), `minires.records` (what a run leaves on disk).
 """
 
-from minires import data, kernels, nn, ops, optim
+from minires import data, kernels, models, nn, ops, optim
 from minires.engine import Op, Tensor, backward_order, no_grad
 from minires.gradient_check import check_model, gradcheck
 
@@ -20,6 +20,7 @@ __all__ = [
     "data",
     "gradcheck",
     "kernels",
+    "models",
     "nn",
     "no_grad",
     "ops",

@@ -45,6 +45,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     except BrokenPipeError:  # `minires … | head`: nobody reads on, so the interpreter must not flush at its end either
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 141
+    except FloatingPointError as error:  # a loss that is no number any more
+        print(f"minires {command}: {message_of(error)}", file=sys.stderr)
+        return 1
     except BAD_INPUT as error:
         if "--traceback" in arguments:
             raise

@@ -77,6 +77,12 @@ def test_bad_input_is_one_message_without_a_traceback(command, capsys, kind):
     assert captured.out == ""
 
 
+def test_a_training_that_diverges_has_failed(command, capsys):
+    command(raising(FloatingPointError("the loss is nan")))
+    assert cli.main(["probe"]) == 1
+    assert capsys.readouterr().err == "minires probe: the loss is nan\n"
+
+
 def test_traceback_on_request(command):
     command(raising(ValueError("wrong")))
     with pytest.raises(ValueError, match="wrong"):

@@ -2,6 +2,7 @@
 
 import importlib
 import os
+from collections.abc import Callable
 from types import ModuleType
 
 import hypothesis
@@ -12,11 +13,16 @@ hypothesis.settings.register_profile("long", deadline=None, max_examples=2000)  
 hypothesis.settings.load_profile("ci")
 
 
-def require(name: str) -> ModuleType:
-    """Return the module `name`; where it is missing, skip the test, or fail it in the gate (with CI set)."""
-    if os.environ.get("CI"):
-        try:
-            return importlib.import_module(name)
-        except ImportError as error:
-            pytest.fail(f"{name} is missing, and the gate skips nothing: {error}", pytrace=False)
-    return pytest.importorskip(name)
+@pytest.fixture
+def require() -> Callable[[str], ModuleType]:
+    """`require("mypy")` is a module; where it is missing, the test is skipped, and in the gate (CI set) it fails."""
+
+    def module_or_skip(name: str) -> ModuleType:
+        if os.environ.get("CI"):
+            try:
+                return importlib.import_module(name)
+            except ImportError as error:
+                pytest.fail(f"{name} is missing, and the gate skips nothing: {error}", pytrace=False)
+        return pytest.importorskip(name)
+
+    return module_or_skip

@@ -1,0 +1,144 @@
+"""What the blocks are put together from: convolutions, what stands at a norm's place, activations, shortcuts.
+
+At a norm's place stands, by name:
+
+    "batch"     batch norm; the convolution before it needs no bias
+    "none"      nothing; convolutions have a bias
+    "skipinit"  nothing, and at the end of a branch SkipInit's scalar: y = α·x               (De, Smith, 2020)
+    "fixup"     Fixup's scalars: y = x + b, at the end of a branch y = α·x + b; convolutions and the classifier add a
+                scalar to their input and have no bias of their own                          (Zhang, Dauphin, Ma, 2019)
+"""
+
+from collections.abc import Collection
+
+import numpy as np
+
+from minires import nn, ops
+from minires.engine import Tensor
+
+NORMS = ("batch", "none", "skipinit", "fixup")
+SHORTCUTS = ("A", "B", "C", "always")
+ACTIVATIONS: dict[str, type[nn.Module]] = {
+    "relu": nn.ReLU,
+    "leaky_relu": nn.LeakyReLU,
+    "elu": nn.ELU,
+    "selu": nn.SELU,
+    "tanh": nn.Tanh,
+    "sigmoid": nn.Sigmoid,
+}
+
+
+class Scalars(nn.Module):
+    """y = weight·x + bias with one number each, which start at 1 and 0; either may be missing."""
+
+    def __init__(self, weight: bool = False, bias: bool = False) -> None:
+        self.weight = nn.Parameter(np.ones(1, np.float32)) if weight else None
+        self.bias = nn.Parameter(np.zeros(1, np.float32)) if bias else None
+
+    def forward(self, x: Tensor) -> Tensor:
+        if self.weight is not None:
+            x = ops.multiply(self.weight, x)
+        if self.bias is not None:
+            x = ops.add(x, self.bias)
+        return x
+
+
+class ShiftedConv2d(nn.Conv2d):
+    """A convolution of x + input_bias, one number, which starts at 0."""
+
+    def __init__(self, in_channels: int, out_channels: int, kernel_size: int, stride: int, padding: int) -> None:
+        super().__init__(in_channels, out_channels, kernel_size, stride, padding, bias=False, init=None)
+        self.input_bias = nn.Parameter(np.zeros(1, np.float32))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(ops.add(x, self.input_bias))
+
+
+class ShiftedLinear(nn.Linear):
+    """A linear layer of x + input_bias, one number, which starts at 0."""
+
+    def __init__(self, in_features: int, out_features: int) -> None:
+        super().__init__(in_features, out_features, init=None)
+        self.input_bias = nn.Parameter(np.zeros(1, np.float32))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(ops.add(x, self.input_bias))
+
+
+class OptionA(nn.Module):
+    """The shortcut without parameters: every stride-th pixel, between zero channels (He et al., 2015, §4.2)."""
+
+    def __init__(self, out_channels: int, stride: int) -> None:
+        self.out_channels, self.stride = out_channels, stride
+
+    def forward(self, x: Tensor) -> Tensor:
+        return ops.option_a(x, self.out_channels, self.stride)
+
+
+def conv(in_channels: int, out_channels: int, kernel_size: int, stride: int, norm: str) -> nn.Conv2d:
+    """Make a branch's convolution, padded so that stride 1 keeps the size."""
+    padding = kernel_size // 2
+    if norm == "fixup":
+        return ShiftedConv2d(in_channels, out_channels, kernel_size, stride, padding)
+    return nn.Conv2d(in_channels, out_channels, kernel_size, stride, padding, bias=norm != "batch", init=None)
+
+
+def linear(in_features: int, out_features: int, norm: str) -> nn.Linear:
+    """Make the classifier."""
+    if norm == "fixup":
+        return ShiftedLinear(in_features, out_features)
+    return nn.Linear(in_features, out_features, init=None)
+
+
+def norm_layer(norm: str, channels: int) -> nn.Module:
+    """Make what stands at a norm's place inside a branch or outside of one."""
+    choose("norm", norm, NORMS)
+    if norm == "batch":
+        return nn.BatchNorm2d(channels)
+    return Scalars(bias=True) if norm == "fixup" else nn.Identity()
+
+
+def last_norm_layer(norm: str, channels: int) -> nn.Module:
+    """Make what stands at the place of a branch's last norm."""
+    return scale_layer(norm) if norm in ("skipinit", "fixup") else norm_layer(norm, channels)
+
+
+def scale_layer(norm: str) -> nn.Module:
+    """Make what scales a branch that does not end in a norm."""
+    return Scalars(weight=True, bias=norm == "fixup") if norm in ("skipinit", "fixup") else nn.Identity()
+
+
+def activation_layer(activation: str) -> nn.Module:
+    """Make an activation by its name."""
+    choose("activation", activation, ACTIVATIONS)
+    return ACTIVATIONS[activation]()
+
+
+def shortcut_layer(
+    shortcut: str, in_channels: int, out_channels: int, stride: int, norm: str, preactivated: bool = False
+) -> nn.Module:
+    """Make a block's shortcut; A, B and C are those of He et al., 2015, §4.1.
+
+    "A": identity; where shapes change, every stride-th pixel and zero channels.
+    "B": identity; where shapes change, a 1×1 convolution and, unless pre-activated, a norm.
+    "C": such a 1×1 convolution in every block.
+    "always": in every block a 1×1 convolution with bias and no norm. No identity path is left: see `broken`.
+    """
+    choose("shortcut", shortcut, SHORTCUTS)
+    if shortcut == "always":
+        return nn.Sequential(nn.Conv2d(in_channels, out_channels, 1, stride, init=None))
+    if shortcut != "C" and stride == 1 and in_channels == out_channels:
+        return nn.Identity()
+    if shortcut == "A":
+        return OptionA(out_channels, stride)
+    projection = conv(in_channels, out_channels, 1, stride, norm)
+    if norm == "batch" and not preactivated:
+        return nn.Sequential(projection, nn.BatchNorm2d(out_channels))
+    return nn.Sequential(projection)
+
+
+def choose(option: str, value: str, known: Collection[str]) -> str:
+    """Return an option's value; ValueError with the known ones for any other."""
+    if value not in known:
+        raise ValueError(f"models: unknown {option} {value!r}; known: {', '.join(known)}")
+    return value

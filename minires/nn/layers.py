@@ -1,0 +1,168 @@
+"""The layers a convolutional network is made of: each holds its parameters and calls its op.
+
+Letters: N images, C→F channels, H×W input, K×K filter. A layer that draws takes `init`, a scheme of
+`minires.nn.initialization` (None leaves zeros, for a caller that initializes the whole model), and `seed`, an int or
+None for a fresh one.
+"""
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from minires import ops
+from minires.engine import Tensor
+from minires.nn.initialization import initialize
+from minires.nn.module import Module, Parameter
+
+Pair = int | tuple[int, int]
+
+
+class Conv2d(Module):
+    """Convolution of x (N, C, H, W) with weight (F, C, KH, KW) and bias (F,) or none. Sizes are int or (h, w)."""
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel_size: Pair,
+        stride: Pair = 1,
+        padding: Pair = 0,
+        bias: bool = True,
+        init: str | None = "pytorch",
+        seed: int | None = None,
+    ) -> None:
+        KH, KW = (kernel_size, kernel_size) if isinstance(kernel_size, int) else kernel_size
+        check_sizes("Conv2d", in_channels=in_channels, out_channels=out_channels, kernel_size=min(KH, KW))
+        self.stride, self.padding = stride, padding
+        self.weight = Parameter(np.zeros((out_channels, in_channels, KH, KW), np.float32))
+        self.bias = Parameter(np.zeros(out_channels, np.float32)) if bias else None
+        if init is not None:
+            initialize(self, init, seed)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return ops.conv2d(x, self.weight, self.bias, self.stride, self.padding)
+
+
+class Linear(Module):
+    """y = x @ weight.T + bias for x (N, C), weight (F, C), bias (F,) or none."""
+
+    def __init__(
+        self,
+        in_features: int,
+        out_features: int,
+        bias: bool = True,
+        init: str | None = "pytorch",
+        seed: int | None = None,
+    ) -> None:
+        check_sizes("Linear", in_features=in_features, out_features=out_features)
+        self.weight = Parameter(np.zeros((out_features, in_features), np.float32))
+        self.bias = Parameter(np.zeros(out_features, np.float32)) if bias else None
+        if init is not None:
+            initialize(self, init, seed)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return ops.linear(x, self.weight, self.bias)
+
+
+class Identity(Module):
+    """x itself, where a network could have something else."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x
+
+
+class Flatten(Module):
+    """(N, C, H, W) → (N, C·H·W)."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return ops.flatten(x)
+
+
+class MaxPool2d(Module):
+    """The largest value of each window; stride defaults to kernel_size."""
+
+    def __init__(self, kernel_size: Pair, stride: Pair | None = None, padding: Pair = 0) -> None:
+        self.kernel_size, self.stride, self.padding = kernel_size, stride, padding
+
+    def forward(self, x: Tensor) -> Tensor:
+        return ops.max_pool2d(x, self.kernel_size, self.stride, self.padding)
+
+
+class AvgPool2d(Module):
+    """The mean of each window, padding included; stride defaults to kernel_size."""
+
+    def __init__(self, kernel_size: Pair, stride: Pair | None = None, padding: Pair = 0) -> None:
+        self.kernel_size, self.stride, self.padding = kernel_size, stride, padding
+
+    def forward(self, x: Tensor) -> Tensor:
+        return ops.avg_pool2d(x, self.kernel_size, self.stride, self.padding)
+
+
+class GlobalAvgPool2d(Module):
+    """(N, C, H, W) → (N, C): the mean of each channel."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return ops.global_avg_pool2d(x)
+
+
+class AdaptiveAvgPool2d(Module):
+    """(N, C, H, W) → (N, C, *output_size): the mean over as many nearly equal windows as asked for."""
+
+    def __init__(self, output_size: Pair) -> None:
+        self.output_size = output_size
+
+    def forward(self, x: Tensor) -> Tensor:
+        return ops.adaptive_avg_pool2d(x, self.output_size)
+
+
+class Dropout(Module):
+    """In training each value is 0 with probability p, else x / (1 - p); in evaluation x itself.
+
+    `generator` is the layer's own, made from `seed`; a checkpoint must save its state to resume the same draws.
+    """
+
+    def __init__(self, p: float = 0.5, seed: int | None = None) -> None:
+        if not 0 <= p < 1:
+            raise ValueError(f"Dropout: p must be at least 0 and below 1, got {p}")
+        self.p = p
+        self.generator = np.random.default_rng(seed)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return ops.dropout(x, self.p, self.generator) if self.training else x
+
+
+class Sequential(Module):
+    """Modules one after another, named "0", "1", …. With a seed, all are drawn anew, by name, as "pytorch"."""
+
+    def __init__(self, *layers: Module, seed: int | None = None) -> None:
+        for i, layer in enumerate(layers):
+            if not isinstance(layer, Module):
+                raise TypeError(f"Sequential: layer {i} must be a Module, got {layer!r}")
+        self.layers = layers
+        if seed is not None:
+            initialize(self, "pytorch", seed)
+
+    def forward(self, x: Tensor) -> Tensor:
+        for layer in self.layers:
+            x = layer(x)
+        return x
+
+    def named_children(self) -> Iterator[tuple[str, Module]]:
+        for i, layer in enumerate(self.layers):
+            yield str(i), layer
+
+    def __len__(self) -> int:
+        return len(self.layers)
+
+    def __getitem__(self, index: int) -> Module:
+        return self.layers[index]
+
+    def __iter__(self) -> Iterator[Module]:
+        return iter(self.layers)
+
+
+def check_sizes(function: str, **sizes: int) -> None:
+    """Refuse sizes below 1."""
+    for name, size in sizes.items():
+        if size < 1:
+            raise ValueError(f"{function}: {name} must be at least 1, got {size}")

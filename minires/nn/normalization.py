@@ -1,0 +1,48 @@
+"""Batch norm layers: the op, and the running statistics it needs when there is no batch to speak of."""
+
+import numpy as np
+
+from minires import ops
+from minires.engine import Tensor
+from minires.nn.module import Module, Parameter
+
+
+class BatchNorm2d(Module):
+    """y = weight · (x - mean) / √(var + eps) + bias, per channel, for x (N, C, H, W). Ioffe, Szegedy, 2015.
+
+    In training mean and var are the batch's, over N, H and W, and differentiated; the running statistics follow them,
+    running ← (1 - momentum) · running + momentum · batch, the variance unbiased: n/(n-1) times the batch's. In
+    evaluation the running statistics are used, as constants. ValueError in training for one value per channel, whose
+    variance says nothing.
+    """
+
+    buffer_names = ("running_mean", "running_var")
+    ndim = 4
+    expected = "(N, C, H, W)"
+
+    def __init__(self, num_features: int, eps: float = 1e-5, momentum: float = 0.1) -> None:
+        self.eps, self.momentum = eps, momentum
+        self.weight = Parameter(np.ones(num_features, np.float32))
+        self.bias = Parameter(np.zeros(num_features, np.float32))
+        self.running_mean = np.zeros(num_features, np.float32)
+        self.running_var = np.ones(num_features, np.float32)
+
+    def forward(self, x: Tensor) -> Tensor:
+        C = self.weight.size
+        if x.ndim != self.ndim or x.shape[1] != C:
+            raise ValueError(f"{type(self).__name__}: expected x {self.expected} with C = {C}, got {x.shape}")
+        if not self.training:
+            y, _, _ = ops.batch_norm(x, self.weight, self.bias, self.running_mean, self.running_var, self.eps)
+            return y
+        y, mean, var = ops.batch_norm(x, self.weight, self.bias, eps=self.eps)
+        n = x.size // C
+        self.running_mean[...] = (1 - self.momentum) * self.running_mean + self.momentum * mean
+        self.running_var[...] = (1 - self.momentum) * self.running_var + (self.momentum * n / (n - 1)) * var
+        return y
+
+
+class BatchNorm1d(BatchNorm2d):
+    """Batch norm for x (N, C): the statistics of each column, over N. Otherwise as `BatchNorm2d`."""
+
+    ndim = 2
+    expected = "(N, C)"

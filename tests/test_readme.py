@@ -26,8 +26,8 @@ def test_every_path_it_names_exists(path):
 
 def test_the_gate_runs_its_test_command():
     gate = (ROOT / ".ci" / "run").read_text(encoding="utf-8")
-    assert "pip install -e '.[test]' && pytest" in README
-    assert "pip install --quiet -e '.[test]' && pytest\n" in gate
+    assert "\npip install -e '.[test]' && pytest\n" in README
+    assert "\npip install --quiet -e '.[test]'\npytest -ra\n" in gate
 
 
 def test_commits_are_checked_with_the_gates_commands():
@@ -35,4 +35,4 @@ def test_commits_are_checked_with_the_gates_commands():
     hooks = re.findall(r"entry: (.*)", (ROOT / ".pre-commit-config.yaml").read_text(encoding="utf-8"))
     assert len(hooks) == 3
     for command in hooks:
-        assert re.search(rf"(^|&& ){re.escape(command)}$", gate, re.MULTILINE), command
+        assert re.search(rf"(^|&& ){re.escape(command)}( -ra)?$", gate, re.MULTILINE), command

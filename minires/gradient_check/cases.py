@@ -173,7 +173,7 @@ def layer_cases(rng: np.random.Generator) -> list[Case]:
             {"shortcut": normal((2, 3, 2, 3)), "branch": normal((2, 3, 2, 3))},
         ),
         Case("residual_add", "x + tanh x", lambda x: ops.residual_add(x, ops.tanh(x)), {"x": normal((2, 3, 2, 3))}),
-        Case("option_a", "stride 2", lambda x: ops.option_a(x, 5, 2), {"x": normal((2, 2, 4, 5))}),
+        Case("option_a", "stride 2", lambda x: ops.option_a(x, 6, 2), {"x": normal((2, 3, 4, 5))}),
         Case("option_a", "stride 1", lambda x: ops.option_a(x, 4, 1), {"x": normal((2, 2, 2, 3))}),
     ]
 

@@ -110,6 +110,12 @@ def missing_term(wrong: Array, right: Array, x: Array, y: Array) -> str:
             return f"{off} a constant, as when a mean or a sum over them is dropped"
         if fits(missing, x - x.mean(axes, keepdims=True), axes):
             return f"{off} a multiple of x minus its mean, as when a normalization's x̂ term is dropped"
+        without_mean = missing - missing.mean(axes, keepdims=True)
+        if fits(without_mean, x - x.mean(axes, keepdims=True), axes):
+            return (
+                f"{off} a constant and a multiple of x minus its mean, as when a normalization takes its batch's "
+                "statistics for constants (or constants for its batch's), or counts its numbers wrongly"
+            )
         if y.shape == x.shape and fits(missing, y, axes):
             return f"{off} a multiple of the output, as when softmax's sum is dropped"
         if y.shape == x.shape and fits(missing, np.exp(y), axes):
@@ -140,17 +146,15 @@ def partly_right(wrong: Array, right: Array) -> str:
     number = np.count_nonzero(off)
     if number > 0.9 * off.size:
         return ""
-    text = f"{off.size - number} of {off.size} elements are right; "
+    text = f"{off.size - number} of {off.size} elements are right"
     if not wrong[off].any():
-        text += "at the others backward gives 0: contributions are lost (overwritten, masked or cropped)"
+        text += "; at the others backward gives 0: contributions are lost (overwritten, masked or cropped)"
     elif np.all(np.abs(wrong[off]) < np.abs(right[off])):
-        text += "at the others backward gives too little: contributions are lost (overwritten rather than added?)"
-    else:
-        text += "the others are not"
+        text += "; at the others backward gives too little: contributions are lost (overwritten instead of added?)"
     for axis in range(off.ndim):
         hit = np.flatnonzero(off.any(axis=tuple([other for other in range(off.ndim) if other != axis])))
         if len(hit) < off.shape[axis]:
-            text += f"; all of them at {', '.join(map(str, hit))} of 0…{off.shape[axis] - 1} along axis {axis}"
+            text += f"; the wrong ones are at {', '.join(map(str, hit))} of 0…{off.shape[axis] - 1} along axis {axis}"
     return text
 
 

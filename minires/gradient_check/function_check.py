@@ -151,8 +151,9 @@ def backward_grads(y: Tensor, leaves: list[Tensor], grad_y: Array, report: Repor
         grad = np.zeros(leaf.shape) if leaf.grad is None else leaf.grad
         if leaf in inspected and not np.allclose(inspected[leaf], grad, rtol=1e-9, atol=1e-12, equal_nan=True):
             raise GradientError(
-                f"gradcheck: a second backward pass through {report.subject} gives argument {position} another "
-                "gradient: backward changes what forward saved",
+                f"gradcheck: two backward passes through {report.subject}, the engine's and one by hand, give argument "
+                f"{position} different gradients: a backward changes what forward saved, or gradients are added up "
+                "wrongly",
                 report,
             )
         grads.append(grad)

@@ -91,7 +91,7 @@ def saved_generators(model: Any) -> list[tuple[Any, str, np.random.Generator]]:
     """List the generators that modules own (dropout's), with their state now: each pass must draw the same masks."""
     return [
         (module, name, copy.deepcopy(value))
-        for module in model.modules()
+        for _, module in model.named_modules()
         for name, value in vars(module).items()
         if isinstance(value, np.random.Generator)
     ]

@@ -4,6 +4,8 @@ from dataclasses import dataclass, field
 
 from minires.kernels import Array
 
+SHOWN = 5  # wrong arguments that an error describes in full; a model has hundreds
+
 
 @dataclass
 class ArgumentReport:
@@ -80,9 +82,10 @@ class GradientError(AssertionError):
 def describe_failure(report: Report, culprit: str = "") -> str:
     """Write the message for a report that is not ok: each wrong argument, both numbers, and the mistake that fits."""
     lines = [f"the gradient of {report.subject} is wrong"]
-    for argument in report.arguments:
-        if argument.ok:
-            continue
+    if culprit:
+        lines.append(f"  {culprit}")
+    wrong = [argument for argument in report.arguments if not argument.ok]
+    for argument in wrong[:SHOWN]:
         lines.append(
             f"  with respect to {argument.name}, shape {argument.shape}: {argument.wrong} of {argument.checked} wrong, "
             f"the worst at {argument.index}: backward gives {argument.backward:.9g}, finite differences give "
@@ -90,9 +93,9 @@ def describe_failure(report: Report, culprit: str = "") -> str:
         )
         if argument.diagnosis:
             lines.append(f"    {argument.diagnosis}")
+    if len(wrong) > SHOWN:
+        lines.append(f"  and with respect to {', '.join([argument.name for argument in wrong[SHOWN:]])}")
     right = [argument.name for argument in report.arguments if argument.ok]
     if right:
         lines.append(f"  right with respect to: {', '.join(right)}")
-    if culprit:
-        lines.append(f"  {culprit}")
     return "\n".join(lines)

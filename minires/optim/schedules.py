@@ -19,8 +19,6 @@ class Schedule:
             raise TypeError(f"{type(self).__name__}: expected an optimizer, got {type(optimizer).__name__}")
         self.optimizer = optimizer
         self.steps = 0
-        for group in optimizer.param_groups:
-            group.setdefault("initial_lr", group["lr"])
         self._write()
 
     def lr_at(self, step: int, initial_lr: float) -> float:
@@ -44,7 +42,8 @@ class Schedule:
 
     def _write(self) -> None:
         for group in self.optimizer.param_groups:
-            group["lr"] = self.lr_at(self.steps, group["initial_lr"])
+            initial_lr = group.setdefault("initial_lr", group["lr"])
+            group["lr"] = self.lr_at(self.steps, initial_lr)
 
 
 class MultiStepLR(Schedule):

@@ -28,6 +28,14 @@ def test_multistep_drops_at_its_milestones():
     assert optimizer.param_groups[1]["lr"] == 1.0
 
 
+def test_a_group_added_later_starts_from_its_own_learning_rate():
+    optimizer = optimizer_of(1.0)
+    schedule = MultiStepLR(optimizer, [1], gamma=0.5)
+    optimizer.add_param_group({"params": [Tensor([2.0], requires_grad=True)], "lr": 6.0})
+    schedule.step()
+    assert [group["lr"] for group in optimizer.param_groups] == [0.5, 3.0]
+
+
 def test_cosine_passes_half_way_and_ends_at_eta_min():
     optimizer = optimizer_of(1.0)
     lrs = lrs_over(CosineAnnealingLR(optimizer, T_max=4, eta_min=0.2), optimizer, 4)
@@ -86,7 +94,7 @@ def test_a_schedule_goes_on_from_its_state():
     optimizer = optimizer_of(0.7)
     schedule = CosineAnnealingLR(optimizer, 10)
     straight = lrs_over(schedule, optimizer, 8)
-    saved_optimizer, saved = optimizer_of(0.7), None
+    saved_optimizer = optimizer_of(0.7)
     first = CosineAnnealingLR(saved_optimizer, 10)
     lrs_over(first, saved_optimizer, 3)
     saved = first.state_dict(), saved_optimizer.state_dict()

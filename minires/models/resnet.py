@@ -57,6 +57,8 @@ class ResNet(nn.Module):
         choose("stem", stem, STEMS)
         choose("norm", norm, ("batch", "none"))
         choose("shortcut", shortcut, SHORTCUTS)  # also where skip=False has no use for it
+        if not isinstance(skip, bool):
+            raise ValueError(f"models: skip must be True or False, got {skip!r}")
         if block.preactivated != self.preactivated:
             raise ValueError(
                 f"models: {block.__name__} does not fit {type(self).__name__}: pre-activation blocks go into "

@@ -12,7 +12,7 @@ import numpy as np
 from minires import ops
 from minires.engine import Tensor
 from minires.nn.initialization import initialize
-from minires.nn.module import Module, Parameter
+from minires.nn.module import Module, Parameter, check_sizes
 
 Pair = int | tuple[int, int]
 
@@ -159,10 +159,3 @@ class Sequential(Module):
 
     def __iter__(self) -> Iterator[Module]:
         return iter(self.layers)
-
-
-def check_sizes(function: str, **sizes: int) -> None:
-    """Refuse sizes below 1."""
-    for name, size in sizes.items():
-        if size < 1:
-            raise ValueError(f"{function}: {name} must be at least 1, got {size}")

@@ -215,3 +215,10 @@ def converted(array: Array, target: str) -> Array:
     if not isinstance(target, str) or not target.startswith(("cpu", "cuda")):
         raise ValueError(f'to: unknown target {target!r}; known: "cpu", "cuda", "cuda:1", …, "float32", "float64"')
     return to_device(array, target)
+
+
+def check_sizes(function: str, **sizes: int) -> None:
+    """Refuse sizes below 1."""
+    for name, size in sizes.items():
+        if size < 1:
+            raise ValueError(f"{function}: {name} must be at least 1, got {size}")

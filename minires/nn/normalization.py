@@ -4,7 +4,7 @@ import numpy as np
 
 from minires import ops
 from minires.engine import Tensor
-from minires.nn.module import Module, Parameter
+from minires.nn.module import Module, Parameter, check_sizes
 
 
 class BatchNorm2d(Module):
@@ -21,6 +21,7 @@ class BatchNorm2d(Module):
     expected = "(N, C, H, W)"
 
     def __init__(self, num_features: int, eps: float = 1e-5, momentum: float = 0.1) -> None:
+        check_sizes(type(self).__name__, num_features=num_features)
         self.eps, self.momentum = eps, momentum
         self.weight = Parameter(np.ones(num_features, np.float32))
         self.bias = Parameter(np.zeros(num_features, np.float32))

@@ -1,0 +1,166 @@
+"""What bad input gets: an error that names the function, the shapes and the cure, and no half-done work."""
+
+import numpy as np
+import pytest
+
+from minires import ops
+from minires.engine import Tensor
+
+
+def ones(*shape):
+    return Tensor(np.ones(shape))
+
+
+IMAGES = ones(2, 3, 4, 5)
+LOGITS = ones(3, 4)
+
+VALUE_ERRORS = [
+    (lambda: ones(2, 3) + ones(2, 4), r"add: shapes \(2, 3\) and \(2, 4\) do not broadcast: 3 against 4"),
+    (lambda: ones(2, 3) - ones(3, 3), r"subtract: shapes \(2, 3\) and \(3, 3\) do not broadcast"),
+    (lambda: ones(2, 3) * np.ones(2), r"multiply: shapes \(2, 3\) and \(2,\) do not broadcast"),
+    (lambda: np.ones(2) / ones(2, 3), r"divide: shapes \(2,\) and \(2, 3\) do not broadcast"),
+    (lambda: ones(2, 3) ** ones(4), r"power: shapes \(2, 3\) and \(4,\) do not broadcast"),
+    (lambda: ops.where(np.ones((2, 3), bool), ones(2), ones(3)), "where: shapes .* do not broadcast"),
+    (lambda: ones(2, 3) @ ones(2, 3), r"matmul: shapes \(2, 3\) and \(2, 3\): 3 columns against 2 rows"),
+    (lambda: ops.matmul(ones(2, 3), ones()), "matmul: shapes .* a single number has no matrix product; use [*]"),
+    (lambda: ops.linear(IMAGES, ones(2, 60)), r"linear: x \(2, 3, 4, 5\) and weight \(2, 60\) .* flatten images first"),
+    (
+        lambda: ops.linear(ones(2, 3), ones(4, 2)),
+        r"linear: x \(2, 3\) and weight \(4, 2\) must be \(N, C\) and \(F, C\)",
+    ),
+    (lambda: ops.linear(ones(2, 3), ones(4, 3), ones(3)), r"linear: bias \(3,\) must be \(4,\), one per row of weight"),
+    (lambda: ops.sum(ones(2, 3), axis=2), r"sum: axis 2 is out of range for shape \(2, 3\)"),
+    (lambda: ops.mean(ones(2, 3), axis=(0, -2)), r"mean: axis \(0, -2\) names one axis of shape \(2, 3\) twice"),
+    (lambda: ops.max(ones(2, 0), axis=1), r"max: shape \(2, 0\) has no numbers along axis 1"),
+    (lambda: ops.mean(ones(0)), r"mean: shape \(0,\) has no numbers along axis None"),
+    (lambda: ops.var(ones(0, 2), axis=0), r"var: shape \(0, 2\) has no numbers along axis 0"),
+    (lambda: ops.softmax(ones(2, 3), axis=2), r"softmax: axis 2 is out of range for shape \(2, 3\)"),
+    (lambda: ops.log_softmax(ones(3), axis=-2), r"log_softmax: axis -2 is out of range for shape \(3,\)"),
+    (lambda: ops.reshape(ones(2, 3), 4, 2), r"reshape: 6 numbers of shape \(2, 3\) do not fit shape \(4, 2\)"),
+    (lambda: ops.reshape(ones(2, 3), -1, 4), r"reshape: 6 numbers of shape \(2, 3\) do not fit shape \(-1, 4\)"),
+    (lambda: ops.reshape(ones(2, 3), -1, -1), r"reshape: 6 numbers .* do not fit shape \(-1, -1\)"),
+    (lambda: ops.transpose(ones(2, 3), 0, 0), r"transpose: axes \(0, 0\) do not name each axis of shape \(2, 3\) once"),
+    (lambda: ops.transpose(ones(2, 3), 0, 2), "transpose: axes .* do not name each axis"),
+    (lambda: ops.flatten(ones(2, 3), 2), r"flatten: start_axis 2 is out of range for shape \(2, 3\)"),
+    (lambda: ops.pad(ones(2, 3), ((1, 1),)), r"pad: pad_width .* is not one \(before, after\) pair per axis"),
+    (lambda: ops.pad(ones(2, 3), ((1, 1), (0, -1))), r"pad: pad_width .* is not one \(before, after\) pair per axis"),
+    (lambda: ops.concatenate([]), "concatenate: no tensors to join"),
+    (
+        lambda: ops.concatenate([ones(2, 3), ones(3, 3)], axis=1),
+        r"shapes \(2, 3\), \(3, 3\) differ elsewhere than along",
+    ),
+    (lambda: ops.concatenate([ones(2, 3)], axis=2), r"concatenate: axis 2 is out of range for shape \(2, 3\)"),
+    (lambda: ops.concatenate([ones(2, 3), ones(2)], axis=0), r"concatenate: shapes \(2, 3\), \(2,\) differ"),
+    (
+        lambda: ops.conv2d(ones(3, 4, 5), ones(2, 3, 3, 3)),
+        r"conv2d: x \(3, 4, 5\) and weight .* must be \(N, C, H, W\)",
+    ),
+    (lambda: ops.conv2d(IMAGES, ones(2, 4, 3, 3)), r"conv2d: x \(2, 3, 4, 5\) and weight \(2, 4, 3, 3\) .* with one C"),
+    (lambda: ops.conv2d(IMAGES, ones(2, 3, 3, 3), ones(3)), r"conv2d: bias \(3,\) must be \(2,\), one per filter"),
+    (
+        lambda: ops.conv2d(IMAGES, ones(2, 3, 3, 3), stride=0),
+        "conv2d: stride must be a whole number .* at least 1, got 0",
+    ),
+    (lambda: ops.conv2d(IMAGES, ones(2, 3, 3, 3), padding=-1), "conv2d: padding must be .* at least 0, got -1"),
+    (lambda: ops.conv2d(IMAGES, ones(2, 3, 3, 3), stride=(1, 2, 3)), r"conv2d: stride must be .* got \(1, 2, 3\)"),
+    (lambda: ops.conv2d(IMAGES, ones(2, 3, 3, 3), stride=(1.5, 1)), r"conv2d: stride must be .* got \(1.5, 1\)"),
+    (
+        lambda: ops.conv2d(IMAGES, ones(2, 3, 5, 3)),
+        r"a 5×3 window does not fit x \(2, 3, 4, 5\) with padding \(0, 0\): 4×5",
+    ),
+    (lambda: ops.batch_norm(ones(2, 3, 4), ones(3), ones(3)), r"batch_norm: x \(2, 3, 4\) must be \(N, C, H, W\) or"),
+    (
+        lambda: ops.batch_norm(IMAGES, ones(4), ones(3)),
+        r"batch_norm: x .* weight \(4,\) and bias \(3,\) one number per",
+    ),
+    (lambda: ops.batch_norm(IMAGES, ones(3), ones(3), np.ones(3)), "batch_norm: give both mean and var, or neither"),
+    (
+        lambda: ops.batch_norm(IMAGES, ones(3), ones(3), np.ones(2), np.ones(3)),
+        r"batch_norm: mean \(2,\) and var \(3,\)",
+    ),
+    (lambda: ops.batch_norm(ones(1, 3), ones(3), ones(3)), "one number per channel, so its batch variance is 0; use a"),
+    (lambda: ops.max_pool2d(ones(3, 4, 5), 2), r"max_pool2d: x \(3, 4, 5\) must be non-empty images \(N, C, H, W\)"),
+    (lambda: ops.max_pool2d(IMAGES, 0), "max_pool2d: kernel_size must be a whole number .* at least 1, got 0"),
+    (lambda: ops.max_pool2d(IMAGES, 2, stride=0), "max_pool2d: stride must be .* at least 1, got 0"),
+    (lambda: ops.max_pool2d(IMAGES, 3, padding=2), r"padding \(2, 2\) is more than half of the window \(3, 3\)"),
+    (lambda: ops.avg_pool2d(IMAGES, (2, 6)), "avg_pool2d: a 2×6 window does not fit x"),
+    (lambda: ops.avg_pool2d(IMAGES, 2, padding=(0, -1)), "avg_pool2d: padding must be .* at least 0"),
+    (lambda: ops.global_avg_pool2d(ones(2, 3)), r"global_avg_pool2d: x \(2, 3\) must be non-empty images"),
+    (lambda: ops.adaptive_avg_pool2d(ones(2, 3, 0, 4), 1), "adaptive_avg_pool2d: x .* must be non-empty images"),
+    (lambda: ops.adaptive_avg_pool2d(IMAGES, (0, 1)), "adaptive_avg_pool2d: output_size must be .* at least 1"),
+    (lambda: ops.dropout(ones(3), 1.0, np.random.default_rng(0)), "dropout: p must be at least 0 and below 1, got 1.0"),
+    (
+        lambda: ops.dropout(ones(3), -0.1, np.random.default_rng(0)),
+        "dropout: p must be at least 0 and below 1, got -0.1",
+    ),
+    (lambda: ops.option_a(ones(2, 3), 4, 1), r"option_a: x \(2, 3\) must be \(N, C, H, W\)"),
+    (lambda: ops.option_a(IMAGES, 2, 1), "option_a: .* to fewer channels use option B, a 1×1 convolution"),
+    (lambda: ops.option_a(IMAGES, 6, 0), "option_a: .* stride 0"),
+    (lambda: ops.cross_entropy(ones(3), np.zeros(3, int)), r"cross_entropy: logits \(3,\) must be \(N, classes\)"),
+    (
+        lambda: ops.cross_entropy(LOGITS, np.zeros(2, int)),
+        r"labels \(2,\) must be \(3,\), one per row of logits \(3, 4\)",
+    ),
+    (
+        lambda: ops.cross_entropy(LOGITS, np.array([0, 4, 1])),
+        r"labels run from 0 to 4, logits \(3, 4\) have classes 0 to 3",
+    ),
+    (lambda: ops.cross_entropy(LOGITS, np.array([0, -1, 1])), "labels run from -1 to 1, .* have classes 0 to 3"),
+    (lambda: ops.cross_entropy(LOGITS, np.full(3, -100)), "no label to learn from, all 3 are ignore_index -100"),
+    (lambda: ops.cross_entropy(LOGITS, np.zeros(3, int), 1.5), "label_smoothing must be from 0 to 1, got 1.5"),
+    (
+        lambda: ops.mse_loss(ones(2, 3), ones(2, 1)),
+        r"mse_loss: prediction \(2, 3\) and target \(2, 1\) must have one shape",
+    ),
+]
+
+TYPE_ERRORS = [
+    (
+        lambda: ops.where(ones(2).data, ones(2), ones(2)),
+        "where: condition must be an array of bools, such as x.data > 0",
+    ),
+    (lambda: ops.where(True, ones(2), ones(2)), "where: condition must be an array of bools"),
+    (lambda: ones(3)[Tensor(np.array([0, 1]))], "index with arrays, not with tensors"),
+    (lambda: ones(3, 3)[0, Tensor(np.array([0, 1]))], "index with arrays, not with tensors"),
+    (lambda: ops.cross_entropy(LOGITS, np.zeros(3)), "labels must be an array of integers, got float64"),
+    (lambda: ops.cross_entropy(LOGITS, [0, 1, 2]), "labels must be an array of integers, got list"),
+    (lambda: ops.cross_entropy(LOGITS, Tensor(np.zeros(3, int))), "labels must be an array of integers, got int"),
+]
+
+
+@pytest.mark.parametrize(("call", "message"), VALUE_ERRORS, ids=[message[:40] for _, message in VALUE_ERRORS])
+def test_value_error(call, message):
+    with pytest.raises(ValueError, match=message):
+        call()
+
+
+@pytest.mark.parametrize(("call", "message"), TYPE_ERRORS, ids=[message[:40] for _, message in TYPE_ERRORS])
+def test_type_error(call, message):
+    with pytest.raises(TypeError, match=message):
+        call()
+
+
+@pytest.mark.parametrize(
+    ("shortcut", "branch", "cure"),
+    [
+        (
+            (2, 16, 8, 8),
+            (2, 32, 4, 4),
+            r"use option A, option_a\(x, 32, stride=2\), or option B, a 1×1 convolution to 32",
+        ),
+        ((2, 4, 1, 1), (2, 4, 3, 3), "give the branch the shortcut's stride"),
+        ((2, 4), (2, 1), "both must come from the same images"),
+        ((1, 4, 3, 3), (2, 4, 3, 3), "both must come from the same images"),
+    ],
+)
+def test_residual_add_refuses_to_broadcast_and_says_the_cure(shortcut, branch, cure):
+    with pytest.raises(ValueError, match="residual_add: the shortcut has shape .*, the branch .*" + cure) as error:
+        ops.residual_add(ones(*shortcut), ones(*branch))
+    assert str(shortcut) in str(error.value) and str(branch) in str(error.value)
+
+
+def test_the_cures_work():
+    x, branch = ones(2, 16, 9, 7), ones(2, 32, 5, 4)
+    with pytest.raises(ValueError, match=r"option_a\(x, 32, stride=2\)"):
+        ops.residual_add(x, branch)
+    assert ops.residual_add(ops.option_a(x, 32, stride=2), branch).shape == branch.shape

@@ -48,6 +48,13 @@ def test_size(name, options, parameters, multiply_adds):
     assert rounded(totals.multiply_adds, multiply_adds) == multiply_adds
 
 
+@pytest.mark.parametrize("depth, norms", [(101, 100), (152, 151), (1202, 1201), (1001, 1000)])
+def test_the_deepest_pre_activation_networks_run(depth, norms):
+    model = models.make(f"preact_resnet{depth}", num_classes=7, init=None)
+    rows = layer_rows(model, (3, 16, 24))
+    assert rows[-1].output_shape == (7,) and sum(row.kind == "BatchNorm2d" for row in rows) == norms
+
+
 def test_bottlenecks_with_the_stride_on_the_1x1_cost_what_the_paper_says():
     v1 = nn.totals(models.resnet50(stride_on="1x1", init=None))
     assert v1.parameters == 25_557_032 and rounded(v1.multiply_adds, "3.86 G") == "3.86 G"

@@ -10,7 +10,7 @@ from typing import Any
 
 from minires.engine import Op, Tensor
 from minires.kernels import Array
-from minires.ops.arithmetic import as_tensor, unbroadcast
+from minires.ops.arithmetic import both_tensors, check_broadcast, unbroadcast
 from minires.ops.shape import reshape
 
 
@@ -47,8 +47,7 @@ class Linear(Op):
 
 def matmul(a: Any, b: Any) -> Tensor:
     """Return a @ b as NumPy does: matrices in the last two axes, the axes before them broadcast, vectors allowed."""
-    a = as_tensor(a, like=b) if isinstance(b, Tensor) else Tensor(a)
-    b = as_tensor(b, like=a)
+    a, b = both_tensors(a, b)
     if a.ndim == 0 or b.ndim == 0:
         raise ValueError(f"matmul: shapes {a.shape} and {b.shape}: a single number has no matrix product; use *")
     rows = a if a.ndim > 1 else reshape(a, 1, -1)
@@ -57,6 +56,7 @@ def matmul(a: Any, b: Any) -> Tensor:
         raise ValueError(
             f"matmul: shapes {a.shape} and {b.shape}: {rows.shape[-1]} columns against {columns.shape[-2]} rows"
         )
+    check_broadcast(f"matmul of {a.shape} and {b.shape}", rows.shape[:-2], columns.shape[:-2])
     y = MatMul()(rows, columns)
     if a.ndim > 1 and b.ndim > 1:
         return y

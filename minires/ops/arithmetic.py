@@ -163,18 +163,24 @@ def as_tensor(value: Any, like: Tensor) -> Tensor:
 
 
 def operands(name: str, a: Any, b: Any) -> tuple[Tensor, Tensor]:
-    """Make tensors of both operands, at least one of which is one, and check that their shapes broadcast."""
-    if isinstance(a, Tensor):
-        b = as_tensor(b, like=a)
-    elif isinstance(b, Tensor):
-        a = as_tensor(a, like=b)
-    else:
-        a = Tensor(a)
-        b = as_tensor(b, like=a)
-    for size_a, size_b in zip(reversed(a.shape), reversed(b.shape), strict=False):
-        if size_a != size_b and size_a != 1 and size_b != 1:
-            raise ValueError(f"{name}: shapes {a.shape} and {b.shape} do not broadcast: {size_a} against {size_b}")
+    """Make tensors of both operands, and check that their shapes broadcast."""
+    a, b = both_tensors(a, b)
+    check_broadcast(name, a.shape, b.shape)
     return a, b
+
+
+def both_tensors(a: Any, b: Any) -> tuple[Tensor, Tensor]:
+    """Make tensors of both operands; a number takes the dtype of the other."""
+    if not isinstance(a, Tensor):
+        a = as_tensor(a, like=b) if isinstance(b, Tensor) else Tensor(a)
+    return a, as_tensor(b, like=a)
+
+
+def check_broadcast(name: str, a: tuple[int, ...], b: tuple[int, ...]) -> None:
+    """ValueError where two shapes do not broadcast."""
+    for size_a, size_b in zip(reversed(a), reversed(b), strict=False):
+        if size_a != size_b and size_a != 1 and size_b != 1:
+            raise ValueError(f"{name}: shapes {a} and {b} do not broadcast: {size_a} against {size_b}")
 
 
 def add(a: Any, b: Any) -> Tensor:
@@ -239,4 +245,6 @@ def where(condition: Array, a: Any, b: Any) -> Tensor:
     if not hasattr(condition, "dtype") or condition.dtype.kind != "b":
         raise TypeError("where: condition must be an array of bools, such as x.data > 0")
     a, b = operands("where", a, b)
+    check_broadcast("where", condition.shape, a.shape)
+    check_broadcast("where", condition.shape, b.shape)
     return Where(condition)(a, b)

@@ -70,9 +70,9 @@ def batch_norm(
         if mean.shape != (C,) or var.shape != (C,):
             raise ValueError(f"batch_norm: mean {mean.shape} and var {var.shape} must be ({C},) for x {x.shape}")
         return BatchNormInference(mean, var, eps)(x, weight, bias), mean, var
-    if x.size == C:
+    if x.size <= C:
         raise ValueError(
-            f"batch_norm: x {x.shape} has one number per channel, so its batch variance is 0; "
+            f"batch_norm: x {x.shape} has at most one number per channel, so no batch variance; "
             "use a larger batch or larger images, or evaluation mode"
         )
     op = BatchNorm(eps)

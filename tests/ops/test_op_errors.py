@@ -22,6 +22,11 @@ VALUE_ERRORS = [
     (lambda: ones(2, 3) ** ones(4), r"power: shapes \(2, 3\) and \(4,\) do not broadcast"),
     (lambda: ops.where(np.ones((2, 3), bool), ones(2), ones(3)), "where: shapes .* do not broadcast"),
     (lambda: ones(2, 3) @ ones(2, 3), r"matmul: shapes \(2, 3\) and \(2, 3\): 3 columns against 2 rows"),
+    (
+        lambda: ones(2, 2, 3) @ ones(3, 3, 4),
+        r"matmul of \(2, 2, 3\) and \(3, 3, 4\): shapes \(2,\) and \(3,\) do not broadcast",
+    ),
+    (lambda: ops.where(np.ones(5, bool), ones(2), ones(2)), r"where: shapes \(5,\) and \(2,\) do not broadcast"),
     (lambda: ops.matmul(ones(2, 3), ones()), "matmul: shapes .* a single number has no matrix product; use [*]"),
     (lambda: ops.linear(IMAGES, ones(2, 60)), r"linear: x \(2, 3, 4, 5\) and weight \(2, 60\) .* flatten images first"),
     (
@@ -78,7 +83,11 @@ VALUE_ERRORS = [
         lambda: ops.batch_norm(IMAGES, ones(3), ones(3), np.ones(2), np.ones(3)),
         r"batch_norm: mean \(2,\) and var \(3,\)",
     ),
-    (lambda: ops.batch_norm(ones(1, 3), ones(3), ones(3)), "one number per channel, so its batch variance is 0; use a"),
+    (
+        lambda: ops.batch_norm(ones(1, 3), ones(3), ones(3)),
+        r"x \(1, 3\) has at most one number per channel, so no batch variance; use a",
+    ),
+    (lambda: ops.batch_norm(ones(0, 3), ones(3), ones(3)), r"x \(0, 3\) has at most one number per channel"),
     (lambda: ops.max_pool2d(ones(3, 4, 5), 2), r"max_pool2d: x \(3, 4, 5\) must be non-empty images \(N, C, H, W\)"),
     (lambda: ops.max_pool2d(IMAGES, 0), "max_pool2d: kernel_size must be a whole number .* at least 1, got 0"),
     (lambda: ops.max_pool2d(IMAGES, 2, stride=0), "max_pool2d: stride must be .* at least 1, got 0"),

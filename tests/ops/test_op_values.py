@@ -63,6 +63,16 @@ def test_pad_and_transpose_as_numpy():
     assert ops.flatten(Tensor(np.ones((2, 3, 4, 5))), 2).shape == (2, 3, 20)
 
 
+def test_arrays_and_lists_are_constants_on_either_side():
+    x, array = np.arange(6.0).reshape(2, 3), np.ones((3, 2))
+    for y in (Tensor(x) @ array, ops.matmul(x, Tensor(array)), x @ Tensor(array), ops.matmul(x, array)):
+        np.testing.assert_array_equal(y.data, x @ array)
+    np.testing.assert_array_equal((array - Tensor(x.T)).data, array - x.T)
+    np.testing.assert_array_equal((Tensor(x.T) / array).data, x.T / array)
+    assert (Tensor([1.0, 2.0]) + [1.0, 2.0]).dtype == np.float32
+    np.testing.assert_array_equal(gradient(lambda x: array @ x, np.ones((2, 1))), [[3], [3]])
+
+
 def test_repeated_indices_add_up():
     np.testing.assert_array_equal(gradient(lambda x: x[np.array([0, 0, 2])], [1.0, 2, 3], [1, 10, 100]), [11, 0, 100])
 

@@ -61,9 +61,20 @@ def _new_folder(out: Path, name: str) -> Path:
             return folder
 
 
+def write_bytes(path: Path, content: bytes) -> None:
+    """Write a file, atomically: whatever goes wrong, there is the old file or the new one."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        temporary.write_bytes(content)
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
 def write_json(path: Path, content: Any) -> None:
     """Write `content` as indented JSON, atomically."""
-    _write(path, json.dumps(finite(content), indent=1, ensure_ascii=False, allow_nan=False) + "\n")
+    text = json.dumps(finite(content), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+    write_bytes(path, text.encode())
 
 
 def read_json(path: Path) -> Any:
@@ -84,7 +95,7 @@ def write_csv(path: Path, records: Sequence[Mapping[str, Any]]) -> None:
         writer.writerow(records[0])
     for record in records:
         writer.writerow(finite(record).values())
-    _write(path, text.getvalue())
+    write_bytes(path, text.getvalue().encode())
 
 
 def append_jsonl(path: Path, record: Mapping[str, Any]) -> None:
@@ -112,12 +123,3 @@ def finite(content: Any) -> Any:
     if isinstance(content, float) and not math.isfinite(content):
         return None
     return content
-
-
-def _write(path: Path, text: str) -> None:
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        temporary.write_text(text, encoding="utf-8")
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)

@@ -51,7 +51,7 @@ def residual_norm(h: Tensor, draw: Draw, init: str, scale: float) -> Tensor:
 
 
 def misplaced_norm(h: Tensor, draw: Draw, init: str, scale: float) -> Tensor:
-    """A mistake often seen in tutorials: the second norm before the second layer, so that the branch is not normalized."""
+    """A mistake often seen: the second norm before the second layer, so that what the branch adds is not normalized."""
     branch = batch_norm(ops.relu(batch_norm(h @ draw(init))))
     return ops.relu(ops.residual_add(h, branch @ draw(init)))
 
@@ -122,7 +122,7 @@ def measure(row: str, layers: int, seed: int = 0) -> tuple[float, float]:
     kind = ROWS[row]
     blocks, rest = divmod(layers, kind.layers)
     if rest or blocks < 1:
-        raise ValueError(f"mlp_twin: {row} has {kind.layers} linear layers in a block, so {layers} layers cannot be built")
+        raise ValueError(f"mlp_twin: {row} has {kind.layers} linear layers in a block, {layers} layers cannot be built")
     generator = np.random.default_rng(seed)
 
     def draw(init: str) -> Tensor:

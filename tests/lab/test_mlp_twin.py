@@ -53,8 +53,9 @@ def test_covers_every_row():
 def test_order_of_the_rows_at_100_layers(table):
     logs = gradient_logs(table, 100)
     order = ["plain_pytorch", "plain_lecun", "skip_init", "pre_activation_norm", "residual_norm", "misplaced_norm",
-             "always_projected", "pre_activation", "plain_norm", "residual"]  # plain He and SkipInit are equal: both near 1
+             "always_projected", "pre_activation", "plain_norm", "residual"]
     assert sorted(order, key=logs.get) == order
+    # Plain He and SkipInit are both near 1, in either order.
     assert logs["plain_lecun"] < logs["plain_he"] < logs["pre_activation_norm"]
 
 
@@ -81,5 +82,5 @@ def test_same_seed_same_figures():
 def test_bad_input():
     with pytest.raises(ValueError, match="unknown row 'dense'; known: plain_pytorch"):
         mlp_twin.measure("dense", 10)
-    with pytest.raises(ValueError, match="2 linear layers in a block, so 9 layers cannot"):
+    with pytest.raises(ValueError, match="2 linear layers in a block, 9 layers cannot"):
         mlp_twin.measure("residual", 9)

@@ -1,0 +1,5 @@
+"""The experiments: each builds networks, measures, and gives back plain data."""
+
+from minires.lab.gradient_flow import compare
+
+__all__ = ["compare"]

@@ -24,6 +24,7 @@ def diagnose(wrong: Array, right: Array, x: Array, y: Array) -> str:
         zero(wrong, right)
         or constant_factor(wrong, right, x, y)
         or moved(wrong, right)
+        or factor_by_element(wrong, right, x, y)
         or missing_term(wrong, right, x, y)
         or factor_along_axes(wrong, right)
         or partly_right(wrong, right)
@@ -98,6 +99,19 @@ def shifted(wrong: Array, right: Array, axis: int, shift: int) -> bool:
     return bool(inner.any()) and same(inner, right[:-shift]) and not same(inner, right[shift:])
 
 
+def factor_by_element(wrong: Array, right: Array, x: Array, y: Array) -> str:
+    """A factor that a pointwise function's derivative has, or has not."""
+    factors = [("the argument", x)]
+    if y.shape == x.shape:
+        factors += [("the output", y), ("1 minus the output", 1 - y)]
+    for name, factor in factors:
+        if same(wrong * factor, right):
+            return f"a factor is missing: {name}"
+        if same(wrong, right * factor):
+            return f"there is a factor too many: {name}"
+    return ""
+
+
 def missing_term(wrong: Array, right: Array, x: Array, y: Array) -> str:
     """A term left out: right − wrong is a known array times one number for each group of elements that share a sum."""
     missing = right - wrong
@@ -149,7 +163,9 @@ def partly_right(wrong: Array, right: Array) -> str:
     text = f"{off.size - number} of {off.size} elements are right"
     if not wrong[off].any():
         text += "; at the others backward gives 0: contributions are lost (overwritten, masked or cropped)"
-    elif np.all(np.abs(wrong[off]) < np.abs(right[off])):
+    elif same(wrong[off], -right[off]):
+        text += "; at the others the sign is wrong"
+    elif np.all(np.abs(wrong[off]) < 0.99 * np.abs(right[off])):
         text += "; at the others backward gives too little: contributions are lost (overwritten instead of added?)"
     for axis in range(off.ndim):
         hit = np.flatnonzero(off.any(axis=tuple([other for other in range(off.ndim) if other != axis])))

@@ -21,6 +21,11 @@ class Tolerance:
     rtol: float
     atol: float
 
+    def __post_init__(self) -> None:
+        for name, value in vars(self).items():
+            if not value > 0:
+                raise ValueError(f"gradient check: {name} must be above 0, got {value}")
+
     def of(self, a: float, b: float) -> float:
         return max(self.atol, self.rtol * max(abs(a), abs(b)))
 

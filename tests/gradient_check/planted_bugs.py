@@ -87,7 +87,7 @@ def denominator_not_squared(self, grad_y):
     return grad_y / self.b, -grad_y * self.y
 
 
-@planted(Power, "power")
+@planted(Power, "power", says="with respect to a.*\n.*there is a factor too many: the argument")
 def exponent_not_lowered(self, grad_y):
     return grad_y * self.b * self.y, grad_y * self.y * np.log(self.a)
 
@@ -112,7 +112,7 @@ def added_twice(self, grad_y):
     return (-(grad_y + grad_y),)
 
 
-@planted(Exp, "exp")
+@planted(Exp, "exp", says="a factor is missing: the output")
 def exp_forgotten(self, grad_y):
     return (grad_y,)
 
@@ -132,7 +132,7 @@ def not_a_number(self, grad_y):
     return (grad_y * np.nan,)
 
 
-@planted(Abs, "abs")
+@planted(Abs, "abs", says="at the others the sign is wrong")
 def sign_forgotten(self, grad_y):
     return (grad_y,)
 
@@ -174,7 +174,7 @@ def divided_by_the_whole_size(self, grad_y):
     return (self.spread(grad_y / 24, self.x_shape),)
 
 
-@planted(Max, "max, axis 1")
+@planted(Max, "max, axis 1", says="the right numbers in the wrong places")
 def all_to_the_last(self, grad_y):
     grad_x = np.zeros(self.is_max.shape)
     grad_x[:, -1] = grad_y
@@ -309,7 +309,7 @@ def squares_what_it_saved(self, grad_y):
     return (grad_y * (1 - self.y),)
 
 
-@planted(Sigmoid, "sigmoid")
+@planted(Sigmoid, "sigmoid", says="a factor is missing: 1 minus the output")
 def one_minus_y_forgotten(self, grad_y):
     return (grad_y * self.y,)
 
@@ -575,7 +575,7 @@ right_max_pool = numpy_kernels.max_pool2d_backward
 right_avg_pool = numpy_kernels.avg_pool2d_backward
 
 
-@planted(MaxPool2d, "max_pool2d, 2×2", kernel="max_pool2d_backward")
+@planted(MaxPool2d, "max_pool2d, 2×2", kernel="max_pool2d_backward", says="the right numbers in the wrong places")
 def last_of_the_window_wins(grad_y, winners, x_shape, kernel_size, stride, padding):
     return right_max_pool(grad_y, np.full_like(winners, 3), x_shape, kernel_size, stride, padding)
 

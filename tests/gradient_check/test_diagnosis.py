@@ -40,6 +40,13 @@ MISTAKES = [
     (one_row, "depends on axis 0 alone|40 of 60 elements are right; at the others backward gives 0"),
     (np.where(rng.random(right.shape) > 0.3, right, 0), "of 60 elements are right; at the others backward gives 0"),
     (np.where(rng.random(right.shape) > 0.3, right, right / 2), "at the others backward gives too little"),
+    (
+        np.where(rng.random(right.shape) > 0.3, right, -right),
+        "of 60 elements are right; at the others the sign is wrong",
+    ),
+    (right / x, "a factor is missing: the argument"),
+    (right * y, "there is a factor too many: the output"),
+    (right / (1 - y), "a factor is missing: 1 minus the output"),
     (np.where(x > 1.5, np.nan, right), "not finite at"),
 ]
 

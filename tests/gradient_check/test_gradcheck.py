@@ -169,6 +169,12 @@ def test_names_must_fit():
         gradcheck(ops.exp, np.ones(3), names=("x", "y"))
 
 
+@pytest.mark.parametrize("option", ["eps", "rtol", "atol"])
+def test_a_step_or_tolerance_of_zero_is_refused(option):
+    with pytest.raises(ValueError, match=f"{option} must be above 0, got 0"):
+        gradcheck(ops.exp, np.ones(3), **{option: 0})
+
+
 def test_no_grad_is_refused():
     with no_grad(), pytest.raises(RuntimeError, match="called inside no_grad"):
         gradcheck(ops.exp, np.ones(3))

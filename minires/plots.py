@@ -1,4 +1,4 @@
-"""Figures from the files of a run, never from live objects. Plain networks are orange, residual ones blue, everywhere."""
+"""Figures from the files of a run, never from live objects. Plain networks are orange, residual ones blue."""
 
 import io
 from collections.abc import Sequence
@@ -10,6 +10,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from minires import records
 
@@ -96,7 +97,7 @@ def draw_gradients(axes: Axes, networks: Sequence[dict[str, Any]], quantity: str
     axes.set_yscale("log")
     axes.set_title(f"{TITLES[quantity]}\n{MOMENTS[moment]}", fontsize="medium")
     axes.set_xlabel(LAYERS[quantity])
-    axes.xaxis.get_major_locator().set_params(integer=True)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
 
 
 def profile_of(run: dict[str, Any], moment: str) -> dict[str, Any] | None:
@@ -121,7 +122,7 @@ def draw_losses(axes: Axes, networks: Sequence[dict[str, Any]]) -> None:
     axes.text(0.99, np.log(10) + 0.12, "guessing: ln 10", transform=axes.get_yaxis_transform(), ha="right", color="0.4")
     axes.set_title(f"{TITLES['loss']}\nbatch by batch", fontsize="medium")
     axes.set_xlabel("step")
-    axes.xaxis.get_major_locator().set_params(integer=True)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.set_ylim(0, TOP_LOSS)
 
 

@@ -82,7 +82,8 @@ def read_json(path: Path) -> Any:
     try:
         return json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
-        raise ValueError(f"{path.parent} holds no {path.name}: no run folder, or the run did not get that far") from error
+        message = f"{path.parent} holds no {path.name}: no run folder, or the run did not get that far"
+        raise ValueError(message) from error
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
         raise ValueError(f"{path} is not JSON ({error})") from error
 

@@ -1,6 +1,7 @@
 """`minires train`: train a network of the ResNet family, with records of every step."""
 
 import argparse
+import contextlib
 import sys
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,8 @@ MODEL_OPTIONS = ("depth", "width", "shortcut", "stem", "norm", "activation", "in
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--model", default="resnet20", metavar="NAME", help="resnet20, preact_resnet56, resnet18, … (resnet20)")
+    parser.add_argument("--model", default="resnet20", metavar="NAME",
+                        help="resnet20, preact_resnet56, resnet18, wide_resnet, … (resnet20)")
     parser.add_argument("--data", default="digits", choices=["digits"], help="the data set (digits)")
     parser.add_argument("--split", default="random", metavar="NAME", help="random, or the harder last360 (random)")
     parser.add_argument("--epochs", type=int, default=20, metavar="N", help="times through the training images (20)")
@@ -35,17 +37,24 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
+    from minires import kernels
+
+    with kernels.use(args.kernels) if args.kernels else contextlib.nullcontext():
+        return train_model(args)
+
+
+def train_model(args: argparse.Namespace) -> int:
+    """Build what the arguments say, train it, and write the run's records as they come."""
+    import numpy as np
     from tqdm import tqdm
 
-    from minires import kernels, models, records, training
+    from minires import models, records, training
     from minires.data import Batches, load_digits
     from minires.optim import SGD
 
-    if args.kernels:
-        kernels.use(args.kernels)
     if args.epochs < 1:
         raise ValueError(f"--epochs must be at least 1, got {args.epochs}")
-    train_images, train_labels, *test = load_digits(args.split)
+    train_images, train_labels, test_images, test_labels = load_digits(args.split)
     model = models.make(args.model, in_channels=1, num_classes=10, seed=args.seed, **model_options(args))
     batches = Batches(train_images, train_labels, args.batch_size, seed=args.seed)
     optimizer = SGD(model.parameters(), args.lr, momentum=args.momentum, weight_decay=args.weight_decay)
@@ -62,11 +71,12 @@ def run(args: argparse.Namespace) -> int:
         bar.update()
         if "test_accuracy" in record:
             evaluations.append(record)
-            bar.set_description(f"epoch {record['epoch'] + 1}/{args.epochs} test accuracy {record['test_accuracy']:.1%}")
+            bar.set_description(f"epoch {record['epoch'] + 1}: test accuracy {record['test_accuracy']:.1%}")
 
     code, outcome = 0, "finished"
     try:
-        training.train(model, batches, optimizer, schedule, steps, log, (test[0], test[1]))
+        with np.errstate(over="ignore", invalid="ignore"):  # train says when the numbers run away
+            training.train(model, batches, optimizer, schedule, steps, log, (test_images, test_labels))
     except FloatingPointError as error:
         code, outcome = 1, str(error)
     except KeyboardInterrupt:
@@ -107,5 +117,6 @@ def report(folder: Path, name: str, model: Any, outcome: str, steps: int, evalua
         "test_loss": last.get("test_loss"),
     })
     if last:
-        print(f"{name}: test accuracy {last['test_accuracy']:.2%}, test loss {last['test_loss']:.4f} after {last['step']} steps")
+        accuracy, loss = last["test_accuracy"], last["test_loss"]
+        print(f"{name}: test accuracy {accuracy:.2%}, test loss {loss:.4f} after {last['step']} steps")
     print(f"{folder}: config.json, metrics.jsonl, report.json")

@@ -18,13 +18,14 @@ def summarize(networks: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     rows = []
     for network in networks:
         initial = [log10_ratio(run["initial"]) for run in network["runs"]]
+        known = [ratio for ratio in initial if ratio is not None]
         trained = [run["trained"] for run in network["runs"] if run["trained"] is not None]
         finished = [record for record in trained if record["diverged_at"] is None]
         row = {key: network[key] for key in ("name", "depth", "skip", "init", "norm", "activation")}
         row |= {
             "log10_ratio_initial": mean(initial),
-            "log10_ratio_initial_min": None if None in initial else min(initial, default=None),
-            "log10_ratio_initial_max": None if None in initial else max(initial, default=None),
+            "log10_ratio_initial_min": min(known, default=None),
+            "log10_ratio_initial_max": max(known, default=None),
             "log10_ratio_trained": mean([log10_ratio(record["gradients"]) for record in finished]),
             "train_loss": mean([mean(record["losses"][-LAST_STEPS:]) for record in finished]),
             "test_accuracy": mean([record["test_accuracy"] for record in finished]),
@@ -53,7 +54,8 @@ def table(summary: Sequence[dict[str, Any]]) -> str:
         lines += ["", f"init {init}, norm {norm}, log10 of ‖dL/dh‖ at the stem over that at the last block",
                   f"{'network':<14} {'at init':>8} {'over seeds':>16} {'trained':>9} {'loss':>8} {'test accuracy':>14}"]
         for row in rows:
-            spread = f"{figure(row['log10_ratio_initial_min'], '.2f')} … {figure(row['log10_ratio_initial_max'], '.2f')}"
+            low, high = row["log10_ratio_initial_min"], row["log10_ratio_initial_max"]
+            spread = f"{figure(low, '.2f')} … {figure(high, '.2f')}"
             lines.append(f"{row['name']:<14} {figure(row['log10_ratio_initial'], '.2f'):>8} {spread:>16} "
                          f"{figure(row['log10_ratio_trained'], '.2f'):>9} {figure(row['train_loss'], '.3f'):>8} "
                          f"{figure(row['test_accuracy'], '.1%'):>14}" + "  diverged" * (row["diverged_seeds"] > 0))

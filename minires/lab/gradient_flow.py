@@ -71,8 +71,8 @@ def compare(
     Training is SGD with momentum 0.9, weight decay 1e-4 and the learning rate `lr` falling on a cosine.
 
     Gradients are measured in float64, on a copy of the network in training mode: float32 ends near 1e-38. The report
-    holds ‖dL/dh‖ at the outputs of the stem and of each block, and ‖dL/dW‖ and ‖dL/dW‖ / ‖W‖ of every filter and matrix,
-    each with its log10 (None for 0 and for what is not finite), the loss of every step, and the test accuracy.
+    holds ‖dL/dh‖ at the outputs of the stem and of each block, ‖dL/dW‖ and ‖dL/dW‖ / ‖W‖ of every filter and matrix,
+    their log10 (None for 0 and for what is not finite), the loss of every step, and the test accuracy.
 
     out: where to make a run folder with report.json and tables, named in the report's "folder"; None writes nothing.
     Ctrl-C ends it early: the report then holds what is finished, and its "interrupted" is True.
@@ -86,8 +86,9 @@ def compare(
     trained = measured[:1] if seeds is None else measured
     report: Report = {
         "data": "digits", "steps": steps, "batch_size": batch_size, "lr": lr, "seeds": list(measured),
-        "trained_seeds": list(trained) if steps else [], "folder": None, "interrupted": False, "summary": [], "verdict": [],
+        "trained_seeds": list(trained) if steps else [], "folder": None, "interrupted": False,
         "networks": [{"name": network.name, **asdict(network), "runs": []} for network in networks],
+        "summary": [], "verdict": [],
     }
     with cpu_kernels.use(kernels) if kernels else contextlib.nullcontext():
         if out is not None:
@@ -106,7 +107,8 @@ def compare(
 
 def check(networks: Sequence[Network], seeds: int | None, steps: int, batch_size: int, seed: int) -> None:
     """Refuse what cannot be built or measured."""
-    for name, value, least in (("seeds", seeds, 1), ("steps", steps, 0), ("batch_size", batch_size, 2), ("seed", seed, 0)):
+    numbers = (("seeds", seeds, 1), ("steps", steps, 0), ("batch_size", batch_size, 2), ("seed", seed, 0))
+    for name, value, least in numbers:
         if value is not None and value < least:
             raise ValueError(f"compare: {name} must be at least {least}, got {value}")
     if not networks:
@@ -121,11 +123,12 @@ def fill(report: Report, networks: Sequence[Network], progress: bool) -> None:
     """Measure every network, then train one after the other; after each, the files are complete again."""
     from tqdm import tqdm
 
-    train_images, train_labels, *test = load_digits()
+    train_images, train_labels, test_images, test_labels = load_digits()
     entries = list(zip(networks, report["networks"], strict=True))
     layers = sum([network.depth for network in networks])  # the bar counts layers passed, so deep networks count more
     total = layers * (len(report["seeds"]) + len(report["trained_seeds"]) * report["steps"])
-    with tqdm(total=total, disable=not progress, bar_format="{desc:<20} {percentage:3.0f}% |{bar}| {elapsed}<{remaining}") as bar:
+    bar_format = "{desc:<20} {percentage:3.0f}% |{bar}| {elapsed}<{remaining}"
+    with tqdm(total=total, disable=not progress, bar_format=bar_format) as bar:
         for network, entry in entries:
             bar.set_description(f"measure {network.name}")
             for seed in report["seeds"]:
@@ -138,11 +141,11 @@ def fill(report: Report, networks: Sequence[Network], progress: bool) -> None:
             bar.set_description(f"train {network.name}")
             for run in entry["runs"][:len(report["trained_seeds"])]:
                 batches = Batches(train_images, train_labels, report["batch_size"], drop_last=True, seed=run["seed"])
-                run["trained"] = train(network, batches, test, report["steps"], report["lr"], bar)
+                run["trained"] = train(network, batches, (test_images, test_labels), report["steps"], report["lr"], bar)
                 save(report)
 
 
-def train(network: Network, batches: Batches, test: Sequence[Array], steps: int, lr: float, bar: Any) -> Profile:
+def train(network: Network, batches: Batches, test: tuple[Array, Array], steps: int, lr: float, bar: Any) -> Profile:
     """Train one network from its batches' seed; return its losses, its test accuracy and its gradients afterwards."""
     model = network.build(batches.seed)
     optimizer = SGD(model.parameters(), lr, momentum=0.9, weight_decay=1e-4)
@@ -158,7 +161,7 @@ def train(network: Network, batches: Batches, test: Sequence[Array], steps: int,
     except FloatingPointError:
         bar.update(network.depth * (steps - len(losses)))
         return {"losses": losses, "diverged_at": len(losses) + 1, "test_accuracy": None, "gradients": None}
-    _, accuracy = training.evaluate(model, test[0], test[1])
+    _, accuracy = training.evaluate(model, *test)
     gradients = measure(model, *next(batches.epoch(0)))
     return {"losses": losses, "diverged_at": None, "test_accuracy": accuracy, "gradients": gradients}
 
@@ -170,9 +173,9 @@ def measure(model: Module, images: Array, labels: Array) -> Profile:
     outputs = block_outputs(model, loss)
     loss.backward(keep_grads=True)
     weights = {name: weight for name, weight in model.named_parameters() if weight.ndim >= 2}
-    grad_h = np.array([np.linalg.norm(h.grad) for h in outputs.values()])
-    grad_w = np.array([np.linalg.norm(weight.grad) for weight in weights.values()])
-    norm_w = np.array([np.linalg.norm(weight.data) for weight in weights.values()])
+    grad_h = np.array([norm(h.grad) for h in outputs.values()])
+    grad_w = np.array([norm(weight.grad) for weight in weights.values()])
+    norm_w = np.array([norm(weight.data) for weight in weights.values()])
     with np.errstate(divide="ignore", invalid="ignore"):  # a gradient of 0, a layer that starts at 0
         profile = {
             "loss": loss.item(),
@@ -181,6 +184,12 @@ def measure(model: Module, images: Array, labels: Array) -> Profile:
             "relative_grad_w": grad_w / norm_w, "log10_relative_grad_w": np.log10(grad_w / norm_w),
         }
     return records.finite(profile)
+
+
+def norm(array: Array | None) -> float:
+    """Return the root of the sum of squares, of all elements."""
+    assert array is not None
+    return float(np.linalg.norm(array))
 
 
 def block_outputs(model: Module, loss: Tensor) -> dict[str, Tensor]:

@@ -221,6 +221,9 @@ class Op:
     released: bool = False
 
     def __call__(self, *inputs: Tensor) -> Tensor:
+        for tensor in inputs:
+            if not isinstance(tensor, Tensor):
+                raise TypeError(f"{type(self).__name__}: takes tensors, not {type(tensor).__name__}; wrap it: Tensor(x)")
         first = inputs[0].data
         for tensor in inputs:
             if tensor.data.dtype != first.dtype or type(tensor.data) is not type(first):

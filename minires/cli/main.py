@@ -21,6 +21,8 @@ COMMANDS = {
     "gradcheck": "check every hand-written backward pass against finite differences",
 }
 
+DESCRIPTION = "Residual networks from scratch, to read, to step through and to measure."
+
 BAD_INPUT = (ValueError, TypeError, RuntimeError, OSError, ImportError)
 
 
@@ -57,7 +59,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def build_parser(command: str | None) -> argparse.ArgumentParser:
     """Build the parser: every subcommand's name and line of help, the arguments of `command` alone."""
-    parser = argparse.ArgumentParser(prog="minires", description=minires.__doc__)
+    parser = argparse.ArgumentParser(prog="minires", description=DESCRIPTION)
     parser.add_argument("--version", action="version", version=f"minires {minires.__version__}")
     subparsers = parser.add_subparsers(dest="command", metavar="COMMAND", title="commands")
     for name, line in COMMANDS.items():

@@ -35,6 +35,7 @@ def test_repr_is_one_line_that_says_where_a_tensor_was_made():
     [
         (lambda: Tensor(np.arange(3), requires_grad=True), "only floats can require grad, not int64; convert: data"),
         (lambda: Tensor(np.array(["a"])), "dtype <U1 is not one of"),
+        (lambda: ops.relu(np.ones(2)), r"ReLU: takes tensors, not ndarray; wrap it: Tensor\(x\)"),
         (lambda: Tensor(Tensor(1.0)), "a Tensor already.*detach"),
         (
             lambda: Tensor(np.ones(2)) + Tensor(np.ones(2, np.float32)),

@@ -30,7 +30,6 @@ TITLES = {
     "relative_grad_w": "Gradient over weight, ‖∂L/∂W‖ / ‖W‖",
     "loss": "Training loss",
 }
-MOMENTS = {"initial": "at initialization", "trained": "after training"}
 LAYERS = {
     "grad_h": "block (0: the stem; the loss is on the right)",
     "grad_w": "layer (the loss is on the right)",
@@ -48,29 +47,24 @@ def gradient_flow(folder: str | Path) -> list[Path]:
     report = records.read_json(Path(folder) / "report.json")
     if "networks" not in report:
         raise ValueError(f"{folder} is not the run of a comparison: its report.json holds no networks")
-    networks = [network for network in report["networks"] if network["runs"]]
-    trained = any(run["trained"] for network in networks for run in network["runs"])
-    if not networks:
-        return []
+    runs = [run for network in report["networks"] for run in network["runs"]]
     paths = []
-    for name, panels in PANELS.items():
-        shown = [panel for panel in panels if trained or panel[1] == "initial"]
-        paths.append(save(comparison(networks, shown), Path(folder) / name))
+    if runs:
+        for name, panels in PANELS.items():
+            shown = [panel for panel in panels if panel[1] == "initial" or any(run["trained"] for run in runs)]
+            paths.append(save(comparison(report, shown), Path(folder) / name))
     return paths
 
 
-def comparison(networks: Sequence[dict[str, Any]], panels: Sequence[tuple[str, str]]) -> Figure:
+def comparison(report: dict[str, Any], panels: Sequence[tuple[str, str]]) -> Figure:
     """Draw the panels, (quantity, moment) each, in one row for each choice of init and norm."""
+    networks = [network for network in report["networks"] if network["runs"]]
     settings = [list(group) for _, group in groupby(networks, key=lambda network: (network["init"], network["norm"]))]
     figure = Figure(figsize=(max(6.4, 4.4 * len(panels)), 3.7 * len(settings) + 0.4), dpi=150, layout="constrained")
     rows = figure.subfigures(len(settings), 1, squeeze=False, hspace=0.04)[:, 0]
     for row, group in zip(rows, settings, strict=True):
-        row.suptitle(f"Plain and residual twins: init {group[0]['init']}, norm {group[0]['norm']}", fontweight="bold")
-        first: dict[str, Axes] = {}  # panels of one quantity share their scale
+        row.suptitle(f"Handwritten digits, init {group[0]['init']}, norm {group[0]['norm']}", fontweight="bold")
         for axes, (quantity, moment) in zip(row.subplots(1, len(panels), squeeze=False)[0], panels, strict=True):
-            if quantity in first:
-                axes.sharey(first[quantity])
-            first[quantity] = axes
             axes.spines[["top", "right"]].set_visible(False)
             axes.grid(axis="y", color="0.9")
             axes.set_axisbelow(True)
@@ -78,6 +72,8 @@ def comparison(networks: Sequence[dict[str, Any]], panels: Sequence[tuple[str, s
                 draw_losses(axes, group)
             else:
                 draw_gradients(axes, group, quantity, moment)
+                when = "at initialization" if moment == "initial" else f"after {report['steps']} training steps"
+                axes.set_title(f"{TITLES[quantity]}\n{when}", fontsize="medium")
     lines, labels = rows[0].axes[0].get_legend_handles_labels()
     figure.legend(lines, labels, loc="outside lower center", ncols=min(len(labels), 8), frameon=False, handlelength=3)
     return figure
@@ -95,7 +91,6 @@ def draw_gradients(axes: Axes, networks: Sequence[dict[str, Any]], quantity: str
                 colour = line_of(network, networks)["color"]
                 axes.fill_between(layers, 10 ** logs.min(axis=0), 10 ** logs.max(axis=0), color=colour, alpha=0.2, lw=0)
     axes.set_yscale("log")
-    axes.set_title(f"{TITLES[quantity]}\n{MOMENTS[moment]}", fontsize="medium")
     axes.set_xlabel(LAYERS[quantity])
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
 

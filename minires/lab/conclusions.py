@@ -101,9 +101,10 @@ def effect_of_skips(plain: dict[str, Any], residual: dict[str, Any]) -> list[str
             what = "flatten it" if gain > 0 else "make it steeper"
             by = f"{10 ** abs(gain):.0f}" if abs(gain) < 4 else f"{10 ** abs(gain):.0e}"
             sentences.append(f"At {plain['depth']} layers the skips {what}, by a factor of {by}.")
-    if plain["train_loss"] is not None and residual["train_loss"] is not None:
-        sentences.append(f"After training, {plain['name']} has a loss of {plain['train_loss']:.3f}, "
-                         f"{residual['name']} one of {residual['train_loss']:.3f}.")
+    for row in (plain, residual):
+        if row["train_loss"] is not None:
+            sentences.append(f"After training, {row['name']} has a loss of {row['train_loss']:.3f}, and its gradient "
+                             f"{change(row['log10_ratio_trained'])}.")
     diverged = [row["name"] for row in (plain, residual) if row["diverged_seeds"]]
     if diverged:
         sentences.append(f"Training diverged: {', '.join(diverged)}.")

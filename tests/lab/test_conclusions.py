@@ -31,9 +31,10 @@ def test_what_the_skips_do_is_said_of_the_deepest_pair():
 
 def test_losses_and_divergence():
     said = text(row("plain-56", loss=2.3), row("residual-56", loss=None, diverged_seeds=1))
-    assert "After training" not in said and "Training diverged: residual-56." in said
+    assert "After training, residual-56" not in said and "Training diverged: residual-56." in said
     said = text(row("plain-56", loss=2.3), row("residual-56", loss=0.1))
-    assert "plain-56 has a loss of 2.300, residual-56 one of 0.100" in said
+    assert "After training, plain-56 has a loss of 2.300, and its gradient is multiplied by 3.2: it stays" in said
+    assert "After training, residual-56 has a loss of 0.100" in said
 
 
 def test_no_figure():

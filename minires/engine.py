@@ -18,10 +18,11 @@ from minires.kernels.devices import device_of, to_device
 
 
 class Thread(threading.local):
-    """What each thread has of its own: whether graphs are recorded, and the module its forward pass is in."""
+    """What each thread has of its own: whether graphs are recorded, the module its forward pass is in, who looks on."""
 
     recording: bool = True
     module_path: str = ""
+    observer: Any = None  # a debugger, which is told of every op's forward and backward
 
 
 thread = Thread()
@@ -83,6 +84,8 @@ class Tensor:
             assert op is not None and grad_y is not None  # backward_order lists such tensors only
             try:
                 grads = op.backward(grad_y)  # step in here
+                if thread.observer is not None:
+                    thread.observer.after_backward(tensor, grad_y, grads)
                 for source, grad, needed in zip(op.inputs, grads, op.needs_grad, strict=True):
                     if needed:
                         accumulate(source, grad)
@@ -238,6 +241,8 @@ class Op:
             self.module_path = thread.module_path
             y.op = self
             y.requires_grad = True
+        if thread.observer is not None:
+            thread.observer.after_forward(self, inputs, y)
         return y
 
     def release(self) -> None:

@@ -135,8 +135,7 @@ def source_of(function: Any) -> Source:
     return Source(code.co_filename, code.co_firstlineno, text)
 
 
-@functools.cache
-def input_words(op: Any) -> tuple[str, ...]:
+def input_words(op: type[Op]) -> tuple[str, ...]:
     """Return the words that an op class's forward has for its inputs; a *word takes all the rest."""
     signature = inspect.signature(op.forward)
     return tuple(

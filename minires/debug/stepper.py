@@ -8,7 +8,7 @@ import math
 from fnmatch import fnmatchcase
 
 from minires.debug.step import Input, Step, Totals, input_name, source_of, statistics
-from minires.engine import Op, Tensor, accumulate, backward_order, first_grad
+from minires.engine import Op, Tensor, accumulate, backward_order, first_grad, thread
 from minires.kernels import Array
 from minires.nn import Module, Parameter
 
@@ -106,6 +106,8 @@ class backward_steps:
         totals = []
         try:
             grads = op.backward(grad_y)
+            if thread.observer is not None:
+                thread.observer.after_backward(tensor, grad_y, grads)
             for source, grad, needed in zip(sources, grads, needs_grad, strict=True):
                 if needed:
                     accumulate(source, grad)

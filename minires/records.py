@@ -62,13 +62,22 @@ def _new_folder(out: Path, name: str) -> Path:
 
 
 def write_bytes(path: Path, content: bytes) -> None:
-    """Write a file, atomically: whatever goes wrong, there is the old file or the new one."""
+    """Write a file, atomically: whatever goes wrong, power included, there is the old file or the new one."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        temporary.write_bytes(content)
+        with temporary.open("wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
+    if os.name == "posix":  # the new name itself is on the disk only when the folder is
+        folder = os.open(path.parent, os.O_RDONLY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
 
 
 def write_json(path: Path, content: Any) -> None:

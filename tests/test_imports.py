@@ -26,7 +26,7 @@ ALLOWED = {
     "models": ENGINE | {"ops", "nn", "models"},
     "optim": ENGINE | {"optim"},
     "data": ENGINE | {"data"},
-    "checkpoint": ENGINE | {"checkpoint", "records"},
+    "checkpoint": ENGINE | {"checkpoint", "records", "minires"},  # the version
     "records": KERNELS | {"records", "minires"},  # the version
     "plots": {"plots", "records"},
 }

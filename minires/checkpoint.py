@@ -1,0 +1,190 @@
+"""Complete training state in one file: safetensors for the arrays, one JSON string for the rest, nothing pickled.
+
+    checkpoint.save(folder, 1200, state)        # folder/step-001200.safetensors, all of it or nothing
+    state, environment = checkpoint.load(checkpoint.newest(folder))
+
+A state is a dict of dicts, of any depth, with arrays and plain JSON values at its ends: what the `state_dict()`s of
+model, optimizer and schedule give, the states of random generators, the place in the data. In the file an array is
+named by its path, "model/layer1.0.conv1.weight"; the rest stands, as JSON, in the metadata entry "minires". The same
+state gives the same bytes.
+"""
+
+import json
+import platform
+import sys
+import zlib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from minires import __version__, records
+from minires.kernels import Array, kernels_for
+from minires.kernels.devices import to_device
+
+FORMAT_VERSION = 1  # of the file; one that is higher is refused
+State = dict[str, Any]
+
+
+def save(folder: Path, step: int, state: Mapping[str, Any], array: Array | None = None) -> Path:
+    """Write `folder/step-NNNNNN.safetensors` and return its path.
+
+    Written beside its place, synced to the disk and moved there: whatever happens, a file of that name is whole.
+    array: one that the training computes with, for the kernels and threads that the file records.
+    TypeError, before anything is written, for a state that no file can hold; OSError where the disk is full or the
+    folder cannot be written to.
+    """
+    from safetensors.numpy import save as to_bytes
+
+    arrays: dict[str, Array] = {}
+    rest = take_arrays(state, "", arrays)
+    about = {"format_version": FORMAT_VERSION, "crc32": crc32(arrays), "environment": environment(array), "state": rest}
+    content = to_bytes(arrays, {"minires": json.dumps(about)})
+    path = folder / f"step-{step:06d}.safetensors"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        records.write_bytes(path, content)
+    except OSError as error:
+        message = f"cannot write the checkpoint {path} ({error.strerror}); those written before it are whole"
+        raise OSError(error.errno, message) from error
+    return path
+
+
+def load(path: Path) -> tuple[State, dict[str, Any]]:
+    """Read a checkpoint: the state it was saved with, and the environment (versions, kernels, threads) it was saved in.
+
+    ValueError, naming the file, where it is missing, cut off, damaged, no checkpoint, or of a newer format version.
+    """
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, framework="numpy") as file:
+            metadata = file.metadata() or {}
+            arrays = {name: file.get_tensor(name) for name in file.keys()}
+    except FileNotFoundError as error:
+        raise ValueError(f"checkpoint: there is no {path}") from error
+    except SafetensorError as error:
+        raise ValueError(f"checkpoint: {path} is no whole safetensors file ({error})") from error
+    if "minires" not in metadata:
+        raise ValueError(f"checkpoint: {path} holds arrays, but it is no training checkpoint of MiniRes")
+    about = json.loads(metadata["minires"])
+    if about["format_version"] > FORMAT_VERSION:
+        raise ValueError(
+            f"checkpoint: {path} has format version {about['format_version']}, written by MiniRes "
+            f"{about['environment']['minires']}; this is MiniRes {__version__}, which reads up to {FORMAT_VERSION}: "
+            "update it"
+        )
+    if crc32(arrays) != about["crc32"]:
+        raise ValueError(f"checkpoint: {path} is damaged: its arrays are not those that were saved")
+    state = about["state"]
+    for name, array in arrays.items():
+        *parents, last = name.split("/")
+        inner = state
+        for parent in parents:
+            inner = inner[parent]
+        inner[last] = array
+    return state, about["environment"]
+
+
+def take_arrays(state: Any, path: str, arrays: dict[str, Array]) -> Any:
+    """Return a state without its arrays, which are put into `arrays` under their paths, on the CPU and C-contiguous."""
+    if not isinstance(state, Mapping):
+        return state
+    rest = {}
+    for key, value in state.items():
+        if not isinstance(key, str) or "/" in key:
+            raise TypeError(f"checkpoint: the key {key!r} at {path or 'the top'} must be a string without '/'")
+        here = f"{path}/{key}" if path else key
+        if hasattr(value, "dtype") and hasattr(value, "shape"):
+            arrays[here] = np.asarray(to_device(value, "cpu"), order="C")  # safetensors garbles any other order
+        elif isinstance(value, Mapping):
+            rest[key] = take_arrays(value, here, arrays)
+        else:
+            rest[key] = plain(value, here)
+    return rest
+
+
+def plain(value: Any, path: str) -> Any:
+    """Return what JSON can hold as it is; TypeError for anything else."""
+    try:
+        json.dumps(value)
+    except (TypeError, ValueError) as error:
+        raise TypeError(f"checkpoint: {path} is a {type(value).__name__}, which no file can hold ({error})") from error
+    return value
+
+
+def crc32(arrays: Mapping[str, Array]) -> int:
+    """One checksum over all arrays: safetensors notices a missing byte, but not a wrong one."""
+    total = 0
+    for name in sorted(arrays):
+        total = zlib.crc32(arrays[name].tobytes(), zlib.crc32(name.encode(), total))
+    return total
+
+
+def environment(array: Array | None = None) -> dict[str, Any]:
+    """What the last bit of a sum depends on, besides the state: versions, kernels, threads, machine."""
+    import threadpoolctl
+
+    kernels = kernels_for(np.empty(0) if array is None else array).__name__.rpartition(".")[2]
+    threads = [pool["num_threads"] for pool in threadpoolctl.threadpool_info() if pool["user_api"] == "blas"]
+    about = {
+        "minires": __version__,
+        "python": platform.python_version(),
+        "numpy": np.__version__,
+        "platform": f"{sys.platform} {platform.machine()}",
+        "kernels": kernels.removesuffix("_kernels"),
+        "threads": max(threads, default=1),
+    }
+    if kernels == "numba_kernels":
+        import numba
+
+        about |= {"numba": numba.__version__, "numba threads": numba.get_num_threads()}
+    return about
+
+
+def differences(saved: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
+    """List what is different: "kernels: numba then, numpy now"."""
+    names = [*saved, *[name for name in now if name not in saved]]
+    return [
+        f"{name}: {saved.get(name, 'none')} then, {now.get(name, 'none')} now"
+        for name in names
+        if saved.get(name) != now.get(name)
+    ]
+
+
+def steps_in(folder: Path) -> list[int]:
+    """List the steps of which a folder holds a checkpoint, in rising order."""
+    names = [path.stem.removeprefix("step-") for path in folder.glob("step-*.safetensors")]
+    return sorted([int(name) for name in names if name.isdigit()])
+
+
+def path_of(folder: Path, step: int) -> Path:
+    """Return where the checkpoint of a step lies. ValueError, listing those there are, where there is none."""
+    path = folder / f"step-{step:06d}.safetensors"
+    if not path.exists():
+        known = ", ".join([str(known) for known in steps_in(folder)]) or "none"
+        raise ValueError(f"checkpoint: {folder} holds none of step {step}; there are: {known}")
+    return path
+
+
+def newest(folder: Path) -> Path:
+    """Return the path of the last checkpoint in a folder. ValueError where there is none."""
+    steps = steps_in(folder)
+    if not steps:
+        raise ValueError(f"checkpoint: {folder} holds none, so there is nothing to go on from")
+    return path_of(folder, steps[-1])
+
+
+def prune(folder: Path, keep: int, best: int | None = None) -> None:
+    """Delete all checkpoints but the last `keep` and the one of step `best`."""
+    steps = steps_in(folder)
+    for step in steps[: max(0, len(steps) - keep)]:
+        if step != best:
+            path_of(folder, step).unlink()
+
+
+def remove_leftovers(folder: Path) -> None:
+    """Delete what a process that was killed while it wrote has left behind. Only for the one that holds the lock."""
+    for path in folder.glob(".step-*"):
+        path.unlink()

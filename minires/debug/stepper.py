@@ -172,8 +172,9 @@ class backward_steps:
 
 def fits(op: Op | None, module: str = "*", op_name: str = "*") -> bool:
     """Say whether an op is of a class and inside a module, by names or by patterns with * and ?."""
-    if op is None:
-        return False
-    path = op.module_path
-    inside = path == module or path.startswith(f"{module}.") or fnmatchcase(path, module)
-    return inside and fnmatchcase(type(op).__name__, op_name)
+    return op is not None and inside(op.module_path, module) and fnmatchcase(type(op).__name__, op_name)
+
+
+def inside(path: str, module: str) -> bool:
+    """Say whether a module path is a module, something in it, or fits a pattern with * and ?."""
+    return path == module or path.startswith(f"{module}.") or fnmatchcase(path, module)

@@ -1,0 +1,226 @@
+"""Stop at the first op that computes a NaN, or a gradient that is too small, too large or too much amplified.
+
+    with debug.watch(nan=True, norm_above=1e6):
+        loss = ops.cross_entropy(model(images), labels)
+        loss.backward()
+
+The engine tells the watch of every op's forward and backward. Ops are pure, so the guilty one can be run once more,
+under pdb, from its first line.
+"""
+
+import copy
+import math
+import os
+import sys
+import warnings
+from collections import deque
+from dataclasses import dataclass, field
+from typing import Any
+
+from minires.debug.pdb_prompt import step_into
+from minires.debug.step import Source, input_name, source_of, statistics
+from minires.debug.stepper import inside
+from minires.engine import Op, Tensor, call_site, thread
+from minires.kernels import Array
+from minires.nn import Parameter
+
+ACTIONS = ("pdb", "raise", "report")
+HISTORY = 8  # how many ops before the guilty one are told of
+
+
+class WatchError(FloatingPointError):
+    """What `watch(action="raise")` raises; `finding` is the finding."""
+
+    def __init__(self, finding: "Finding") -> None:
+        super().__init__(str(finding))
+        self.finding = finding
+
+
+@dataclass(frozen=True, eq=False)
+class Finding:
+    """The first guilty op: which, where, why, and what came before it."""
+
+    phase: str  # "forward" or "backward"
+    op: str  # its class's name
+    module_path: str
+    site: tuple[str, int, str]  # the line that called it: path, line, function
+    source: Source  # its forward or backward
+    reason: str
+    history: list[str] = field(default_factory=list)  # the watched ops before it in this pass, the nearest last
+
+    def __str__(self) -> str:
+        path, line, function = self.site
+        where = f" in {self.module_path}" if self.module_path else ""
+        lines = [
+            f"watch: stopped at {self.op}{where}, {self.phase} pass",
+            f"  because    {self.reason}",
+            f"  called at  {path}:{line} in {function}",
+            f"  written at {self.source.path}:{self.source.line}",
+        ]
+        if self.history:
+            lines += ["  before it", *[f"    {entry}" for entry in self.history]]
+        return "\n".join(lines)
+
+
+class watch:
+    """Inside `with watch(...):` stop at the first guilty op of this thread, forward passes included.
+
+    nan: NaN or an infinity in an op's output or in a gradient that its backward gives.
+    norm_below, norm_above: a gradient's norm. ratio_above: the norm of a gradient for an input that is no parameter,
+    divided by the norm of the gradient that arrived.
+    where: a module's name or a pattern, "layer3.*"; ops elsewhere are not looked at.
+    action: "pdb" prints the finding and runs the op's forward or backward once more under pdb, from its first line (in
+    an editor's debugger: breakpoint() just before); "raise" raises `WatchError`; "report" prints to stderr and goes on.
+    After the first finding, kept as `.finding`, nothing is looked at any more. ValueError for conditions that cannot be.
+    """
+
+    def __init__(
+        self,
+        *,
+        nan: bool = True,
+        norm_below: float | None = None,
+        norm_above: float | None = None,
+        ratio_above: float | None = None,
+        where: str = "*",
+        action: str = "pdb",
+    ) -> None:
+        if action not in ACTIONS:
+            raise ValueError(f"watch: unknown action {action!r}; known: {', '.join(ACTIONS)}")
+        limits = {"norm_below": norm_below, "norm_above": norm_above, "ratio_above": ratio_above}
+        for name, limit in limits.items():
+            if limit is not None and not limit > 0:
+                raise ValueError(f"watch: {name} must be above 0, got {limit}")
+        if not nan and limits == dict.fromkeys(limits):
+            raise ValueError(f"watch: there is nothing to watch for; give nan=True or one of {', '.join(limits)}")
+        if norm_below is not None and norm_above is not None and norm_below >= norm_above:
+            raise ValueError(f"watch: norm_below {norm_below} must be less than norm_above {norm_above}")
+        self.nan = nan
+        self.norm_below, self.norm_above, self.ratio_above = norm_below, norm_above, ratio_above
+        self.where, self.action = where, action
+        self.finding: Finding | None = None
+        self.paths: set[str] = set()  # the modules whose ops were seen, until one of them is inside `where`
+        self.entered = False
+        self.forward_history: deque[tuple[Any, ...]] = deque(maxlen=HISTORY)
+        self.backward_history: deque[tuple[Any, ...]] = deque(maxlen=HISTORY)
+
+    def __enter__(self) -> "watch":
+        self.before = thread.observer
+        thread.observer = self
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *error: object) -> None:
+        thread.observer = self.before
+        if kind is None and self.paths and not self.entered:
+            names = ", ".join(sorted(self.paths - {""})) or "none with a name"
+            warnings.warn(f"watch: no op ran inside {self.where!r}; the modules were {names}", stacklevel=2)
+
+    def after_forward(self, op: Op, inputs: tuple[Tensor, ...], y: Tensor) -> None:
+        """What `Op.__call__` tells: the op has made y of the inputs."""
+        if self.before is not None:
+            self.before.after_forward(op, inputs, y)
+        if not self.nan or self.finding is not None or not self._watched(thread.module_path):
+            return
+        size = quick_norm(y.data)
+        site = op.site if y.op is op else call_site()  # under no_grad an op has no site of its own
+        if math.isfinite(size):
+            self.forward_history.append((type(op).__name__, thread.module_path, site, "y", size))
+            return
+        reason = f"its output {y.shape} holds {not_finite(y.data)}"
+        for i, tensor in enumerate(inputs):
+            if not math.isfinite(quick_norm(tensor.data)):
+                reason += f"; its input {input_name(op, i)} {tensor.shape} holds {not_finite(tensor.data)} already"
+        finding = Finding(
+            phase="forward",
+            op=type(op).__name__,
+            module_path=thread.module_path,
+            site=site,
+            source=source_of(type(op).forward),
+            reason=reason,
+            history=[described(*entry) for entry in self.forward_history],
+        )
+        again = copy.copy(op)  # so that what the op itself has saved stays as it is
+        self._act(finding, again.forward, [tensor.data for tensor in inputs])
+
+    def after_backward(self, tensor: Tensor, grad_y: Array, grads: tuple[Array | None, ...]) -> None:
+        """What `Tensor.backward` tells: the op that made `tensor` turned grad_y into grads."""
+        if self.before is not None:
+            self.before.after_backward(tensor, grad_y, grads)
+        op = tensor.op
+        assert op is not None
+        if self.finding is not None or not self._watched(op.module_path):
+            return
+        arrived = quick_norm(grad_y)
+        for i, (source, grad, needed) in enumerate(zip(op.inputs, grads, op.needs_grad, strict=False)):
+            if not needed or grad is None:
+                continue  # a gradient that is missing is accumulate's to refuse
+            left = quick_norm(grad)
+            reason = self._guilt(grad, left, arrived, isinstance(source, Parameter))
+            if reason:
+                reason = f"the gradient for {input_name(op, i)} {grad.shape} {reason}; what arrived "
+                reason += f"has norm {arrived:.3g}" if math.isfinite(arrived) else f"holds {not_finite(grad_y)} already"
+                finding = Finding(
+                    phase="backward",
+                    op=type(op).__name__,
+                    module_path=op.module_path,
+                    site=op.site,
+                    source=source_of(type(op).backward),
+                    reason=reason,
+                    history=[described(*entry) for entry in self.backward_history],
+                )
+                self._act(finding, op.backward, [grad_y])
+                return
+        self.backward_history.append((type(op).__name__, op.module_path, op.site, "grad_y", arrived))
+
+    def _guilt(self, grad: Array, left: float, arrived: float, is_parameter: bool) -> str:
+        """Say what is wrong with a gradient, "" if nothing is."""
+        if self.nan and not math.isfinite(left):
+            return f"holds {not_finite(grad)}"
+        if self.norm_below is not None and left < self.norm_below:
+            return f"has norm {left:.3g}, below {self.norm_below:g}"
+        if self.norm_above is not None and left > self.norm_above:
+            return f"has norm {left:.3g}, above {self.norm_above:g}"
+        if self.ratio_above is not None and not is_parameter and left > self.ratio_above * arrived > 0:
+            return f"has norm {left:.3g}, {left / arrived:.3g} times what arrived and above {self.ratio_above:g} times"
+        return ""
+
+    def _watched(self, path: str) -> bool:
+        if not inside(path, self.where):
+            if not self.entered:
+                self.paths.add(path)
+            return False
+        self.entered = True
+        return True
+
+    def _act(self, finding: Finding, function: Any, arrays: list[Array]) -> None:
+        self.finding = finding
+        if self.action == "raise":
+            raise WatchError(finding)
+        print(finding, file=sys.stderr if self.action == "report" else sys.stdout, flush=True)
+        if self.action == "pdb":
+            step_into(function, *arrays)
+
+
+def quick_norm(array: Array) -> float:
+    """Return √Σg² from one pass over the memory, NaN or inf where a number is; carefully where squares are too small."""
+    if array.dtype.kind != "f":
+        return 0.0
+    numbers = array.ravel(order="K")  # a view of any dense array, whatever the order of its axes
+    square = float(numbers @ numbers)
+    if 1e-30 < square < math.inf:
+        return math.sqrt(square)
+    return statistics(array).norm
+
+
+def not_finite(array: Array) -> str:
+    """Count what is not finite: "3 NaN and 1 infinity of 128 numbers"."""
+    found = statistics(array)
+    counts = [f"{found.nans} NaN"] if found.nans else []
+    if found.infs:
+        counts.append(f"{found.infs} {'infinity' if found.infs == 1 else 'infinities'}")
+    return f"{' and '.join(counts)} of {array.size} numbers"
+
+
+def described(op: str, module_path: str, site: tuple[str, int, str], word: str, size: float) -> str:
+    """One line of a history."""
+    path, line, function = site
+    return f"{op:<16} {module_path:<22} |{word}| {size:<10.3g} {os.path.basename(path)}:{line} in {function}"

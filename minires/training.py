@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from minires.data import Batches
+from minires.data import Loader
 from minires.engine import Tensor, no_grad
 from minires.kernels import Array, kernels_for
 from minires.nn import Module
@@ -17,7 +17,7 @@ Record = dict[str, Any]
 
 def train(
     model: Module,
-    batches: Batches,
+    batches: Loader,
     optimizer: Optimizer,
     schedule: Schedule,
     steps: int,
@@ -68,7 +68,7 @@ def evaluate(model: Module, images: Array, labels: Array, batch_size: int = 256)
     model.eval()
     total_loss, total_correct = 0.0, 0
     with no_grad():
-        for batch_images, batch_labels in Batches(images, labels, batch_size, shuffle=False).epoch(0):
+        for batch_images, batch_labels in Loader(images, labels, batch_size, shuffle=False).epoch(0):
             logits = model(Tensor(batch_images))
             total_loss += cross_entropy(logits, batch_labels).item() * len(batch_labels)
             total_correct += correct(logits, batch_labels)

@@ -49,14 +49,14 @@ def train_model(args: argparse.Namespace) -> int:
     from tqdm import tqdm
 
     from minires import models, records, training
-    from minires.data import Batches, load_digits
+    from minires.data import Loader, load_digits
     from minires.optim import SGD
 
     if args.epochs < 1:
         raise ValueError(f"--epochs must be at least 1, got {args.epochs}")
     train_images, train_labels, test_images, test_labels = load_digits(args.split)
     model = models.make(args.model, in_channels=1, num_classes=10, seed=args.seed, **model_options(args))
-    batches = Batches(train_images, train_labels, args.batch_size, seed=args.seed)
+    batches = Loader(train_images, train_labels, args.batch_size, seed=args.seed)
     optimizer = SGD(model.parameters(), args.lr, momentum=args.momentum, weight_decay=args.weight_decay)
     steps = args.epochs * len(batches)
     schedule = make_schedule(args.schedule, optimizer, steps)

@@ -1,6 +1,18 @@
 """Data sets and batches: files in, NumPy arrays out."""
 
-from minires.data.batches import Batches
+from minires.data.augmentation import RandomCrop, RandomHorizontalFlip, RandomResizedCrop, make_augmentation
+from minires.data.dataset import Dataset
 from minires.data.digits import load_digits
+from minires.data.loader import Loader
+from minires.data.registry import load
 
-__all__ = ["Batches", "load_digits"]
+__all__ = [
+    "Dataset",
+    "Loader",
+    "RandomCrop",
+    "RandomHorizontalFlip",
+    "RandomResizedCrop",
+    "load",
+    "load_digits",
+    "make_augmentation",
+]

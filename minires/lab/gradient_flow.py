@@ -16,7 +16,7 @@ import numpy as np
 
 from minires import kernels as cpu_kernels
 from minires import records, training
-from minires.data import Batches, load_digits
+from minires.data import Loader, load_digits
 from minires.engine import Tensor, backward_order
 from minires.kernels import Array
 from minires.lab.conclusions import summarize, verdict
@@ -132,7 +132,7 @@ def fill(report: Report, networks: Sequence[Network], progress: bool) -> None:
         for network, entry in entries:
             bar.set_description(f"measure {network.name}")
             for seed in report["seeds"]:
-                batches = Batches(train_images, train_labels, report["batch_size"], drop_last=True, seed=seed)
+                batches = Loader(train_images, train_labels, report["batch_size"], drop_last=True, seed=seed)
                 initial = measure(network.build(seed), *next(batches.epoch(0)))
                 entry["runs"].append({"seed": seed, "initial": initial, "trained": None})
                 bar.update(network.depth)
@@ -140,12 +140,12 @@ def fill(report: Report, networks: Sequence[Network], progress: bool) -> None:
         for network, entry in entries:
             bar.set_description(f"train {network.name}")
             for run in entry["runs"][:len(report["trained_seeds"])]:
-                batches = Batches(train_images, train_labels, report["batch_size"], drop_last=True, seed=run["seed"])
+                batches = Loader(train_images, train_labels, report["batch_size"], drop_last=True, seed=run["seed"])
                 run["trained"] = train(network, batches, (test_images, test_labels), report["steps"], report["lr"], bar)
                 save(report)
 
 
-def train(network: Network, batches: Batches, test: tuple[Array, Array], steps: int, lr: float, bar: Any) -> Profile:
+def train(network: Network, batches: Loader, test: tuple[Array, Array], steps: int, lr: float, bar: Any) -> Profile:
     """Train one network from its batches' seed; return its losses, its test accuracy and its gradients afterwards."""
     model = network.build(batches.seed)
     optimizer = SGD(model.parameters(), lr, momentum=0.9, weight_decay=1e-4)

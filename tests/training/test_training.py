@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from minires import models, ops, training
-from minires.data import Batches, load_digits
+from minires.data import Loader, load_digits
 from minires.engine import Tensor, no_grad
 from minires.optim import SGD, CosineAnnealingLR, MultiStepLR
 
@@ -20,7 +20,7 @@ def fit(steps, model=None, lr=0.1, batches=None, schedule=None, test=None):
     model = model or network()
     optimizer = SGD(model.parameters(), lr, momentum=0.9, weight_decay=1e-4)
     schedule = schedule(optimizer) if schedule else CosineAnnealingLR(optimizer, steps)
-    batches = batches or Batches(IMAGES[:40], LABELS[:40], 16)
+    batches = batches or Loader(IMAGES[:40], LABELS[:40], 16)
     log = []
     training.train(model, batches, optimizer, schedule, steps, log.append, test)
     return model, log
@@ -32,7 +32,7 @@ def same(one, other):
 
 
 def test_learns_a_handful_of_images_by_heart():
-    model, log = fit(60, batches=Batches(IMAGES[:32], LABELS[:32], 16), test=(IMAGES[:32], LABELS[:32]))
+    model, log = fit(60, batches=Loader(IMAGES[:32], LABELS[:32], 16), test=(IMAGES[:32], LABELS[:32]))
     assert log[0]["loss"] > 1.5 and log[-1]["loss"] < 0.2
     assert log[-1]["test_accuracy"] == 1.0 and log[-1]["test_loss"] < 0.3
 
@@ -109,5 +109,5 @@ def test_stops_before_a_step_with_a_loss_that_is_no_number(value):
 def test_wrong_labels_stop_before_the_first_step():
     model = network()
     with pytest.raises(ValueError, match="label"):
-        fit(1, model, batches=Batches(IMAGES[:16], LABELS[:16] + 5, 16))
+        fit(1, model, batches=Loader(IMAGES[:16], LABELS[:16] + 5, 16))
     assert all(parameter.grad is None for parameter in model.parameters())

@@ -1,11 +1,11 @@
-"""Batches: every image once an epoch, in an order that seed and epoch decide."""
+"""Loader: every image once an epoch, in an order that seed and epoch decide, augmented and normalized."""
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from minires.data import Batches
+from minires.data import Loader
 
 
 def numbered(n):
@@ -16,7 +16,7 @@ def numbered(n):
 
 @given(st.integers(1, 40), st.integers(1, 50), st.booleans(), st.integers(0, 5))
 def test_an_epoch_has_every_image_once_with_its_label(n, batch_size, shuffle, epoch):
-    batches = Batches(*numbered(n), batch_size, shuffle)
+    batches = Loader(*numbered(n), batch_size, shuffle)
     seen = list(batches.epoch(epoch))
     assert len(seen) == len(batches)
     assert all(len(labels) == batch_size for _, labels in seen[:-1])
@@ -27,17 +27,17 @@ def test_an_epoch_has_every_image_once_with_its_label(n, batch_size, shuffle, ep
 
 
 def test_drop_last_leaves_out_the_smaller_batch():
-    batches = Batches(*numbered(10), 4, drop_last=True)
+    batches = Loader(*numbered(10), 4, drop_last=True)
     assert [len(labels) for _, labels in batches.epoch(0)] == [4, 4]
     assert len(batches) == 2
 
 
 def order(seed, epoch, shuffle=True):
-    return np.concatenate([labels for _, labels in Batches(*numbered(50), 8, shuffle, seed=seed).epoch(epoch)]).tolist()
+    return np.concatenate([labels for _, labels in Loader(*numbered(50), 8, shuffle, seed=seed).epoch(epoch)]).tolist()
 
 
 def test_the_order_depends_on_seed_and_epoch_alone():
-    batches = Batches(*numbered(50), 8, seed=3)
+    batches = Loader(*numbered(50), 8, seed=3)
     for epoch in range(3):
         list(batches.epoch(epoch))
     assert np.concatenate([labels for _, labels in batches.epoch(7)]).tolist() == order(3, 7)
@@ -47,24 +47,24 @@ def test_the_order_depends_on_seed_and_epoch_alone():
 
 def test_batches_are_copies():
     images, labels = numbered(6)
-    for batch, _ in Batches(images, labels, 2, shuffle=False).epoch(0):
+    for batch, _ in Loader(images, labels, 2, shuffle=False).epoch(0):
         batch[:] = -1
     np.testing.assert_array_equal(images, numbered(6)[0])
 
 
 def test_bad_input_is_refused():
     images, labels = numbered(6)
-    with pytest.raises(TypeError, match="Batches: labels must be an array, got list"):
-        Batches(images, [0] * 6, 2)
-    with pytest.raises(ValueError, match=r"Batches: images \(6, 1, 2, 3\) need labels of shape \(6,\), got \(5,\)"):
-        Batches(images, labels[:5], 2)
-    with pytest.raises(ValueError, match="Batches: there are no images"):
-        Batches(images[:0], labels[:0], 2)
-    with pytest.raises(ValueError, match="Batches: batch_size 0 gives no batch of 6 images"):
-        Batches(images, labels, 0)
-    with pytest.raises(ValueError, match="Batches: batch_size 7 gives no batch of 6 images"):
-        Batches(images, labels, 7, drop_last=True)
-    with pytest.raises(ValueError, match="Batches: seed must be at least 0, got -1"):
-        Batches(images, labels, 2, seed=-1)
-    with pytest.raises(ValueError, match="Batches.epoch: the number must be at least 0, got -1"):
-        Batches(images, labels, 2).epoch(-1)
+    with pytest.raises(TypeError, match="Loader: labels must be an array, got list"):
+        Loader(images, [0] * 6, 2)
+    with pytest.raises(ValueError, match=r"Loader: images \(6, 1, 2, 3\) need labels of shape \(6,\), got \(5,\)"):
+        Loader(images, labels[:5], 2)
+    with pytest.raises(ValueError, match="Loader: there are no images"):
+        Loader(images[:0], labels[:0], 2)
+    with pytest.raises(ValueError, match="Loader: batch_size 0 gives no batch of 6 images"):
+        Loader(images, labels, 0)
+    with pytest.raises(ValueError, match="Loader: batch_size 7 gives no batch of 6 images"):
+        Loader(images, labels, 7, drop_last=True)
+    with pytest.raises(ValueError, match="Loader: seed must be at least 0, got -1"):
+        Loader(images, labels, 2, seed=-1)
+    with pytest.raises(ValueError, match="Loader.epoch: the number must be at least 0, got -1"):
+        Loader(images, labels, 2).epoch(-1)

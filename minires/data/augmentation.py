@@ -1,0 +1,125 @@
+"""Augmentation: small random changes that leave an image's class as it is, for a whole batch at once.
+
+An augmentation says how many random numbers it needs for an image (`draws`) and is called with the batch and those
+numbers, float64 (N, draws) in [0, 1). It draws nothing itself, so an image's fate in an epoch is decided by whoever
+numbers the images, the `Loader`, and not by the batch it happens to be in. Arrays stay on their device and keep their
+dtype. N images, C channels, H×W pixels.
+"""
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+
+from minires.kernels import Array, kernels_for
+
+
+class RandomCrop:
+    """Pad each side by `padding` zeros (black) and cut an H×W window at a random place.
+
+    With padding 4, and a flip, this is the augmentation of He et al. (2015), section 4.2.
+    ValueError for a padding below 1.
+    """
+
+    draws = 2
+
+    def __init__(self, padding: int = 4) -> None:
+        if padding < 1:
+            raise ValueError(f"RandomCrop: padding must be at least 1, got {padding}")
+        self.padding = padding
+
+    def __call__(self, images: Array, draws: Array) -> Array:
+        xp = kernels_for(images).xp
+        N, C, H, W = images.shape
+        p = self.padding
+        padded = xp.zeros((N, C, H + 2 * p, W + 2 * p), images.dtype)
+        padded[:, :, p : p + H, p : p + W] = images
+        windows = xp.lib.stride_tricks.sliding_window_view(padded, (H, W), axis=(2, 3))  # (N, C, 2p+1, 2p+1, H, W)
+        top, left = xp.asarray((draws * (2 * p + 1)).astype(np.int64).T)
+        return windows[xp.arange(N), :, top, left]
+
+    def __repr__(self) -> str:
+        return f"RandomCrop(padding={self.padding})"
+
+
+class RandomHorizontalFlip:
+    """Mirror left and right, with probability p. ValueError for a p outside 0 to 1."""
+
+    draws = 1
+
+    def __init__(self, p: float = 0.5) -> None:
+        if not 0 <= p <= 1:
+            raise ValueError(f"RandomHorizontalFlip: p must be between 0 and 1, got {p}")
+        self.p = p
+
+    def __call__(self, images: Array, draws: Array) -> Array:
+        xp = kernels_for(images).xp
+        flipped = xp.asarray(draws[:, 0] < self.p)
+        images = images.copy()
+        images[flipped] = images[flipped, :, :, ::-1]
+        return images
+
+    def __repr__(self) -> str:
+        return f"RandomHorizontalFlip(p={self.p})"
+
+
+class RandomResizedCrop:
+    """Cut a rectangle of random area and shape at a random place and stretch it to H×W.
+
+    The area is drawn from scale × the image's, width/height from ratio, evenly in its logarithm; a side that would be
+    longer than the image's is cut to it. Bilinear interpolation between pixel centres. Szegedy et al. (2015),
+    "Going Deeper with Convolutions", section 6. ValueError for ranges that are not 0 < low <= high (scale: high <= 1).
+    """
+
+    draws = 4
+
+    def __init__(self, scale: tuple[float, float] = (0.08, 1.0), ratio: tuple[float, float] = (3 / 4, 4 / 3)) -> None:
+        if not (0 < scale[0] <= scale[1] <= 1 and 0 < ratio[0] <= ratio[1]):
+            raise ValueError(
+                f"RandomResizedCrop: scale and ratio must be ranges above 0, scale up to 1, got {scale} and {ratio}"
+            )
+        self.scale = scale
+        self.ratio = ratio
+
+    def __call__(self, images: Array, draws: Array) -> Array:
+        H, W = images.shape[2:]
+        area = self.scale[0] + draws[:, 0] * (self.scale[1] - self.scale[0])
+        low, high = math.log(self.ratio[0]), math.log(self.ratio[1])
+        ratio = np.exp(low + draws[:, 1] * (high - low))
+        height = np.minimum(np.sqrt(area * H * W / ratio), H)
+        width = np.minimum(np.sqrt(area * H * W * ratio), W)
+        top = draws[:, 2] * (H - height)
+        left = draws[:, 3] * (W - width)
+        cut = interpolate(images, top, height, axis=2)
+        cut = interpolate(cut, left, width, axis=3)
+        return cut if images.dtype != np.uint8 else (cut + 0.5).astype(np.uint8)
+
+    def __repr__(self) -> str:
+        return f"RandomResizedCrop(scale={self.scale}, ratio={self.ratio})"
+
+
+def interpolate(images: Array, start: Array, length: Array, axis: int) -> Array:
+    """Stretch the stretch from `start` over `length`, (N,) each, of one axis to the whole axis; float32 out."""
+    xp = kernels_for(images).xp
+    size = images.shape[axis]
+    centres = start[:, None] + (np.arange(size) + 0.5) * (length[:, None] / size) - 0.5  # (N, size), in pixels
+    centres = np.clip(centres, 0, size - 1)
+    first = centres.astype(np.int64)
+    weight = (centres - first).astype(np.float32)
+    shape = [1, 1, 1, 1]
+    shape[0], shape[axis] = weight.shape
+    first, weight = xp.asarray(first.reshape(shape)), xp.asarray(weight.reshape(shape))
+    before = xp.take_along_axis(images, first, axis).astype(np.float32)
+    after = xp.take_along_axis(images, xp.minimum(first + 1, size - 1), axis).astype(np.float32)
+    return before + weight * (after - before)
+
+
+AUGMENTATIONS = {"crop": RandomCrop, "flip": RandomHorizontalFlip, "resized_crop": RandomResizedCrop}
+
+
+def make_augmentation(names: Sequence[str]) -> list[RandomCrop | RandomHorizontalFlip | RandomResizedCrop]:
+    """Make augmentations from their names in a recipe: "crop", "flip", "resized_crop". ValueError for another."""
+    unknown = [name for name in names if name not in AUGMENTATIONS]
+    if unknown:
+        raise ValueError(f"make_augmentation: unknown {', '.join(unknown)}; known: {', '.join(AUGMENTATIONS)}")
+    return [AUGMENTATIONS[name]() for name in names]

@@ -1,0 +1,93 @@
+"""A torch network's weights, written by PyTorch as safetensors, give the same logits here, and back."""
+
+import numpy as np
+import pytest
+
+from minires import Tensor, interop, models
+
+CASES = {
+    "resnet18-imagenet": (lambda twins: twins.make("resnet18", "imagenet", 1000), {"num_classes": 1000}, 64),
+    "resnet18-cifar": (lambda twins: twins.make("resnet18", "cifar", 10), {"num_classes": 10, "stem": "cifar"}, 32),
+    "resnet50-imagenet": (lambda twins: twins.make("resnet50", "imagenet", 1000), {"num_classes": 1000}, 96),
+    "resnet50-cifar": (lambda twins: twins.make("resnet50", "cifar", 10), {"num_classes": 10, "stem": "cifar"}, 16),
+    "resnet20-A": (lambda twins: twins.make("resnet20"), {}, 32),
+    "resnet20-B": (
+        lambda twins: twins.ResNet(twins.BasicBlock, (3, 3, 3), (16, 32, 64), "cifar", "B", 10),
+        {"shortcut": "B"},
+        32,
+    ),
+}
+
+
+def logits_of(torch, twin, model, size, N=8):
+    images = np.random.default_rng(1).standard_normal((N, 3, size, size)).astype(np.float32)
+    with torch.no_grad():
+        expected = twin(torch.from_numpy(images)).numpy()
+    return model(Tensor(images)).data, expected
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_same_logits(torch, twins, randomize, tmp_path, case):
+    from safetensors.torch import save_file
+
+    make, options, size = CASES[case]
+    twin = randomize(make(twins), size)
+    save_file(twin.state_dict(), tmp_path / "weights.safetensors")
+    model = models.make(case.partition("-")[0], init=None, **options)
+    interop.load_weights(model, tmp_path / "weights.safetensors", verbose=False)
+
+    for train in (False, True):
+        twin.train(train)
+        model.train(train)
+        ours, expected = logits_of(torch, twin, model, size)
+        largest = np.abs(expected).max()
+        assert 0.1 < largest < 10
+        np.testing.assert_allclose(ours, expected, atol=1e-4 * max(1, largest), rtol=0)
+    for name, array in model.state_dict().items():  # the running statistics moved alike
+        np.testing.assert_allclose(array, twin.state_dict()[name].numpy(), atol=1e-3, rtol=1e-3, err_msg=name)
+
+
+def test_published_names(torch, twins, randomize, tmp_path):
+    """The naming of akamaster's and kuangliu's repositories, trained under DataParallel and kept in half precision."""
+    from safetensors.torch import save_file
+
+    twin = randomize(twins.ResNet(twins.BasicBlock, (3, 3, 3), (16, 32, 64), "cifar", "B", 10)).eval()
+    published = {}
+    for name, array in torch.nn.DataParallel(twin).state_dict().items():
+        name = name.replace("module.fc.", "module.linear.").replace(".downsample.", ".shortcut.")
+        published[name] = array.half() if array.is_floating_point() else array
+    save_file(published, tmp_path / "half.safetensors")
+    model = models.resnet20(shortcut="B", seed=0).eval()
+    interop.load_weights(model, tmp_path / "half.safetensors", verbose=False)
+
+    ours, expected = logits_of(torch, twin.half().float(), model, 32)
+    np.testing.assert_allclose(ours, expected, atol=1e-4)
+
+
+@pytest.mark.parametrize("shortcut", ["A", "B"])
+def test_what_is_saved_loads_strictly_in_torch(torch, twins, tmp_path, shortcut):
+    from safetensors.torch import load_file
+
+    model = models.resnet20(shortcut=shortcut, seed=3).eval()
+    interop.save_weights(model, tmp_path / "ours.safetensors")
+    twin = twins.ResNet(twins.BasicBlock, (3, 3, 3), (16, 32, 64), "cifar", shortcut, 10).eval()
+    twin.load_state_dict(load_file(tmp_path / "ours.safetensors"))
+    ours, expected = logits_of(torch, twin, model, 32)
+    np.testing.assert_allclose(ours, expected, atol=1e-4)
+
+
+@pytest.mark.parametrize("legacy", [False, True], ids=["zip", "pickle"])
+def test_the_error_for_a_pth_file_says_how_to_convert_it(torch, twins, randomize, tmp_path, legacy):
+    twin = randomize(twins.make("resnet20")).eval()
+    path = tmp_path / "resnet20.th"
+    checkpoint = {"state_dict": torch.nn.DataParallel(twin).state_dict(), "best_prec1": 91.7}
+    torch.save(checkpoint, path, _use_new_zipfile_serialization=not legacy)
+    model = models.resnet20(seed=0).eval()
+    with pytest.raises(ValueError, match="a pickle or an archive, as torch.save writes them") as caught:
+        interop.load_weights(model, path)
+    lines = str(caught.value).splitlines()[1:]
+    assert len(lines) == 3
+    exec("\n".join(line.strip() for line in lines))  # what the reader is told to run
+    interop.load_weights(model, tmp_path / "resnet20.safetensors", verbose=False)
+    ours, expected = logits_of(torch, twin, model, 32)
+    np.testing.assert_allclose(ours, expected, atol=1e-4)

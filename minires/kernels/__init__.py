@@ -78,7 +78,7 @@ def _choose_cpu_kernels() -> None:
     wanted = os.environ.get("MINIRES_KERNELS")
     if wanted:
         use(wanted)
-    elif importlib.util.find_spec("minires.kernels.numba_kernels") is None:
+    elif importlib.util.find_spec("minires.kernels.numba_kernels.optimizers") is None:
         use("numpy")
     elif "debugpy" in sys.modules:
         print(

@@ -1,0 +1,144 @@
+"""When and how kernels are compiled: on first use, once per machine, each for the dtypes it names and for nothing else.
+
+    @kernel("void(real[::1], real[::1], int64, int64[::1])")
+    def negate(x, y, size, counter):
+        chunk = claim(counter)
+        while chunk < CHUNKS:
+            ...
+            chunk = claim(counter)
+
+    negate(x, y, size)
+
+`real` stands for float32 and float64. The first call with float32 arrays compiles the float32 version, or loads it
+from the cache: a folder named by the hash of all sources here, so that a change in any helper makes all kernels anew
+(Numba by itself looks only at the file of the kernel). MINIRES_CACHE names another place for it. The counter of the
+chunks, which threads share, comes from `threads.run`.
+"""
+
+import hashlib
+import os
+import sys
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numba
+from numba.core import event
+
+from minires.kernels.numba_kernels import threads
+
+# What the compiler may do: sum in another order, round a·b + c once, forget the sign of 0. NaN and Inf it must keep.
+FASTMATH = {"reassoc", "contract", "arcp", "nsz", "afn"}
+OPTIONS = {"fastmath": FASTMATH, "error_model": "numpy", "nogil": True}
+
+kernels: list["Kernel"] = []
+
+
+class Kernel:
+    """A function that is compiled when it is first called, for the dtype of its first argument, an array."""
+
+    def __init__(
+        self, function: Callable[..., None], signature: str, dtypes: tuple[str, ...], threads_from: int
+    ) -> None:
+        self.name = function.__name__
+        self.signatures = {dtype: signature.replace("real", dtype) for dtype in dtypes}
+        self.threads_from = threads_from
+        self.ready: set[str] = set()
+        self.compiled: Any = function
+        if not numba.config.DISABLE_JIT:
+            numba.config.CACHE_DIR, before = str(cache_folder()), numba.config.CACHE_DIR
+            self.compiled = numba.njit(cache=True, **OPTIONS)(function)
+            numba.config.CACHE_DIR = before
+        kernels.append(self)
+
+    def __call__(self, *arguments: Any) -> None:
+        first = arguments[0]
+        if first.dtype.name not in self.ready:
+            self.compile(first.dtype.name)
+        threads.run(self.compiled, arguments, first.size < self.threads_from)
+
+    def compile(self, dtype: str) -> None:
+        """Compile or load the version for a dtype; TypeError for one that the kernel does not have."""
+        if dtype not in self.signatures:
+            raise TypeError(f"{self.name}: no kernel for {dtype}; it has {', '.join(self.signatures)}")
+        if not numba.config.DISABLE_JIT:
+            self.compiled.disable_compile(False)
+            with event.install_listener("numba:compile", Progress(self, dtype)):
+                self.compiled.compile(self.signatures[dtype])
+            self.compiled.disable_compile()  # no input may start a compilation
+        self.ready.add(dtype)
+
+
+def kernel(
+    signature: str, dtypes: tuple[str, ...] = ("float32", "float64"), threads_from: int = 1 << 15
+) -> Callable[[Callable[..., None]], Kernel]:
+    """Make a kernel of a function, whose last argument is the counter of its chunks.
+
+    threads_from: with fewer numbers than this in the first argument waking other threads costs more than it gives.
+    """
+
+    def make(function: Callable[..., None]) -> Kernel:
+        return Kernel(function, signature, dtypes, threads_from)
+
+    return make
+
+
+# A function that kernels call; it is compiled into each of them.
+helper: Any = numba.njit(**OPTIONS)
+
+
+class Progress(event.Listener):
+    """The line on stderr while a kernel compiles. Loading from the cache starts no event, and shows nothing."""
+
+    def __init__(self, kernel: Kernel, dtype: str) -> None:
+        self.kernel, self.dtype = kernel, dtype
+
+    def on_start(self, compilation: event.Event) -> None:
+        if compilation.data["dispatcher"] is not self.kernel.compiled:
+            return  # a helper
+        total = sum(self.dtype in kernel.signatures for kernel in kernels)
+        done = sum(self.dtype in kernel.ready for kernel in kernels)
+        line = f"compiling kernels, once: {done + 1}/{total}"
+        if sys.stderr.isatty():
+            print(f"\r{line}", end="", file=sys.stderr, flush=True)
+        elif not Progress.said:
+            print(f"minires: {line}", file=sys.stderr, flush=True)
+        Progress.said = True
+
+    def on_end(self, compilation: event.Event) -> None:
+        if compilation.data["dispatcher"] is self.kernel.compiled and sys.stderr.isatty():
+            print("\r\033[K", end="", file=sys.stderr, flush=True)
+
+    said = False
+
+
+def cache_folder() -> Path:
+    """Return the folder of this version's compiled kernels; ImportError where it cannot be written."""
+    folder = cache_root() / "kernels" / sources_hash()
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise ImportError(f"the cache {folder} cannot be written, {error}; MINIRES_CACHE names another") from error
+    return folder
+
+
+def cache_root() -> Path:
+    """Return MINIRES_CACHE, or the platform's folder for caches."""
+    if os.environ.get("MINIRES_CACHE"):
+        return Path(os.environ["MINIRES_CACHE"]).expanduser()
+    if sys.platform == "win32":
+        return Path(os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local") / "minires" / "Cache"
+    if sys.platform == "darwin":
+        return Path.home() / "Library" / "Caches" / "minires"
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "minires"
+
+
+def sources_hash() -> str:
+    """Return a hash of all source files of this package."""
+    digest = hashlib.sha256()
+    for path in sorted(Path(__file__).parent.glob("*.py")):
+        digest.update(path.read_bytes())
+    return digest.hexdigest()[:16]

@@ -1,0 +1,142 @@
+"""The kernels' threads: a few Python threads that sleep until a kernel has chunks for them.
+
+A kernel's work is cut into chunks whose number depends on the arrays alone. Threads run the same compiled function,
+which releases Python's lock, and take the next free chunk from a counter that they share:
+
+    counter   0   1   2   3   4   5   6   7
+    caller    ██  ██      ██      ██  ██       the caller begins at once
+    worker            ██      ██          ██   the worker when it wakes, 10 to 50 µs later
+
+Sums go to one place per chunk and are added in the chunks' order, so results are the same to the last bit for any
+number of threads. Who is late gets less to do: on a machine that is busy elsewhere no one waits for a thread that has
+no core, as OpenMP's loops do, and Numba's parallel loops take three times as long to compile. A forked child has no
+workers and starts its own; a second Python thread that comes while the workers are taken does its chunks alone.
+"""
+
+import os
+import threading
+from collections.abc import Callable
+from typing import Any
+
+import numba
+import numpy as np
+from llvmlite import ir
+from numba.extending import intrinsic
+
+number_of_threads = 1
+
+
+def set_num_threads(number: int) -> None:
+    """Let kernels use this many threads, the calling one included; ValueError below 1."""
+    global number_of_threads
+    if not isinstance(number, int) or number < 1:
+        raise ValueError(f"set_num_threads: the number of threads must be a whole number from 1 up, got {number!r}")
+    number_of_threads = number
+
+
+def get_num_threads() -> int:
+    """Return how many threads kernels use."""
+    return number_of_threads
+
+
+def initial_number() -> int:
+    """Return MINIRES_NUM_THREADS, or as many threads as there are cores for this process."""
+    text = os.environ.get("MINIRES_NUM_THREADS")
+    if text:
+        if not text.isdecimal() or int(text) < 1:
+            raise ValueError(f"MINIRES_NUM_THREADS must be a whole number from 1 up, got {text!r}")
+        return int(text)
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+class Worker:
+    """A thread that sleeps until it is given a call."""
+
+    def __init__(self) -> None:
+        self.error: BaseException | None = None
+        self.given, self.done = threading.Lock(), threading.Lock()
+        self.given.acquire()
+        self.done.acquire()
+        threading.Thread(target=self.loop, name="minires kernels", daemon=True).start()
+
+    def loop(self) -> None:
+        while True:
+            self.given.acquire()
+            try:
+                self.call(*self.arguments)
+            except BaseException as error:
+                self.error = error
+            self.arguments = ()
+            self.done.release()
+
+    def give(self, call: Callable[..., None], arguments: tuple[Any, ...]) -> None:
+        self.call, self.arguments, self.error = call, arguments, None
+        self.given.release()
+
+    def wait(self) -> None:
+        """Wait for the call to end, and raise its error; a call that has not begun is taken back."""
+        if self.given.acquire(blocking=False):
+            self.arguments = ()
+        else:
+            self.done.acquire()
+            if self.error is not None:
+                raise self.error
+
+
+workers: list[Worker] = []
+taken = threading.Lock()
+
+
+def run(call: Callable[..., None], arguments: tuple[Any, ...], small: bool) -> None:
+    """Run a compiled kernel, small ones on this thread alone; the counter of chunks is its last argument."""
+    arguments = (*arguments, np.zeros(1, np.int64))
+    if small or number_of_threads == 1 or not taken.acquire(blocking=False):
+        call(*arguments)
+        return
+    try:
+        while len(workers) < number_of_threads - 1:
+            workers.append(Worker())
+        helping = workers[: number_of_threads - 1]
+        for worker in helping:
+            worker.give(call, arguments)
+        try:
+            call(*arguments)
+        finally:
+            for worker in helping:
+                worker.wait()
+    finally:
+        taken.release()
+
+
+def forget_workers() -> None:
+    """In a forked child: threads are not inherited."""
+    global taken
+    workers.clear()
+    taken = threading.Lock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=forget_workers)
+
+
+def claim(counter):
+    """Return the next free chunk: the counter's value, which becomes one more. Without JIT there is one thread."""
+    counter[0] += 1
+    return counter[0] - 1
+
+
+@intrinsic
+def claim_atomically(context, counter):
+    """`claim` as one instruction of the processor, which no other thread can come between."""
+
+    def generate(context, builder, signature, arguments):
+        address = context.make_array(signature.args[0])(context, builder, arguments[0]).data
+        return builder.atomic_rmw("add", address, ir.Constant(ir.IntType(64), 1), "acq_rel")
+
+    return numba.int64(counter), generate
+
+
+if not numba.config.DISABLE_JIT:
+    claim = claim_atomically
+
+number_of_threads = initial_number()

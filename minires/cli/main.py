@@ -19,6 +19,7 @@ COMMANDS = {
     "compare": "gradients in plain and residual networks, layer by layer, on handwritten digits",
     "train": "train a network of the ResNet family on handwritten digits",
     "gradcheck": "check every hand-written backward pass against finite differences",
+    "doctor": "what is installed, which kernels run, and what is missing for a GPU",
 }
 
 DESCRIPTION = "Residual networks from scratch, to read, to step through and to measure."

@@ -5,6 +5,10 @@ import os
 from collections.abc import Callable
 from types import ModuleType
 
+# Before NumPy is loaded, and for the processes that tests start: the products here are small, and several BLAS threads
+# that share two cores with anything else wait for each other.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
 import hypothesis
 import pytest
 

@@ -56,7 +56,10 @@ class Kernel:
         first = arguments[0]
         if first.dtype.name not in self.ready:
             self.compile(first.dtype.name)
-        threads.run(self.compiled, arguments, first.size < self.threads_from)
+        if self.threads_from is None:
+            self.compiled(*arguments)
+        else:
+            threads.run(self.compiled, arguments, first.size < self.threads_from)
 
     def compile(self, dtype: str) -> None:
         """Compile or load the version for a dtype; TypeError for one that the kernel does not have."""
@@ -71,11 +74,12 @@ class Kernel:
 
 
 def kernel(
-    signature: str, dtypes: tuple[str, ...] = ("float32", "float64"), threads_from: int = 1 << 15
+    signature: str, dtypes: tuple[str, ...] = ("float32", "float64"), threads_from: int | None = 1 << 15
 ) -> Callable[[Callable[..., None]], Kernel]:
     """Make a kernel of a function, whose last argument is the counter of its chunks.
 
     threads_from: with fewer numbers than this in the first argument waking other threads costs more than it gives.
+    None: a kernel for one thread, without chunks and counter.
     """
 
     def make(function: Callable[..., None]) -> Kernel:

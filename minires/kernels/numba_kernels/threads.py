@@ -23,6 +23,7 @@ import numpy as np
 from llvmlite import ir
 from numba.extending import intrinsic
 
+CHUNKS = 16  # of most kernels; some have fewer, where each needs much memory of its own
 number_of_threads = 1
 
 
@@ -53,6 +54,7 @@ class Worker:
     """A thread that sleeps until it is given a call."""
 
     def __init__(self) -> None:
+        self.arguments: tuple[Any, ...] = ()
         self.error: BaseException | None = None
         self.given, self.done = threading.Lock(), threading.Lock()
         self.given.acquire()

@@ -3,6 +3,7 @@
 from minires.data.augmentation import RandomCrop, RandomHorizontalFlip, RandomResizedCrop, make_augmentation
 from minires.data.dataset import Dataset
 from minires.data.digits import load_digits
+from minires.data.image_files import load_image
 from minires.data.loader import Loader
 from minires.data.registry import load
 
@@ -14,5 +15,6 @@ __all__ = [
     "RandomResizedCrop",
     "load",
     "load_digits",
+    "load_image",
     "make_augmentation",
 ]

@@ -5,7 +5,7 @@ the order is reproducible, any moment of a training can be gone back to, and the
 """
 
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import count, islice
 
@@ -77,7 +77,7 @@ class Loader:
         whole, rest = divmod(len(self.images), self.batch_size)
         return whole + (rest > 0 and not self.drop_last)
 
-    def epoch(self, number: int, start: int = 0) -> Iterator[Batch]:
+    def epoch(self, number: int, start: int = 0) -> Generator[Batch, None, None]:
         """Go through all images once, without the first `start` batches. ValueError for negative numbers."""
         if number < 0:
             raise ValueError(f"Loader.epoch: the number must be at least 0, got {number}")
@@ -85,13 +85,13 @@ class Loader:
             raise ValueError(f"Loader.epoch: start must be between 0 and {len(self)}, got {start}")
         return self._batches(number, start, len(self) - start)
 
-    def stream(self, step: int = 0) -> Iterator[Batch]:
+    def stream(self, step: int = 0) -> Generator[Batch, None, None]:
         """Go on without end from batch `step` of the training: epoch and position are divmod(step, len(loader))."""
         if step < 0:
             raise ValueError(f"Loader.stream: the step must be at least 0, got {step}")
         return self._batches(*divmod(step, len(self)), None)
 
-    def _batches(self, epoch: int, start: int, total: int | None) -> Iterator[Batch]:
+    def _batches(self, epoch: int, start: int, total: int | None) -> Generator[Batch, None, None]:
         plans = islice(self._plans(epoch, start), total)
         if self.prefetch == 0:
             for indices, draws in plans:

@@ -1,17 +1,63 @@
-"""Every data set by its name: `load("cifar10")`."""
+"""Every data set by its name: `load("cifar10")`, and by its path: `load("my_pictures")`, `load("arrays.npz")`."""
 
-from collections.abc import Callable
+import zipfile
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
+from minires.data.cifar import CIFAR10, CIFAR100
 from minires.data.dataset import Dataset
 from minires.data.digits import digits_dataset
+from minires.data.idx import FASHION_MNIST, MNIST
+from minires.data.image_files import load_folder
+from minires.data.published import PublishedSet
 
-LOADERS: dict[str, Callable[..., Dataset]] = {"digits": lambda data_dir, **options: digits_dataset(**options)}
+PUBLISHED: dict[str, PublishedSet] = {entry.name: entry for entry in (CIFAR10, CIFAR100, MNIST, FASHION_MNIST)}
+NAMES = ("digits", *PUBLISHED)
+ARRAYS = ("train_images", "train_labels", "test_images", "test_labels")
 
 
-def load(name: str, data_dir: str | Path | None = None, **options: Any) -> Dataset:
-    """Return a data set. ValueError for an unknown name."""
-    if name not in LOADERS:
-        raise ValueError(f"data.load: unknown data set {name!r}; known: {', '.join(LOADERS)}")
-    return LOADERS[name](data_dir, **options)
+def load(name: str | Path, data_dir: str | Path | None = None, **options: Any) -> Dataset:
+    """Return a data set.
+
+        load("digits", split="last360")                  shipped; split as in `load_digits`
+        load("cifar10")                                  downloaded once, into data_dir, $MINIRES_DATA or a cache;
+                                                         "cifar100", "mnist", "fashion-mnist" likewise
+        load("pictures", image_size=64, skip_bad=True)   a folder of classes; options as of `load_folder`
+        load("arrays.npz")                               train_images, train_labels, test_images, test_labels and,
+                                                         if there, classes: arrays as a `Dataset` takes them
+
+    A name goes before a folder of the same name: write "./digits" for the folder. ValueError for an unknown name,
+    damaged or foreign files; TypeError for options the data set does not have; OSError where a download fails.
+    """
+    if name in PUBLISHED:
+        if options:
+            raise TypeError(f"data.load: {name} takes no options, got {', '.join(options)}")
+        return PUBLISHED[str(name)].load(data_dir)
+    if name == "digits":
+        return digits_dataset(**options)
+    path = Path(name)
+    if path.is_dir():
+        return load_folder(path, **options)
+    if path.suffix == ".npz" and path.is_file():
+        return load_arrays(path, **options)
+    raise ValueError(
+        f"data.load: unknown data set {str(name)!r}; known: {', '.join(NAMES)}, or the path of a folder of pictures "
+        "(FOLDER/class/*.png) or of a .npz file that exists"
+    )
+
+
+def load_arrays(path: Path) -> Dataset:
+    """Read a .npz file, never a pickle. ValueError for a damaged file, a missing array, one of Python objects."""
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            missing = [name for name in ARRAYS if name not in file]
+            if missing:
+                raise ValueError(f"it lacks {', '.join(missing)}; it has {', '.join(file) or 'nothing'}")
+            arrays = [file[name] for name in ARRAYS]
+            classes = file["classes"].tolist() if "classes" in file else None
+    except (ValueError, EOFError, zipfile.BadZipFile) as error:
+        raise ValueError(f"{path} is no data set: {error}") from error
+    train_images, train_labels, test_images, test_labels = arrays
+    return Dataset(path.stem, train_images, train_labels, test_images, test_labels, classes)

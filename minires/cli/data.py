@@ -1,0 +1,89 @@
+"""`minires data`: which data sets there are, fetch one, look at one."""
+
+import argparse
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    actions = parser.add_subparsers(dest="action", metavar="ACTION", title="actions", required=True)
+    every = argparse.ArgumentParser(add_help=False)
+    every.add_argument("--data-dir", metavar="FOLDER", help="where downloads are kept (MINIRES_DATA, else a cache)")
+    every.add_argument("--traceback", action="store_true", default=argparse.SUPPRESS, help=argparse.SUPPRESS)
+    actions.add_parser("list", parents=[every], help="all data sets, and whether they are here")
+    fetch = actions.add_parser("fetch", parents=[every], help="download a data set, check and unpack it")
+    fetch.add_argument("name", metavar="NAME", help="cifar10, cifar100, mnist or fashion-mnist")
+    info = actions.add_parser("info", parents=[every], help="sizes, classes, mean and deviation of a data set")
+    info.add_argument("name", metavar="NAME", help="a data set's name, a folder of pictures, a .npz file")
+    info.add_argument("--skip-bad", action="store_true", help="leave out pictures that cannot be read")
+
+
+def run(args: argparse.Namespace) -> int:
+    if args.action == "list":
+        return show_list(args.data_dir)
+    if args.action == "fetch":
+        return fetch(args.name, args.data_dir)
+    return show_info(args.name, args.data_dir, args.skip_bad)
+
+
+def show_list(data_dir: str | None) -> int:
+    """Print one line a data set."""
+    from minires.data.download import data_folder
+    from minires.data.registry import PUBLISHED, load
+
+    shipped = load("digits")
+    rows = [("name", "images", "shape", "classes", "where")]
+    rows += [row("digits", len(shipped.train_images), len(shipped.test_images), shipped.shape, 10, "shipped")]
+    for name, entry in PUBLISHED.items():
+        found = entry.find(data_dir)
+        where = str(found) if found else f"to download: {entry.download_size / 1e6:.0f} MB"
+        rows += [row(name, entry.train_images, entry.test_images, entry.shape, entry.classes, where)]
+    widths = [max([len(row[column]) for row in rows]) for column in range(len(rows[0]))]
+    for cells in rows:
+        print("  ".join([text.ljust(width) for text, width in zip(cells, widths, strict=True)]).rstrip())
+    print(f"\nDownloads go to {data_folder(data_dir)}.")
+    return 0
+
+
+def row(name: str, train: int, test: int, shape: tuple[int, int, int], classes: int, where: str) -> tuple[str, ...]:
+    return name, f"{train} + {test}", "×".join([str(size) for size in shape]), str(classes), where
+
+
+def fetch(name: str, data_dir: str | None) -> int:
+    """Download a data set and read it once, so that what is wrong with it is known now."""
+    from minires.data.registry import NAMES, PUBLISHED
+
+    if name not in PUBLISHED and name != "digits":
+        raise ValueError(f"unknown data set {name!r}; known: {', '.join(NAMES)}")
+    if name == "digits":
+        print("digits: shipped with minires, nothing to fetch")
+        return 0
+    folder = PUBLISHED[name].fetch(data_dir)
+    dataset = PUBLISHED[name].read(folder)
+    print(f"{folder}: {dataset}")
+    return 0
+
+
+def show_info(name: str, data_dir: str | None, skip_bad: bool) -> int:
+    """Print what a data set holds."""
+    import numpy as np
+
+    from minires import data
+    from minires.data.registry import NAMES, PUBLISHED
+
+    is_folder = name not in NAMES and not name.endswith(".npz")
+    dataset = data.load(name, data_dir, **({"skip_bad": skip_bad} if is_folder else {}))
+    channels, height, width = dataset.shape
+    print(
+        f"{dataset.name}: {channels} channel{'s' if channels > 1 else ''} of {height}×{width}, {dataset.train_images.dtype}"
+    )
+    print(f"mean  {'  '.join([f'{value:.3f}' for value in dataset.mean])}   of each channel, images to train with")
+    print(f"std   {'  '.join([f'{value:.3f}' for value in dataset.std])}")
+    train = np.bincount(dataset.train_labels, minlength=len(dataset.classes))
+    test = np.bincount(dataset.test_labels, minlength=len(dataset.classes))
+    longest = max([len(label) for label in [*dataset.classes, "class"]])
+    print(f"\n{'class':{longest}}  {'train':>6}  {'test':>6}")
+    for label, name_of_class in enumerate(dataset.classes):
+        print(f"{name_of_class:{longest}}  {train[label]:>6}  {test[label]:>6}")
+    print(f"{'all':{longest}}  {train.sum():>6}  {test.sum():>6}")
+    if name in PUBLISHED:
+        print(f"\n{PUBLISHED[name].source}")
+    return 0

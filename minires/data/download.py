@@ -1,0 +1,114 @@
+"""Files from the network onto the disk: downloaded once, checked by their hash, unpacked with distrust."""
+
+import gzip
+import hashlib
+import os
+import shutil
+import tarfile
+import tempfile
+import zlib
+from collections.abc import Collection
+from pathlib import Path, PurePosixPath
+
+TIMEOUT = 30  # seconds without a byte
+
+# What a gzip or tar file that is cut short, or is none, makes the standard library raise.
+DAMAGED = (EOFError, tarfile.TarError, gzip.BadGzipFile, zlib.error)
+
+
+def data_folder(data_dir: str | Path | None = None) -> Path:
+    """Return the folder for downloads: data_dir, else $MINIRES_DATA, else the user's cache folder."""
+    chosen = data_dir or os.environ.get("MINIRES_DATA")
+    if chosen:
+        return Path(chosen).expanduser()
+    import pooch
+
+    return Path(pooch.os_cache("minires"))
+
+
+def md5_of(path: Path) -> str:
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
+
+
+def download(url: str, md5: str, path: Path) -> Path:
+    """Return `path`, the file of this URL with this MD5: taken as it is where it exists, else downloaded.
+
+    The file appears under its name only when it is whole and its hash is right. ValueError for a wrong hash; OSError
+    where it cannot be had or written, with what to do by hand.
+    """
+    if path.exists():
+        found = md5_of(path)
+        if found != md5:
+            raise ValueError(
+                f"{path} is not the published file: its MD5 is {found}, {url} has {md5}. Delete it to download it again"
+            )
+        return path
+    import pooch
+    import requests
+
+    pooch.get_logger().setLevel("WARNING")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        pooch.retrieve(
+            url,
+            known_hash=f"md5:{md5}",
+            fname=path.name,
+            path=path.parent,
+            downloader=pooch.HTTPDownloader(progressbar=True, timeout=TIMEOUT),
+        )
+    except requests.RequestException as error:  # also an OSError, so it comes first
+        raise OSError(
+            f"{url} cannot be downloaded ({error}). Without a network, put that file at {path}, or choose a folder "
+            "that has it with --data-dir or MINIRES_DATA"
+        ) from error
+    except OSError as error:
+        raise OSError(
+            f"{path} cannot be written ({error}); choose another folder with --data-dir or MINIRES_DATA"
+        ) from error
+    except ValueError as error:
+        raise ValueError(
+            f"{url} gave another file than the one published: {error}. Nothing was kept. Put the right file at {path}"
+        ) from error
+    return path
+
+
+def unpack(archive: Path, names: Collection[str], folder: Path, max_bytes: int) -> None:
+    """Take the files `names` out of a .tar.gz and put each into `folder`, under the last part of its name.
+
+    Nothing is put there unless all of them are in the archive. ValueError for an archive that is damaged, lacks one of
+    the names, holds more than max_bytes, or holds an entry that is no plain file or folder below the archive's root.
+    """
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=f".{folder.name}-", dir=folder.parent) as temporary:
+        missing = set(names)
+        total = 0
+        try:
+            with tarfile.open(archive, "r:gz") as tar:
+                for member in tar:
+                    check_member(archive, member)
+                    total += member.size
+                    if total > max_bytes:  # known from the entry's head, before its bytes are unpacked
+                        raise ValueError(f"{archive} unpacks to more than {max_bytes / 1e6:.0f} MB: not unpacked")
+                    if member.name in missing and member.isreg():
+                        source = tar.extractfile(member)
+                        assert source is not None  # it is a plain file
+                        with source, open(Path(temporary) / PurePosixPath(member.name).name, "wb") as target:
+                            shutil.copyfileobj(source, target)
+                        missing.remove(member.name)
+        except DAMAGED as error:
+            raise ValueError(f"{archive} is damaged or no .tar.gz ({error}); delete it to download it again") from error
+        if missing:
+            raise ValueError(f"{archive} lacks {', '.join(sorted(missing))}: it is another archive than expected")
+        folder.mkdir(exist_ok=True)
+        for path in Path(temporary).iterdir():
+            path.replace(folder / path.name)
+
+
+def check_member(archive: Path, member: tarfile.TarInfo) -> None:
+    """Refuse an entry that points out of the archive or is something else than a file or folder."""
+    path = PurePosixPath(member.name)
+    if path.is_absolute() or ".." in path.parts or "\\" in member.name or ":" in member.name:
+        raise ValueError(f"{archive} holds {member.name!r}, which points out of the archive: not unpacked")
+    if not (member.isreg() or member.isdir()):
+        raise ValueError(f"{archive} holds {member.name!r}, which is neither a file nor a folder: not unpacked")

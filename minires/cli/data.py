@@ -29,13 +29,15 @@ def show_list(data_dir: str | None) -> int:
     from minires.data.download import data_folder
     from minires.data.registry import PUBLISHED, load
 
-    shipped = load("digits")
+    digits = load("digits")
+    images = f"{len(digits.train_images)} + {len(digits.test_images)}"
     rows = [("name", "images", "shape", "classes", "where")]
-    rows += [row("digits", len(shipped.train_images), len(shipped.test_images), shipped.shape, 10, "shipped")]
+    rows += [("digits", images, times(digits.shape), str(len(digits.classes)), "shipped")]
     for name, entry in PUBLISHED.items():
         found = entry.find(data_dir)
         where = str(found) if found else f"to download: {entry.download_size / 1e6:.0f} MB"
-        rows += [row(name, entry.train_images, entry.test_images, entry.shape, entry.classes, where)]
+        images = f"{entry.train_images} + {entry.test_images}"
+        rows += [(name, images, times(entry.shape), str(entry.classes), where)]
     widths = [max([len(row[column]) for row in rows]) for column in range(len(rows[0]))]
     for cells in rows:
         print("  ".join([text.ljust(width) for text, width in zip(cells, widths, strict=True)]).rstrip())
@@ -43,8 +45,8 @@ def show_list(data_dir: str | None) -> int:
     return 0
 
 
-def row(name: str, train: int, test: int, shape: tuple[int, int, int], classes: int, where: str) -> tuple[str, ...]:
-    return name, f"{train} + {test}", "×".join([str(size) for size in shape]), str(classes), where
+def times(shape: tuple[int, int, int]) -> str:
+    return "×".join([str(size) for size in shape])
 
 
 def fetch(name: str, data_dir: str | None) -> int:
@@ -71,10 +73,7 @@ def show_info(name: str, data_dir: str | None, skip_bad: bool) -> int:
 
     is_folder = name not in NAMES and not name.endswith(".npz")
     dataset = data.load(name, data_dir, **({"skip_bad": skip_bad} if is_folder else {}))
-    channels, height, width = dataset.shape
-    print(
-        f"{dataset.name}: {channels} channel{'s' if channels > 1 else ''} of {height}×{width}, {dataset.train_images.dtype}"
-    )
+    print(f"{dataset.name}: {times(dataset.shape)} (channels, height, width), {dataset.train_images.dtype}")
     print(f"mean  {'  '.join([f'{value:.3f}' for value in dataset.mean])}   of each channel, images to train with")
     print(f"std   {'  '.join([f'{value:.3f}' for value in dataset.std])}")
     train = np.bincount(dataset.train_labels, minlength=len(dataset.classes))

@@ -1,51 +1,118 @@
 """The browser view: a backward pass as one HTML file that needs no server, no network and no other file.
 
-    browser.write(loss, "pass.html")
+    browser.write(loss, "pass.html")                       the file
+    browser.write(loss, "pass.html", twin=plain_loss)      the plain twin's pass beside it, stepped together
+    browser.view(loss)                                     in a notebook
 
 The record (`browser_record`) goes as JSON into a page made of the files in `page/`, which draw it.
 """
 
 import html
 import json
+import re
+from collections import Counter
 from importlib.resources import files
 from pathlib import Path
-from typing import Any
 
-from minires.debug.browser_record import record
+from minires.debug.browser_record import Record, record
 from minires.engine import Tensor
 from minires.nn import Module
 
 SCRIPTS = ("numbers.js", "tree.js", "graph.js", "chart.js", "pictures.js", "details.js", "page.js")  # in this order
 
 
-def write(loss: Tensor, path: str | Path, name: str = "", model: Module | None = None) -> Path:
-    """Run the backward pass of `loss`, with its effects, and write the page about it; return the path.
+class Page:
+    """An HTML page, `html`; a notebook shows it in a frame."""
 
-    name: the network's, for the title. model: gives parameters their names. The page holds loss, gradients and
-    activations as statistics and small pictures, and the sources of the backward functions that ran.
+    def __init__(self, text: str) -> None:
+        self.html = text
+
+    def _repr_html_(self) -> str:
+        return f'<iframe srcdoc="{html.escape(self.html)}" width="100%" height="900" style="border: 0"></iframe>'
+
+
+def write(
+    loss: Tensor,
+    path: str | Path,
+    name: str = "",
+    model: Module | None = None,
+    twin: Tensor | None = None,
+    twin_name: str = "plain twin",
+) -> Path:
+    """Run the backward pass of `loss` (and of `twin`), and write the page about it; return the path. See `view`.
+
     ValueError, before anything is run or written, for a path that does not end in .html; RuntimeError as from
     `Tensor.backward`.
     """
     path = Path(path)
     if path.suffix not in (".html", ".htm"):
         raise ValueError(f"browser.write: the page is HTML, so its name must end in .html, got {str(path)!r}")
+    page = view(loss, name, model, twin, twin_name)
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(page([record(loss, name, model)]), encoding="utf-8")
+    path.write_text(page.html, encoding="utf-8")
     return path
 
 
-def page(passes: list[dict[str, Any]]) -> str:
-    """Return the HTML page about one recorded pass."""
-    folder = files("minires.debug") / "page"
-    name = passes[0]["name"]
+def view(
+    loss: Tensor,
+    name: str = "",
+    model: Module | None = None,
+    twin: Tensor | None = None,
+    twin_name: str = "plain twin",
+) -> Page:
+    """Run the backward pass of `loss`, which fills the `.grad` of its leaves as ever, and return the page about it.
+
+    name: the network's, for the title. model: gives parameters their names. twin: the loss of a second network, such as
+    the plain twin's, whose pass is shown beside the first; ops of one module path and class are shown together.
+    The page holds loss, gradients and activations as statistics and small pictures, and the sources of the backward
+    functions that ran. RuntimeError as from `Tensor.backward`.
+    """
+    passes = [record(loss, name, model)]
+    if twin is not None:
+        other = record(twin, twin_name)
+        passes.append(other | locked(passes[0], other))
     parts = {
         "title": html.escape(f"Backward through {name}" if name else "A backward pass"),
-        "style": (folder / "page.css").read_text(encoding="utf-8"),
-        "script": "\n".join([(folder / script).read_text(encoding="utf-8") for script in SCRIPTS]),
+        "style": page_file("page.css"),
+        "script": "\n".join([page_file(script) for script in SCRIPTS]),
         # Inside a script element "<" could end it, and JSON knows it by its number as well.
         "record": json.dumps({"passes": passes}, separators=(",", ":"), allow_nan=False).replace("<", "\\u003c"),
     }
-    text = (folder / "template.html").read_text(encoding="utf-8")
-    for part, content in parts.items():
-        text = text.replace(f"@{part}@", content)
-    return text
+    return Page(re.sub("@([a-z]+)@", lambda place: parts[place[1]], page_file("template.html")))
+
+
+def page_file(name: str) -> str:
+    return (files("minires.debug") / "page" / name).read_text(encoding="utf-8")
+
+
+def locked(main: Record, twin: Record) -> dict[str, list[int]]:
+    """Return which op of the main pass stands beside each op of the twin's, "to_main", and the reverse, "from_main".
+
+    The same module path and class is the same op, the first time it comes as the second. What the other pass lacks
+    stands beside the last op before it that both have.
+    """
+    places = {key: i for i, key in enumerate(occurrences(main))}
+    twin_places = {key: i for i, key in enumerate(occurrences(twin))}
+    return {
+        "to_main": beside(occurrences(twin), places),
+        "from_main": beside(occurrences(main), twin_places),
+    }
+
+
+def occurrences(one: Record) -> list[tuple[str, str, int]]:
+    """Return module path, class and how many of both came before, of each op."""
+    seen: Counter[tuple[str, str]] = Counter()
+    keys = []
+    for op in one["ops"]:
+        key = (op["path"], op["op"])
+        keys.append((*key, seen[key]))
+        seen[key] += 1
+    return keys
+
+
+def beside(keys: list[tuple[str, str, int]], places: dict[tuple[str, str, int], int]) -> list[int]:
+    """Return the place of each key, of the one before where it has none."""
+    found = [0]
+    for key in keys:
+        found.append(places.get(key, found[-1]))
+    return found[1:]

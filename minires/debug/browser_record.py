@@ -1,15 +1,14 @@
 """A backward pass as data for the browser view: `record(loss)` walks it and returns what JSON can hold.
 
-{"name", "loss", "ops": [op, …], "arrays": [array, …], "sources": [source, …], "formulas": [formula, …]}
+    {"name", "loss", "ops": [op, …], "arrays": [array, …], "sources": [source, …], "formulas": [text, …]}
 
-op       one step, in the order of the walk: "op" class name, "path" of its module, "site", "source" and "formula" by
-         number, "y" the activation and "grad_y" what arrived (arrays by number), "kept" what forward saved,
-         "inputs" [{"name", "parameter", "made_by" the index of an op, "shape", "grad", "total" arrays by number}],
-         "lines" [{"line", "values": {name: array by number, or text}}], "totals", "formula_lines" about this op, and at a
-         residual add "fork", the fork meter's numbers
+op       one step, in the order of the walk: "op" class name, "path" of its module, "site", "kept" what forward saved,
+         "totals", "lines" [{"line", "values": {name: array or text}}], "inputs" [{"name", "parameter", "made_by" the
+         index of an op, "shape", "grad", "total"}], and at a residual add "fork", the fork meter's numbers; arrays, "y"
+         the activation and "grad_y" what arrived among them, "source" and "formula" by number
 array    as `browser_arrays.describe` returns it
 source   {"file", "line", "text"}: the function backward
-formula  the text at the head of the file that the op is in, which holds its formulas
+formula  the text at the head of the op's file; "formula_lines" of an op are those that are about it
 """
 
 import inspect
@@ -29,6 +28,8 @@ from minires.debug.step import Source, Step
 from minires.debug.stepper import backward_steps
 from minires.engine import Op, Tensor
 from minires.nn import Module
+
+Record = dict[str, Any]
 
 FORK_NUMBERS = ("skip_norm", "branch_norm", "x_norm", "skip_share", "branch_share", "cosine")
 MOST_LINES = 60  # of one backward that are recorded: a loop may run for long
@@ -77,7 +78,7 @@ class LineTrace:
         return lines
 
 
-def record(loss: Tensor, name: str = "", model: Module | None = None, keep_graph: bool = False) -> dict[str, Any]:
+def record(loss: Tensor, name: str = "", model: Module | None = None, keep_graph: bool = False) -> Record:
     """Run the backward pass of `loss`, which fills the `.grad` of its leaves as ever, and return the record of it.
 
     name: the network's, for the page. model: gives parameters their names. Errors are those of `Tensor.backward`.

@@ -34,7 +34,7 @@ class Chart {
       if (to - from > 7 * band.label.length) this.svg.append(drawing("text", { x: from + 5, y: 13 }, band.label));
     }
     this.lines = this.passes.map((pass, which) => {
-      const points = pass.ops.map((op, i) => [pass.positions ? pass.positions[i] : i, pass.arrays[op.grad_y].norm]);
+      const points = pass.ops.map((op, i) => [pass.to_main ? pass.to_main[i] : i, pass.arrays[op.grad_y].norm]);
       const path = points.map(([step, norm], i) => (i ? "L" : "M") + this.x(step).toFixed(1) + " " + this.y(norm).toFixed(1)).join("");
       const kind = which ? "line twin" : "line";
       const done = drawing("path", { d: path, class: kind + " done" });

@@ -7,7 +7,7 @@ class Details {
     this.line = 0;
   }
 
-  // beside: the same operation in the twin, or null.
+  // beside: {pass, op}, the operation that stands beside this one in the twin, or nothing.
   show(pass, step, beside) {
     const other = this.pass !== pass || this.step !== step;
     this.pass = pass;
@@ -75,7 +75,8 @@ class Details {
   }
 
   normBeside(key) {
-    const { pass, op } = this.beside, input = op.inputs.find(one => one.name === key);
+    const { pass, op } = this.beside, here = this.pass.ops[this.step], input = op.inputs.find(one => one.name === key);
+    if (op.path !== here.path || op.op !== here.op) return "–"; // the twin has no such operation
     const number = key === "grad_y" ? op.grad_y : key === "y" ? op.y : input ? input.grad : null;
     return number === null ? "–" : show(pass.arrays[number].norm);
   }

@@ -9,6 +9,10 @@ function show(value) {
   return text.replaceAll("-", "−");
 }
 
+function rounded(value) {
+  return show(Number(value.toPrecision(3)));
+}
+
 function shapeText(shape) {
   return shape.length ? "(" + shape.join(", ") + (shape.length === 1 ? ",)" : ")") : "()";
 }
@@ -47,5 +51,6 @@ class NormScale {
 }
 
 function powerOfTen(exponent) {
-  return show(Number((10 ** exponent).toPrecision(1)));
+  const [digit, power] = (10 ** exponent).toExponential(0).split("e");
+  return Math.abs(power) < 3 ? show(Number(digit + "e" + power)) : `${digit}e${power.replace("+", "").replace("-", "−")}`;
 }

@@ -8,7 +8,8 @@ let step = 0, playing = null;
 
 const chart = new Chart(byId("chart"), passes, scale, goTo);
 const details = new Details(byId("details"));
-const graphs = passes.map((one, which) => new Graph(one, scale, chosen => goTo(which ? one.toMain[chosen] : chosen)));
+const graphs = passes.map((one, which) => new Graph(one, scale, chosen => goTo(which ? one.to_main[chosen] : chosen)));
+document.body.classList.toggle("twins", passes.length > 1);
 for (const graph of graphs) {
   const holder = element("div", { class: "graph" });
   if (passes.length > 1) holder.append(element("h3", {}, graph.pass.name));
@@ -18,11 +19,11 @@ for (const graph of graphs) {
 
 function goTo(wanted) {
   step = Math.min(Math.max(0, wanted), pass.ops.length - 1);
-  const others = passes.slice(1).map(other => other.fromMain[step]);
+  const others = passes.slice(1).map(other => other.from_main[step]);
   graphs.forEach((graph, which) => graph.goTo(which ? others[which - 1] : step));
   chart.mark(step, others);
-  const op = pass.ops[step], beside = passes.length > 1 ? { pass: passes[1], op: passes[1].ops[others[0]] } : null;
-  details.show(pass, step, beside && beside.op.path === op.path && beside.op.op === op.op ? beside : null);
+  const op = pass.ops[step], twin = passes[1];
+  details.show(pass, step, twin && { pass: twin, op: twin.ops[others[0]] });
   const place = `step ${step + 1} of ${pass.ops.length}: ${op.path ? op.path + " " : ""}${op.op}, gradient norm ${show(pass.arrays[op.grad_y].norm)}`;
   byId("place").textContent = place;
   chart.slider.setAttribute("aria-valuetext", place);

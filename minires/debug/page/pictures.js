@@ -40,11 +40,11 @@ function heatMap(array, what) {
     const byte = bytes[((row * across + column) * tall + r) * wide + c];
     if (byte === undefined || c >= wide || r >= tall) return;
     const value = byte === -128 ? "nan" : Math.sign(byte) * (byte / 127) ** 2 * picture.limit;
-    caption.textContent = `about ${typeof value === "string" ? value : show(Number(value.toPrecision(2)))} at row ${r}, column ${c}` +
+    caption.textContent = `about ${typeof value === "string" ? value : rounded(value)} at row ${r}, column ${c}` +
       (several ? ` of tile ${row * across + column}` : "");
   });
   canvas.addEventListener("pointerleave", () => { caption.textContent = captionOf(picture); });
-  const ends = element("div", { class: "scale", "aria-hidden": "true" }, show(-picture.limit), element("i", {}), show(picture.limit));
+  const ends = element("div", { class: "scale", "aria-hidden": "true" }, rounded(-picture.limit), element("i", {}), rounded(picture.limit));
   figure.append(canvas, ends, caption);
   return figure;
 }
@@ -75,11 +75,11 @@ function histogramOf(array, what) {
     const height = count ? Math.max(1.5, 108 * Math.sqrt(count) / most) : 0;
     const side = Math.abs(middle) <= half ? "" : middle < 0 ? "below" : "above";
     const bar = drawing("rect", { x: i * width + .5, y: 110 - height, width: width - 1, height, class: side });
-    bar.append(drawing("title", {}, `${count} numbers about ${show(Number(middle.toPrecision(3)))}`));
+    bar.append(drawing("title", {}, `${count} numbers about ${rounded(middle)}`));
     svg.append(bar);
   });
   svg.append(drawing("line", { x1: 0, x2: 400, y1: 109.5, y2: 109.5, class: "axis" }));
-  figure.append(svg, element("div", { class: "ends", "aria-hidden": "true" }, element("span", {}, show(low)), element("span", {}, show(high))),
+  figure.append(svg, element("div", { class: "ends", "aria-hidden": "true" }, element("span", {}, rounded(low)), element("span", {}, rounded(high))),
     element("figcaption", {}, "height: square root of how many"));
   return figure;
 }

@@ -28,8 +28,9 @@ from numba.core import event
 
 from minires.kernels.numba_kernels import threads
 
-# What the compiler may do: sum in another order, round a·b + c once, forget the sign of 0. NaN and Inf it must keep.
-FASTMATH = {"reassoc", "contract", "arcp", "nsz", "afn"}
+# What the compiler may do: round a·b + c once, divide by a reciprocal, forget the sign of 0. NaN and Inf it must keep,
+# and the order of sums: with (s − shift) + x for s + (x − shift) the rounding errors of a long sum all have one sign.
+FASTMATH = {"contract", "arcp", "nsz", "afn"}
 OPTIONS = {"fastmath": FASTMATH, "error_model": "numpy", "nogil": True}
 
 kernels: list["Kernel"] = []
@@ -39,7 +40,7 @@ class Kernel:
     """A function that is compiled when it is first called, for the dtype of its first argument, an array."""
 
     def __init__(
-        self, function: Callable[..., None], signature: str, dtypes: tuple[str, ...], threads_from: int
+        self, function: Callable[..., None], signature: str, dtypes: tuple[str, ...], threads_from: int | None
     ) -> None:
         self.name = function.__name__
         self.signatures = {dtype: signature.replace("real", dtype) for dtype in dtypes}

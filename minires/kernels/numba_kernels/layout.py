@@ -38,4 +38,7 @@ def nhwc_empty(N: int, C: int, H: int, W: int, dtype: np.dtype) -> Array:
 
 def empty_like(x: Array) -> Array:
     """Return an uninitialized channels-last array of the shape of x (N, C, H, W) or (N, C)."""
-    return nhwc_empty(*x.shape, x.dtype) if x.ndim == 4 else np.empty(x.shape, x.dtype)
+    if x.ndim != 4:
+        return np.empty(x.shape, x.dtype)
+    N, C, H, W = x.shape
+    return nhwc_empty(N, C, H, W, x.dtype)

@@ -1,5 +1,7 @@
 """Batch norm layers: the op, and the running statistics it needs when there is no batch to speak of."""
 
+from typing import Self
+
 import numpy as np
 
 from minires import ops
@@ -14,9 +16,11 @@ class BatchNorm2d(Module):
     running ← (1 - momentum) · running + momentum · batch, the variance unbiased: n/(n-1) times the batch's. In
     evaluation the running statistics are used, as constants. ValueError in training for one value per channel, whose
     variance says nothing.
+    A frozen layer does in training what it does in evaluation: see `freeze`.
     """
 
     buffer_names = ("running_mean", "running_var")
+    frozen = False
     ndim = 4
     expected = "(N, C, H, W)"
 
@@ -32,7 +36,7 @@ class BatchNorm2d(Module):
         C = self.weight.size
         if x.ndim != self.ndim or x.shape[1] != C:
             raise ValueError(f"{type(self).__name__}: expected x {self.expected} with C = {C}, got {x.shape}")
-        if not self.training:
+        if self.frozen or not self.training:
             y, _, _ = ops.batch_norm(x, self.weight, self.bias, self.running_mean, self.running_var, self.eps)
             return y
         y, mean, var = ops.batch_norm(x, self.weight, self.bias, eps=self.eps)
@@ -40,6 +44,15 @@ class BatchNorm2d(Module):
         self.running_mean[...] = (1 - self.momentum) * self.running_mean + self.momentum * mean
         self.running_var[...] = (1 - self.momentum) * self.running_var + (self.momentum * n / (n - 1)) * var
         return y
+
+    def freeze(self, frozen: bool = True) -> Self:
+        """Use the running statistics, and leave them as they are, also in training: `train()` does not thaw the layer.
+
+        Gradients still pass through it, and weight and bias still get theirs. For fine-tuning on few images, whose
+        batches say little about mean and variance. Returns the layer.
+        """
+        self.frozen = frozen
+        return self
 
 
 class BatchNorm1d(BatchNorm2d):

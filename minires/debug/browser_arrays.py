@@ -59,14 +59,15 @@ def number(value: float) -> float | str:
 
 
 def histogram(values: Array) -> dict[str, Any] | None:
-    """Count values in BINS equal bins from the smallest to the largest; None for a single number or a constant."""
-    if values.size < 2 or values.min() == values.max():
+    """Count values in BINS equal bins from the smallest to the largest; None where there are no such bins."""
+    if values.size < 2:
         return None
     low, high = float(values.min()), float(values.max())
-    if not math.isfinite(high - low) or high - low < BINS * np.finfo(np.float64).tiny:
-        return None  # too far apart, or too close, for bins of a finite width
-    counts, _ = np.histogram(values, BINS, (low, high))
-    return {"low": low, "high": high, "counts": counts.tolist()}
+    with np.errstate(over="ignore", invalid="ignore"):
+        edges = np.linspace(low, high, BINS + 1)
+    if not (edges[:-1] < edges[1:]).all():  # constant, or so close or far apart that floats cannot tell the edges
+        return None
+    return {"low": low, "high": high, "counts": np.histogram(values, edges)[0].tolist()}
 
 
 def picture(array: Array, is_parameter: bool = False) -> dict[str, Any] | None:

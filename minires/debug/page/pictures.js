@@ -1,6 +1,6 @@
 // An array's histogram and heat map.
 
-const PICTURE = 264; // pixels of a heat map, at most
+const PICTURE = 204; // pixels of a heat map, at most
 
 function colorOf(name) {
   const hex = getComputedStyle(document.documentElement).getPropertyValue("--" + name).trim();
@@ -64,7 +64,7 @@ function histogramOf(array, what) {
   const figure = element("figure", { class: "histogram" });
   const histogram = array.histogram;
   if (!histogram) {
-    figure.append(element("figcaption", {}, array.nans || array.infs ? "nothing finite to count" : "all numbers are equal: no histogram"));
+    figure.append(element("figcaption", {}, array.nans || array.infs ? "nothing finite to count" : "all numbers are equal, or nearly: no histogram"));
     return figure;
   }
   const { low, high, counts } = histogram, most = Math.sqrt(Math.max(...counts)), width = 400 / counts.length;

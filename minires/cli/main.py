@@ -18,6 +18,7 @@ import minires
 COMMANDS = {
     "compare": "gradients in plain and residual networks, layer by layer, on handwritten digits",
     "train": "train a network of the ResNet family on handwritten digits",
+    "debug": "walk backwards through a network, op by op, at a prompt or on a page",
     "data": "list, fetch and look at data sets",
     "gradcheck": "check every hand-written backward pass against finite differences",
     "doctor": "what is installed, which kernels run, and what is missing for a GPU",

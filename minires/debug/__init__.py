@@ -1,9 +1,35 @@
 """Tools to walk through a backward pass, to stop in it, and to look at it.
 
-for step in debug.backward_steps(loss): ...      one op at a time
+for step in debug.backward_steps(loss): ...          one op at a time: what arrived, what left, and who did it
+with debug.watch(norm_above=1e6): loss.backward()    stop at the first op that computes a NaN or runs away
+debug.forks(steps)                                   what skip and branch bring back at every residual add
+debug.explore(loss, model)                           the terminal debugger, as in `minires debug`
+debug.set_trace()                                    pdb, without the frames of NumPy and Numba
+debug.draw(loss, "graph.svg")                        the graph as a picture
 """
 
+from minires.debug.drawing import draw
+from minires.debug.fork_meter import Fork, forks
+from minires.debug.pdb_prompt import set_trace
 from minires.debug.step import Input, Source, Statistics, Step, Totals, statistics
 from minires.debug.stepper import backward_steps
+from minires.debug.terminal import explore
+from minires.debug.watching import Finding, WatchError, watch
 
-__all__ = ["Input", "Source", "Statistics", "Step", "Totals", "backward_steps", "statistics"]
+__all__ = [
+    "Finding",
+    "Fork",
+    "Input",
+    "Source",
+    "Statistics",
+    "Step",
+    "Totals",
+    "WatchError",
+    "backward_steps",
+    "draw",
+    "explore",
+    "forks",
+    "set_trace",
+    "statistics",
+    "watch",
+]

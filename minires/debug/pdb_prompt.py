@@ -3,7 +3,7 @@
 import pdb
 import sys
 from collections.abc import Callable
-from typing import Any
+from typing import IO, Any
 
 SKIPPED = ["numpy*", "cupy*", "numba*", "llvmlite*", "contextlib"]
 
@@ -13,13 +13,16 @@ def set_trace() -> None:
     pdb.Pdb(skip=SKIPPED).set_trace(sys._getframe().f_back)
 
 
-def step_into(function: Callable[..., Any], *arguments: Any) -> Any:
-    """Call a function and stop at its first line, in pdb; in an editor's debugger, stop before the call."""
+def step_into(function: Callable[..., Any], *arguments: Any, commands: IO[str] | None = None) -> Any:
+    """Call a function and stop at its first line, in pdb; in an editor's debugger, stop before the call.
+
+    commands: what pdb reads, in place of the keyboard.
+    """
     if "pydevd" in sys.modules:  # VS Code's and PyCharm's debugger
         breakpoint()
         return function(*arguments)  # step in here
     before = sys.gettrace()  # of an outer debugger or of coverage: runcall ends with none
     try:
-        return pdb.Pdb(skip=SKIPPED).runcall(function, *arguments)
+        return pdb.Pdb(skip=SKIPPED, stdin=commands, stdout=commands and sys.stdout).runcall(function, *arguments)
     finally:
         sys.settrace(before)

@@ -38,6 +38,7 @@ class backward_steps:
             tensor.grad = None
         accumulate(loss, grad)
         self.keep_graph = keep_graph
+        self.model = model
         self.records: list[Step] = []
         self.position = 0  # how many steps lie behind
         self.index_of = {tensor: index for index, tensor in enumerate(self.order)}
@@ -165,9 +166,10 @@ class backward_steps:
         behind = any([fits(step.op, module, op) for step in self.records[: self.position]])
         if behind:
             return f"{wanted or 'everything'} lies behind; go back()"
-        names = sorted({tensor.op.module_path for tensor in self.ahead if tensor.op is not None} - {""})
+        names = sorted({tensor.op.module_path.partition(".")[0] for tensor in self.ahead if tensor.op} - {""})
         ops = sorted({type(tensor.op).__name__ for tensor in self.ahead})
-        return f"nothing ahead fits {wanted}; ahead are the ops {', '.join(ops)} in the modules {', '.join(names)}"
+        modules = f" in {', '.join(names)} and the modules inside" if names else ""
+        return f"nothing ahead fits {wanted}; ahead are the ops {', '.join(ops) or 'of no kind'}{modules}"
 
 
 def fits(op: Op | None, module: str = "*", op_name: str = "*") -> bool:

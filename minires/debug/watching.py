@@ -71,7 +71,7 @@ class watch:
     where: a module's name or a pattern, "layer3.*"; ops elsewhere are not looked at.
     action: "pdb" prints the finding and runs the op's forward or backward once more under pdb, from its first line (in
     an editor's debugger: breakpoint() just before); "raise" raises `WatchError`; "report" prints to stderr and goes on.
-    After the first finding, kept as `.finding`, nothing is looked at any more. ValueError for conditions that cannot be.
+    After the first finding, kept as `.finding`, nothing is looked at any more. ValueError for impossible conditions.
     """
 
     def __init__(
@@ -97,6 +97,10 @@ class watch:
         self.nan = nan
         self.norm_below, self.norm_above, self.ratio_above = norm_below, norm_above, ratio_above
         self.where, self.action = where, action
+        self.forget()
+
+    def forget(self) -> None:
+        """Begin anew: no finding, no history."""
         self.finding: Finding | None = None
         self.paths: set[str] = set()  # the modules whose ops were seen, until one of them is inside `where`
         self.entered = False
@@ -104,6 +108,7 @@ class watch:
         self.backward_history: deque[tuple[Any, ...]] = deque(maxlen=HISTORY)
 
     def __enter__(self) -> "watch":
+        self.forget()
         self.before = thread.observer
         thread.observer = self
         return self
@@ -145,10 +150,16 @@ class watch:
         """What `Tensor.backward` tells: the op that made `tensor` turned grad_y into grads."""
         if self.before is not None:
             self.before.after_backward(tensor, grad_y, grads)
-        op = tensor.op
-        assert op is not None
-        if self.finding is not None or not self._watched(op.module_path):
-            return
+        assert tensor.op is not None
+        if self.finding is None:
+            finding = self.examine(tensor.op, grad_y, grads)
+            if finding is not None:
+                self._act(finding, tensor.op.backward, [grad_y])
+
+    def examine(self, op: Op, grad_y: Array, grads: tuple[Array | None, ...]) -> Finding | None:
+        """Look at what an op's backward made of grad_y; None if there is nothing wrong."""
+        if not self._watched(op.module_path):
+            return None
         arrived = quick_norm(grad_y)
         for i, (source, grad, needed) in enumerate(zip(op.inputs, grads, op.needs_grad, strict=False)):
             if not needed or grad is None:
@@ -158,7 +169,7 @@ class watch:
             if reason:
                 reason = f"the gradient for {input_name(op, i)} {grad.shape} {reason}; what arrived "
                 reason += f"has norm {arrived:.3g}" if math.isfinite(arrived) else f"holds {not_finite(grad_y)} already"
-                finding = Finding(
+                return Finding(
                     phase="backward",
                     op=type(op).__name__,
                     module_path=op.module_path,
@@ -167,9 +178,8 @@ class watch:
                     reason=reason,
                     history=[described(*entry) for entry in self.backward_history],
                 )
-                self._act(finding, op.backward, [grad_y])
-                return
         self.backward_history.append((type(op).__name__, op.module_path, op.site, "grad_y", arrived))
+        return None
 
     def _guilt(self, grad: Array, left: float, arrived: float, is_parameter: bool) -> str:
         """Say what is wrong with a gradient, "" if nothing is."""
@@ -201,7 +211,7 @@ class watch:
 
 
 def quick_norm(array: Array) -> float:
-    """Return √Σg² from one pass over the memory, NaN or inf where a number is; carefully where squares are too small."""
+    """Return √Σg² from one pass over the memory, NaN or inf where a number is; careful with very small squares."""
     if array.dtype.kind != "f":
         return 0.0
     numbers = array.ravel(order="K")  # a view of any dense array, whatever the order of its axes

@@ -1,0 +1,82 @@
+"""`minires debug`: walk backwards through a network of the family, op by op, at a prompt; or make pictures of it."""
+
+import argparse
+import contextlib
+import sys
+from typing import Any
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--model", default="resnet20", metavar="NAME", help="resnet20, preact_resnet56, … (resnet20)")
+    parser.add_argument("--data", default="digits", metavar="NAME", help="see minires data list (digits)")
+    parser.add_argument("--data-dir", metavar="FOLDER", help="where the data set's files are (the usual place)")
+    parser.add_argument("--batch-size", type=int, default=8, metavar="N", help="images in the batch (8)")
+    parser.add_argument("--layer", metavar="MODULE", help="begin there, such as layer2.0.conv1 (at the loss)")
+    parser.add_argument("--script", metavar="FILE", help="read the commands from a file (a pipe does as well)")
+    parser.add_argument("--kernels", default="numpy", metavar="NAME", help="numba cannot be stepped into (numpy)")
+    parser.add_argument("--dtype", default="float32", choices=["float32", "float64"], help="of the numbers (float32)")
+    parser.add_argument("--seed", type=int, default=0, metavar="N", help="of weights and batch (0)")
+    model = parser.add_argument_group("the model, where it should differ from the paper's")
+    model.add_argument("--skip", choices=["off", "on"], default="on", help="off: the plain twin (on)")
+    model.add_argument("--norm", metavar="NAME", help="batch or none")
+    model.add_argument("--init", metavar="NAME", help="initialization: he, pytorch, zero_gamma, fixup, …")
+    model.add_argument("--activation", metavar="NAME", help="relu, elu, selu, …")
+    model.add_argument("--shortcut", metavar="NAME", help="A, B, C or always")
+    model.add_argument("--block", metavar="NAME", help="basic, bottleneck, misplaced_norm, …")
+    pictures = parser.add_argument_group("instead of the prompt")
+    pictures.add_argument("--html", metavar="FILE", help="write the whole pass as one page for a browser")
+    pictures.add_argument("--twin", action="store_true", help="with --html: show the plain twin beside it")
+    pictures.add_argument("--draw", metavar="FILE", help="draw the graph as an .svg picture")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Build the network, run it on a batch, and hand its loss to the prompt or to the pictures."""
+    from minires import debug, kernels
+    from minires.debug import browser
+    from minires.debug.terminal import Debugger
+
+    if args.batch_size < 1:
+        raise ValueError(f"--batch-size must be at least 1, got {args.batch_size}")
+    if args.twin and not args.html:
+        raise ValueError("--twin is for --html")
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(kernels.use(args.kernels))
+        commands = None if sys.stdin.isatty() else sys.stdin
+        if args.script:
+            commands = stack.enter_context(open(args.script, encoding="utf-8"))
+        with debug.watch(action="report"):
+            model, loss = forward(args, skip=args.skip == "on")
+        if args.draw:
+            print(debug.draw(loss, args.draw))
+        if args.html:
+            twin = forward(args, skip=False)[1] if args.twin else None
+            print(browser.write(loss, args.html, args.model, model, twin))
+        if args.draw or args.html:
+            return 0
+        debugger = Debugger(loss, model, commands)
+        print(debugger.intro)
+        if args.layer:
+            debugger.do_until(args.layer)
+        debugger.cmdloop(intro="")
+        return 1 if debugger.failed and commands is not None else 0
+
+
+def forward(args: argparse.Namespace, skip: bool) -> tuple[Any, Any]:
+    """Return the network and its loss on a batch."""
+    import numpy as np
+
+    from minires import Tensor, data, models, ops
+
+    dataset = data.load(args.data, args.data_dir)
+    names = ("norm", "init", "activation", "shortcut", "block")
+    options = {name: getattr(args, name) for name in names if getattr(args, name) is not None}
+    model = models.make(
+        args.model, in_channels=dataset.shape[0], num_classes=len(dataset.classes), skip=skip, seed=args.seed, **options
+    )
+    loader = data.Loader(
+        dataset.train_images, dataset.train_labels, args.batch_size, seed=args.seed, mean=dataset.mean, std=dataset.std
+    )
+    images, labels = next(loader.epoch(0))
+    model.to(args.dtype)
+    logits = model(Tensor(images.astype(np.dtype(args.dtype))))
+    return model, ops.cross_entropy(logits, labels)

@@ -1,0 +1,83 @@
+"""What a prompt needs besides its commands: aliases, errors, help, completion, input from a file or a pipe."""
+
+import cmd
+import inspect
+import sys
+from typing import IO, Any
+
+
+class Prompt(cmd.Cmd):
+    """A prompt whose commands are the methods `do_…`; the first line of each one's docstring is "usage: what it does".
+
+    groups: the commands by kind, in the order of `help`. aliases: other words for them. commands: where they come
+    from; None is the keyboard, or a pipe. After `cmdloop`, `failed` says whether a command could not be done.
+    """
+
+    groups: dict[str, tuple[str, ...]]
+    aliases: dict[str, str]
+    failed = False
+
+    def __init__(self, commands: IO[str] | None = None) -> None:
+        super().__init__(stdin=commands)
+        self.is_typed = commands is None and sys.stdin.isatty()
+        self.use_rawinput = self.is_typed
+
+    def precmd(self, line: str) -> str:
+        if line == "EOF" or not self.is_typed:
+            print("" if line == "EOF" else line)  # a transcript shows what was asked
+        word, _, rest = line.strip().partition(" ")
+        return f"{self.aliases.get(word, word)} {rest}".strip()
+
+    def onecmd(self, line: str) -> bool:
+        if line.startswith("#"):
+            return False
+        try:
+            return bool(super().onecmd(line))
+        except (ValueError, TypeError, RuntimeError, OSError, ImportError) as error:
+            self.complain(str(error))
+        return False
+
+    def emptyline(self) -> bool:
+        """An empty line repeats the last command; in a script it means nothing."""
+        return super().emptyline() if self.is_typed else False
+
+    def default(self, line: str) -> None:
+        self.complain(f"unknown command {line.split()[0]!r}; `help` lists the commands")
+
+    def complain(self, message: str) -> None:
+        self.failed = True
+        print(f"*** {message}")
+
+    def cmdloop(self, intro: Any = None) -> None:
+        """Read and do commands until `quit` or their end; Ctrl-C gives up the line that is being typed."""
+        while True:
+            try:
+                return super().cmdloop(intro)
+            except KeyboardInterrupt:
+                if not self.is_typed:
+                    raise
+                print()
+                intro = ""
+
+    def completenames(self, text: str, *ignored: Any) -> list[str]:
+        return [name for names in self.groups.values() for name in names if name.startswith(text)]
+
+    def do_help(self, arg: str) -> None:
+        """help [COMMAND]: this list, or all there is to say about a command."""
+        if arg:
+            command = getattr(self, f"do_{self.aliases.get(arg, arg)}", None)
+            if command is None:
+                raise ValueError(f"no command {arg!r}; `help` lists the commands")
+            print(inspect.getdoc(command))
+            return
+        for group, names in self.groups.items():
+            for i, name in enumerate(names):
+                line = getattr(self, f"do_{name}").__doc__.splitlines()[0]
+                usage, _, what = line.partition(": ")
+                print(f"{group if i == 0 else '':6} {usage:26} {what.rstrip('.')}")
+        print("\nIn short: " + ", ".join([f"{short} {name}" for short, name in self.aliases.items() if len(short) == 1])
+              + ". An empty line repeats the last command.")  # fmt: skip
+
+    def do_quit(self, arg: str) -> bool:
+        """quit: leave."""
+        return True

@@ -1,0 +1,226 @@
+"""What the terminal debugger shows, as lines of text: steps, places in the source, tables, histograms, the tree."""
+
+import inspect
+import linecache
+import math
+import os
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from minires.debug.fork_meter import Fork
+from minires.debug.step import Input, Source, Statistics, Step, source_of, statistics
+from minires.debug.stepper import backward_steps, inside
+from minires.engine import Op, Tensor
+from minires.kernels import Array
+from minires.kernels.devices import to_device
+
+BAR = 12  # characters of the longest bar
+EIGHTHS = " ▏▎▍▌▋▊▉█"
+CONTEXT = 3  # lines shown before and after a call
+BINS = 16
+
+
+def bar(part: float, width: int = BAR) -> str:
+    """Draw a bar of `part`, from 0 to 1, of the width; what is above 0 is at least a hairline."""
+    eighths = max(round(part * width * 8), 1 if part > 0 else 0)
+    return "█" * (eighths // 8) + (EIGHTHS[eighths % 8] if eighths % 8 else "")
+
+
+def log_bar(norm: float, norms: Sequence[float]) -> str:
+    """Draw a norm among others, on a logarithmic scale of at least two decades; the largest is the longest."""
+    logs = [math.log10(one) for one in norms if one > 0 and math.isfinite(one)]
+    if norm == 0 or not math.isfinite(norm):
+        return "0" if norm == 0 else "not finite"
+    low = min(min(logs), max(logs) - 2)
+    return bar(0.08 + 0.92 * (math.log10(norm) - low) / (max(logs) - low))
+
+
+def short(path: str) -> str:
+    """Return a path as seen from the working directory, where it lies below it."""
+    try:
+        return str(Path(path).relative_to(Path.cwd()))
+    except ValueError:
+        return path
+
+
+def place(site: tuple[str, int, str]) -> str:
+    """Return a site as in `Op.__repr__`: "blocks.py:62 in forward"."""
+    path, line, function = site
+    return f"{os.path.basename(path)}:{line} in {function}"
+
+
+def table(rows: Sequence[Sequence[str]], indent: str = "  ") -> list[str]:
+    """Align columns to the left."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return [indent + "  ".join(map(str.ljust, row, widths)).rstrip() for row in rows]
+
+
+def step_lines(step: Step) -> list[str]:
+    """Say what a step did: what arrived, what left and where it went."""
+    where = step.module_path or "-"
+    lines = [f"step {step.index + 1} of {step.count}  {step.op_name}  {where}  {place(step.site)}"]
+    rows = [["arrived", "grad_y", str(step.tensor.shape), size_of(step.statistics), ""]]
+    for one in step.inputs:
+        if one.grad is not None:
+            assert one.statistics is not None
+            heading = "left" if len(rows) == 1 else ""
+            rows.append([heading, f"grad_{one.name}", str(one.grad.shape), size_of(one.statistics), goal(one)])
+    return lines + table(rows)
+
+
+def size_of(found: Statistics) -> str:
+    if found.finite:
+        return f"norm {found.norm:.3g}"
+    return " ".join([f"{found.nans} NaN" if found.nans else "", f"{found.infs} inf" if found.infs else ""]).strip()
+
+
+def goal(one: Input) -> str:
+    """Say where the gradient of an input goes."""
+    if one.parameter:
+        return f"→ {one.parameter}"
+    if one.tensor.op is None:
+        return "→ a leaf"
+    added = " (added to what came before)" if one.total is not one.grad else ""
+    return f"→ {type(one.tensor.op).__name__} {one.tensor.op.module_path}".rstrip() + added
+
+
+def ahead_lines(steps: backward_steps, count: int) -> list[str]:
+    """List the ops that come next, the current one first."""
+    rows = []
+    if steps.current is not None:
+        rows.append(["->", *op_cells(steps.current.index, steps.current.op)])
+    for index, tensor in enumerate(steps.ahead[:count], start=steps.position):
+        assert tensor.op is not None
+        rows.append(["", *op_cells(index, tensor.op)])
+    left = len(steps.ahead) - count
+    return table(rows, indent="") + ([f"   … and {left} more"] if left > 0 else []) if rows else ["nothing: a leaf"]
+
+
+def op_cells(index: int, op: Op) -> list[str]:
+    return [f"{index + 1}", type(op).__name__, op.module_path, place(op.site)]
+
+
+def where_lines(step: Step) -> list[str]:
+    """Show the line that called the op, and the source of the op's backward with the kernels that it calls."""
+    path, line, function = step.site
+    lines = [f"called at {short(path)}:{line} in {function}"]
+    lines += excerpt(path, line)
+    lines += ["", f"backward at {short(step.source.path)}:{step.source.line}", *numbered(step.source)]
+    for name, kernel in kernels_called(step):
+        lines.append(f"  {name}: {short(kernel.path)}:{kernel.line}")
+    return lines
+
+
+def excerpt(path: str, line: int) -> list[str]:
+    """Return the lines around one, with an arrow at it."""
+    shown = range(max(1, line - CONTEXT), line + CONTEXT + 1)
+    texts = {number: linecache.getline(path, number).rstrip() for number in shown}
+    return [f"{'->' if number == line else '  '} {number:4}  {text}" for number, text in texts.items() if text]
+
+
+def numbered(source: Source) -> list[str]:
+    return [f"   {number:4}  {text}".rstrip() for number, text in enumerate(source.text.splitlines(), source.line)]
+
+
+def kernels_called(step: Step) -> list[tuple[str, Source]]:
+    """Find the kernels that an op's backward names, and where they are written."""
+    found = []
+    for name in dict.fromkeys(re.findall(r"self\.kernels\.(\w+)\(", step.source.text)):
+        kernel = getattr(getattr(step.op, "kernels", None), name, None)
+        if inspect.isfunction(inspect.unwrap(kernel)) if kernel is not None else False:
+            found.append((name, source_of(kernel)))
+    return found
+
+
+def stats_lines(step: Step) -> list[str]:
+    """Make the table of the step's arrays: the activation, what arrived and what left."""
+    rows = [["", "shape", "norm", "mean", "max |.|", "zeros", "NaN", "inf"]]
+    rows.append(stats_row("y", step.tensor.data, statistics(step.tensor.data)))
+    rows.append(stats_row("grad_y", step.grad_y, step.statistics))
+    for one in step.inputs:
+        if one.grad is not None and one.statistics is not None:
+            rows.append(stats_row(f"grad_{one.name}", one.grad, one.statistics))
+    totals = step.totals
+    lines = table(rows)
+    if totals.parameters:
+        lines.append(
+            f"  so far: {totals.ops} of {step.count} ops; {totals.parameters} parameters ({totals.numbers} numbers) "
+            f"have gradients, of norm {totals.grad_norm:.4g} together"
+        )
+    return lines
+
+
+def stats_row(name: str, array: Array, found: Statistics) -> list[str]:
+    numbers = [f"{found.norm:.4g}", f"{found.mean:.3g}", f"{found.abs_max:.3g}", f"{found.zeros:.1%}"]
+    return [name, str(array.shape), *numbers, str(found.nans), str(found.infs)]
+
+
+def histogram_lines(name: str, array: Array, logarithmic: bool = False) -> list[str]:
+    """Draw how the numbers of an array are distributed, exact zeros apart: the numbers, or log10 of their sizes."""
+    numbers = to_device(array, "cpu").ravel().astype(np.float64)
+    finite = numbers[np.isfinite(numbers)]
+    chosen = finite[finite != 0]
+    zeros, wrong = len(finite) - len(chosen), len(numbers) - len(finite)
+    lines = [f"{'log10 |' + name + '|' if logarithmic else name} {array.shape}: {len(numbers)} numbers, {zeros} zeros"]
+    if wrong:
+        lines[0] += f", {wrong} not finite"
+    if len(chosen) == 0:
+        return lines
+    counts, edges = np.histogram(np.log10(np.abs(chosen)) if logarithmic else chosen, bins=BINS)
+    for count, low, high in zip(counts, edges[:-1], edges[1:], strict=True):
+        lines.append(f"  {low:10.3g} … {high:<10.3g} {bar(count / counts.max(), 3 * BAR):<{3 * BAR}} {count}")
+    return lines
+
+
+def fork_lines(forks: Sequence[Fork]) -> list[str]:
+    """Make the fork meter's table: one line per residual add, a bar for the skip's share."""
+    rows = [["block", "|grad_x|", "skip", "branch", "cosine", "skip's share"]]
+    for fork in forks:
+        shares = [f"{fork.skip_share:.1%}", f"{fork.branch_share:.1%}"]
+        clipped = 0.0 if math.isnan(fork.skip_share) else min(max(fork.skip_share, 0.0), 1.0)
+        drawn = bar(clipped).ljust(BAR, "·")
+        rows.append([fork.module_path or "-", f"{fork.x_norm:.3g}", *shares, f"{fork.cosine:+.3f}", drawn])
+    return table(rows)
+
+
+def tree_lines(steps: backward_steps, depth: int) -> list[str]:
+    """Draw the network as the modules that ran, from the input on, with the gradient that arrived at each output.
+
+    depth: how far modules are opened; the way to the current step is always open.
+    """
+    here = steps.current
+    walked = {step.tensor: step.statistics.norm for step in steps.records[: steps.position]}
+    outputs: dict[str, Tensor] = {}  # of each module
+    for tensor in steps.order:
+        for prefix in prefixes(tensor):
+            outputs.setdefault(prefix, tensor)
+    containers = {prefix for tensor in steps.order for prefix in prefixes(tensor)[:-1]}
+
+    rows = [["", "module", "op", "|grad_y|", "on a logarithmic scale"]]
+    seen = set()
+    for tensor in reversed(steps.order):
+        op_name, branches = type(tensor.op).__name__, prefixes(tensor)
+        entries = [(path, outputs[path], "" if path in containers else op_name) for path in branches]
+        if not branches or branches[-1] in containers:  # an op that a module with parts calls itself
+            path = ".".join([*branches[-1:], op_name])
+            entries.append((path, tensor, op_name))
+        for level, (path, output, op) in enumerate(entries):
+            is_open = level < depth or (here is not None and inside(here.op.module_path, path.rpartition(".")[0]))
+            if is_open and path not in seen:
+                seen.add(path)
+                arrived = f"{walked[output]:.3g}" if output in walked else "·"
+                drawn = log_bar(walked[output], list(walked.values())) if output in walked else ""
+                arrow = "->" if op and here is not None and output is here.tensor else ""
+                name = path.rpartition(".")[2]
+                rows.append([arrow, "  " * level + (name if name != op else "-"), op, arrived, drawn])
+    return table(rows, indent="")
+
+
+def prefixes(tensor: Tensor) -> list[str]:
+    """List the modules that a tensor was made in, the outermost first: layer1, layer1.0, layer1.0.conv1."""
+    assert tensor.op is not None
+    parts = tensor.op.module_path.split(".") if tensor.op.module_path else []
+    return [".".join(parts[: i + 1]) for i in range(len(parts))]

@@ -12,7 +12,8 @@ import os
 import platform
 import sys
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -59,6 +60,31 @@ def _new_folder(out: Path, name: str) -> Path:
             folder = out / f"{name}-{number}"
         else:
             return folder
+
+
+@contextmanager
+def lock(folder: Path) -> Iterator[None]:
+    """Keep other processes out of a run's folder while the block runs.
+
+    The operating system holds the lock and drops it with the process, however that ends. RuntimeError where another
+    process has it. Windows has no such lock: there nothing is kept out.
+    """
+    try:
+        import fcntl
+    except ImportError:
+        yield
+        return
+    with (folder / ".lock").open("a+") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            file.seek(0)
+            message = f"another process ({file.read().strip()}) is writing to {folder}; wait for it, or stop it first"
+            raise RuntimeError(message) from error
+        file.truncate(0)
+        file.write(f"pid {os.getpid()}")
+        file.flush()
+        yield
 
 
 def write_bytes(path: Path, content: bytes) -> None:
@@ -118,6 +144,13 @@ def read_jsonl(path: Path) -> list[dict[str, Any]]:
     """Read the lines of a JSON-lines file; a last line that was cut off is left out."""
     lines = path.read_text(encoding="utf-8").split("\n")
     return [json.loads(line) for line in lines[:-1] if line]
+
+
+def truncate_jsonl(path: Path, keep: Callable[[dict[str, Any]], bool]) -> None:
+    """Leave out the lines that `keep` does not keep, and a last line that was cut off; no file is like an empty one."""
+    kept = [record for record in read_jsonl(path) if keep(record)] if path.exists() else []
+    text = "".join([json.dumps(record, ensure_ascii=False, allow_nan=False) + "\n" for record in kept])
+    write_bytes(path, text.encode())
 
 
 def finite(content: Any) -> Any:

@@ -27,13 +27,19 @@ ALLOWED = {
     "optim": ENGINE | {"optim"},
     "data": ENGINE | {"data"},
     "checkpoint": ENGINE | {"checkpoint", "records", "minires"},  # the version
+    "finetuning": ENGINE | {"ops", "nn", "finetuning"},
+    "ema": ENGINE | {"ops", "nn", "ema"},
+    "divergence": ENGINE | {"ops", "nn", "divergence"},
+    "recipes": ENGINE | {"optim", "recipes"},
+    "stopping": {"stopping"},
     "records": KERNELS | {"records", "minires"},  # the version
     "plots": {"plots", "records"},
 }
-LIBRARY = set(ALLOWED) - {"plots"} | {"gradient_check", "training", "lab", "debug", "interop", "minires"}
+LIBRARY = set(ALLOWED) - {"plots"} | {"gradient_check", "training", "runs", "lab", "debug", "interop", "minires"}
 ALLOWED |= {
-    "gradient_check": LIBRARY - {"training", "lab", "debug", "interop", "minires"} | {"gradient_check"},
-    "training": LIBRARY - {"lab", "debug", "interop"} | {"training"},
+    "gradient_check": LIBRARY - {"training", "runs", "lab", "debug", "interop", "minires"} | {"gradient_check"},
+    "training": LIBRARY - {"runs", "lab", "debug", "interop"} | {"training"},
+    "runs": LIBRARY - {"lab", "debug"} | {"runs"},
     "lab": LIBRARY | {"plots"},
     "debug": LIBRARY,
     "interop": LIBRARY,

@@ -17,7 +17,8 @@ import minires
 
 COMMANDS = {
     "compare": "gradients in plain and residual networks, layer by layer, on handwritten digits",
-    "train": "train a network of the ResNet family on handwritten digits",
+    "train": "train a network of the ResNet family by a recipe, or go on with a run",
+    "evaluate": "the accuracy of a trained run on its test images",
     "debug": "walk backwards through a network, op by op, at a prompt or on a page",
     "data": "list, fetch and look at data sets",
     "gradcheck": "check every hand-written backward pass against finite differences",

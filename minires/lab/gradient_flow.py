@@ -156,12 +156,11 @@ def train(network: Network, batches: Loader, test: tuple[Array, Array], steps: i
         bar.update(network.depth)
 
     try:
-        with np.errstate(over="ignore", invalid="ignore"):  # train reports what overflows
-            training.train(model, batches, optimizer, CosineAnnealingLR(optimizer, steps), steps, log)
+        training.Trainer(model, batches, optimizer, CosineAnnealingLR(optimizer, steps)).train(steps, log)
     except FloatingPointError:
         bar.update(network.depth * (steps - len(losses)))
         return {"losses": losses, "diverged_at": len(losses) + 1, "test_accuracy": None, "gradients": None}
-    _, accuracy = training.evaluate(model, *test)
+    _, accuracy = training.evaluate(model, Loader(*test, 256, shuffle=False))
     gradients = measure(model, *next(batches.epoch(0)))
     return {"losses": losses, "diverged_at": None, "test_accuracy": accuracy, "gradients": gradients}
 

@@ -3,13 +3,14 @@
 from minires.optim.adam import Adam, AdamW
 from minires.optim.clipping import clip_grad_norm
 from minires.optim.optimizer import Optimizer
-from minires.optim.schedules import CosineAnnealingLR, LinearWarmup, MultiStepLR, Schedule
+from minires.optim.schedules import ConstantWarmup, CosineAnnealingLR, LinearWarmup, MultiStepLR, Schedule
 from minires.optim.sgd import SGD
 
 __all__ = [
     "SGD",
     "Adam",
     "AdamW",
+    "ConstantWarmup",
     "CosineAnnealingLR",
     "LinearWarmup",
     "MultiStepLR",

@@ -175,15 +175,15 @@ def test_divergence_is_recorded(recwarn):
 
 
 def test_ctrl_c_leaves_what_is_finished(tmp_path, monkeypatch):
-    train, calls = training.train, []
+    train, calls = training.Trainer.train, []
 
-    def interrupted(*args, **options):
+    def interrupted(*args):
         calls.append(args)
         if len(calls) == 2:
             raise KeyboardInterrupt
-        train(*args, **options)
+        train(*args)
 
-    monkeypatch.setattr(training, "train", interrupted)
+    monkeypatch.setattr(training.Trainer, "train", interrupted)
     report = lab.compare(depths=8, seeds=1, steps=2, batch_size=16, out=tmp_path)
     assert report["interrupted"] is True
     plain, residual = (entry["runs"][0] for entry in report["networks"])

@@ -1,0 +1,61 @@
+"""A running average of a model's weights, which is often better than the last weights (Polyak and Juditsky 1992)."""
+
+from typing import Any
+
+from minires.kernels import kernels_for
+from minires.nn import Module
+
+
+class EMA:
+    """The exponential moving average of all parameters and running statistics of a model; float arrays of its own.
+
+        average = d · average + (1 - d) · weights        d = min(decay, (1 + n) / (10 + n)) after n updates
+
+    so that the first, random weights are soon forgotten. Call `update()` after each step of the optimizer. `swap()`
+    exchanges the model's values with the averages, in place: once to evaluate with them, once more to train on.
+    Make it after `.to(…)`. ValueError for a decay outside (0, 1).
+    """
+
+    def __init__(self, model: Module, decay: float = 0.999) -> None:
+        if not 0 < decay < 1:
+            raise ValueError(f"EMA: decay must be above 0 and below 1, got {decay}")
+        self.decay = decay
+        self.updates = 0
+        self.weights = {name: parameter.data for name, parameter in model.named_parameters()}
+        self.weights |= dict(model.named_buffers())
+        self.averages = {name: array.copy() for name, array in self.weights.items()}
+
+    def update(self) -> None:
+        """Move the averages towards the weights as they are now."""
+        self.updates += 1
+        decay = min(self.decay, (1 + self.updates) / (10 + self.updates))
+        for name, average in self.averages.items():
+            average *= decay
+            average += (1 - decay) * self.weights[name]
+
+    def swap(self) -> None:
+        """Exchange weights and averages."""
+        for name, average in self.averages.items():
+            weight = self.weights[name]
+            kept = weight.copy()
+            weight[...] = average
+            average[...] = kept
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"updates": self.updates, "averages": {name: array.copy() for name, array in self.averages.items()}}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Take over what `state_dict` gave. ValueError, and nothing changed, for other names or shapes."""
+        averages = state_dict["averages"]
+        shapes = {name: array.shape for name, array in averages.items()}
+        own_shapes = {name: array.shape for name, array in self.averages.items()}
+        if shapes != own_shapes:
+            different = [name for name in {**shapes, **own_shapes} if shapes.get(name) != own_shapes.get(name)]
+            name = different[0]
+            raise ValueError(
+                f"EMA.load_state_dict: {len(different)} averages do not fit, first {name}: "
+                f"{shapes.get(name, 'missing')} where the model has {own_shapes.get(name, 'none')}"
+            )
+        for name, average in self.averages.items():
+            average[...] = kernels_for(average).xp.asarray(averages[name])
+        self.updates = state_dict["updates"]

@@ -1,0 +1,79 @@
+"""Averaged weights: the formula, exchanged and back, evaluated and saved."""
+
+import numpy as np
+import pytest
+
+from minires import models, training
+from minires.data import Loader, load_digits
+from minires.ema import EMA
+from minires.optim import SGD
+from minires.training import Trainer
+
+IMAGES, LABELS, TEST_IMAGES, TEST_LABELS = load_digits()
+
+
+def network(seed=0, width=4):
+    return models.cifar_resnet(8, in_channels=1, width=width, seed=seed)
+
+
+def test_formula():
+    model = network()
+    ema = EMA(model, decay=0.5)
+    weight = model.fc.weight
+    average = weight.data.astype(float)
+    for n in range(1, 12):
+        weight.data += 0.1
+        model.bn1.running_mean += 1
+        ema.update()
+        decay = min(0.5, (1 + n) / (10 + n))
+        average = decay * average + (1 - decay) * weight.data
+    np.testing.assert_allclose(ema.averages["fc.weight"], average, rtol=1e-5)
+    assert 9 < ema.averages["bn1.running_mean"][0] < 11  # running statistics are averaged too
+    assert all(array.dtype == np.float32 for array in ema.averages.values())
+
+
+def test_swap_and_back():
+    model = network()
+    ema = EMA(model)
+    before = model.state_dict()
+    for parameter in model.parameters():
+        parameter.data += 1
+    trained = model.state_dict()
+    ema.swap()
+    assert all(np.array_equal(array, before[name]) for name, array in model.state_dict().items())
+    ema.swap()
+    assert all(np.array_equal(array, trained[name]) for name, array in model.state_dict().items())
+
+
+def test_the_average_is_what_is_evaluated():
+    model = network()
+    test = Loader(TEST_IMAGES[:100], TEST_LABELS[:100], 50, shuffle=False)
+    optimizer = SGD(model.parameters(), 0.1)
+    ema = EMA(model, 0.9)
+    trainer, log = Trainer(model, Loader(IMAGES, LABELS, 16), optimizer, evaluation=("test", test), ema=ema), []
+    trainer.train(10, log.append)
+    weights = model.state_dict()
+    assert log[-1]["test_loss"] != training.evaluate(model, test)[0]
+    model.load_state_dict(ema.averages)
+    assert log[-1]["test_loss"] == training.evaluate(model, test)[0]
+    assert not np.array_equal(weights["fc.weight"], ema.averages["fc.weight"])
+
+
+def test_state():
+    model = network()
+    ema = EMA(model, 0.9)
+    for parameter in model.parameters():
+        parameter.data += 1
+    ema.update()
+    other = EMA(network(seed=1), 0.9)
+    other.load_state_dict(ema.state_dict())
+    assert other.updates == 1
+    assert all(np.array_equal(other.averages[name], array) for name, array in ema.averages.items())
+
+
+def test_refusals():
+    for decay in (0.0, 1.0, -1, 2):
+        with pytest.raises(ValueError, match="EMA: decay must be above 0 and below 1"):
+            EMA(network(), decay)
+    with pytest.raises(ValueError, match=r"averages do not fit, first conv1.weight: \(8, 1, 3, 3\) where .* \(4, 1"):
+        EMA(network()).load_state_dict(EMA(network(width=8)).state_dict())

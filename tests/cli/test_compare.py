@@ -70,7 +70,7 @@ def test_ctrl_c(tmp_path, capsys, monkeypatch):
     def interrupted(*args):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(training, "train", interrupted)
+    monkeypatch.setattr(training.Trainer, "train", interrupted)
     assert main([*QUICK, "--out", str(tmp_path)]) == 130
     (folder,) = tmp_path.iterdir()
     assert json.loads((folder / "report.json").read_text())["interrupted"] is True

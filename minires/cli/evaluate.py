@@ -16,10 +16,10 @@ def run(args: argparse.Namespace) -> int:
     from minires import kernels
 
     with kernels.use(args.kernels) if args.kernels else contextlib.nullcontext():
-        return evaluate(args)
+        return evaluate_run(args)
 
 
-def evaluate(args: argparse.Namespace) -> int:
+def evaluate_run(args: argparse.Namespace) -> int:
     """Evaluate on the test images; print the result, write it and every image's prediction into the run's folder."""
     from minires import records, runs, training
     from minires.engine import Tensor

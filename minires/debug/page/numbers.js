@@ -2,7 +2,7 @@
 
 function show(value) {
   if (value === null || value === undefined) return "–";
-  if (typeof value === "string") return value.replace("inf", "∞").replace("-", "−");
+  if (typeof value === "string") return value.replace("inf", "∞").replace("nan", "NaN").replace("-", "−");
   if (value === 0) return "0";
   const size = Math.abs(value);
   const text = size >= 1e-3 && size < 1e5 ? Number(value.toPrecision(4)).toString() : value.toExponential(2).replace("e+", "e");

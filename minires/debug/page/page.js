@@ -90,7 +90,7 @@ document.addEventListener("keydown", event => {
     details.stepLine(lines);
   } else if (event.key in keys) {
     if (event.key === " " && target.closest("button")) return;
-    if (target.closest("pre, .scroll") && event.key.startsWith("Arrow")) return; // they scroll
+    if (target.matches("pre, .scroll") && event.key.startsWith("Arrow")) return; // they scroll
     event.preventDefault();
     keys[event.key]();
   }

@@ -1,6 +1,5 @@
-"""Figures from the files of a run, never from live objects. Plain networks are orange, residual ones blue."""
+"""The figures of a comparison. Plain networks are orange, residual ones blue."""
 
-import io
 from collections.abc import Sequence
 from itertools import groupby
 from pathlib import Path
@@ -8,21 +7,22 @@ from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from minires import records
-
-COLOURS = {"plain": "#D55E00", "residual": "#0072B2"}  # told apart with every kind of colour vision, and in grey
-DASHES = ("solid", (0, (4, 1.5)), (0, (1, 1)), (0, (4, 1, 1, 1)))  # by depth, the deepest first
+from minires.plots.drawing import COLOURS, DASHES, save, tidy
 
 TOP_LOSS = 4.0  # what is above is no news: guessing has ln 10
 
 PANELS = {
     "gradient_flow.png": (("grad_h", "initial"), ("grad_h", "trained"), ("loss", "trained")),
-    "weight_gradients.png": (("grad_w", "initial"), ("grad_w", "trained"),
-                             ("relative_grad_w", "initial"), ("relative_grad_w", "trained")),
+    "weight_gradients.png": (
+        ("grad_w", "initial"),
+        ("grad_w", "trained"),
+        ("relative_grad_w", "initial"),
+        ("relative_grad_w", "trained"),
+    ),
 }
 TITLES = {
     "grad_h": "Gradient of the activations, ‖∂L/∂h‖",
@@ -65,9 +65,7 @@ def comparison(report: dict[str, Any], panels: Sequence[tuple[str, str]]) -> Fig
     for row, group in zip(rows, settings, strict=True):
         row.suptitle(f"Handwritten digits, init {group[0]['init']}, norm {group[0]['norm']}", fontweight="bold")
         for axes, (quantity, moment) in zip(row.subplots(1, len(panels), squeeze=False)[0], panels, strict=True):
-            axes.spines[["top", "right"]].set_visible(False)
-            axes.grid(axis="y", color="0.9")
-            axes.set_axisbelow(True)
+            tidy(axes)
             if quantity == "loss":
                 draw_losses(axes, group)
             else:
@@ -130,11 +128,3 @@ def line_of(network: dict[str, Any], networks: Sequence[dict[str, Any]]) -> dict
         "linestyle": DASHES[depths.index(network["depth"]) % len(DASHES)],
         "linewidth": 1.8,
     }
-
-
-def save(figure: Figure, path: Path) -> Path:
-    """Write the figure as PNG, whole or not at all."""
-    image = io.BytesIO()
-    FigureCanvasAgg(figure).print_png(image)
-    records.write_bytes(path, image.getvalue())
-    return path

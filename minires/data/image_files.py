@@ -14,6 +14,7 @@ from minires.data.dataset import Dataset, stratified_split
 from minires.kernels import Array
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp")
+LISTED = 50  # unreadable pictures named in a message
 TEST_FOLDERS = ("test", "val", "valid")
 
 
@@ -132,7 +133,9 @@ def read_pictures(
                 images[index] = image
     if not bad:
         return images, labels
-    listed = "\n".join([f"  {reason}" for reason in bad.values()])
+    listed = "\n".join([f"  {reason}" for reason in list(bad.values())[:LISTED]])
+    if len(bad) > LISTED:
+        listed += f"\n  … and {len(bad) - LISTED} more"
     counted = f"{len(bad)} of {len(paths)} pictures cannot be read"
     if not skip_bad:
         raise ValueError(f"load_folder: {counted} (skip_bad, --skip-bad, goes on without them):\n{listed}")

@@ -24,6 +24,7 @@ Array: TypeAlias = npt.NDArray[Any]
 CPU_KERNELS = ("numpy", "numba")
 
 _cpu: ModuleType | None = None  # the CPU module in use; None until the first array asks
+tf32 = False  # see use_tf32
 
 
 def kernels_for(array: Array) -> ModuleType:
@@ -64,6 +65,25 @@ class use:
             self.module.configure(**self.replaced_options)
 
 
+def use_tf32(enabled: bool) -> None:
+    """Let convolutions of float32 on a GPU round their inputs to TF32, or not; off unless asked for.
+
+    TF32 keeps 10 of float32's 23 bits of mantissa: tensor cores (compute capability 8.0 and above) multiply such
+    numbers many times faster. Sums stay float32. Other devices and dtypes are not touched.
+    """
+    global tf32
+    tf32 = bool(enabled)
+
+
+def set_num_threads(number: int) -> None:
+    """Let the Numba kernels use this many threads, as MINIRES_NUM_THREADS does; the results are the same for any number.
+
+    ValueError below 1; ImportError where Numba is missing. NumPy's matrix products have threads of their own.
+    """
+    threads = importlib.import_module("minires.kernels.numba_kernels.threads")
+    threads.set_num_threads(number)
+
+
 def in_use() -> str:
     """Return the name of the CPU kernels in use: "numpy" or "numba"."""
     return kernels_for(np.empty(0)).__name__.rpartition(".")[2].removesuffix("_kernels")
@@ -78,7 +98,7 @@ def _choose_cpu_kernels() -> None:
     wanted = os.environ.get("MINIRES_KERNELS")
     if wanted:
         use(wanted)
-    elif importlib.util.find_spec("minires.kernels.numba_kernels.optimizers") is None:
+    elif importlib.util.find_spec("minires.kernels.numba_kernels.ready") is None:
         use("numpy")
     elif "debugpy" in sys.modules:
         print(

@@ -15,6 +15,7 @@ from the cache: a folder named by the hash of all sources here, so that a change
 chunks, which threads share, comes from `threads.run`.
 """
 
+import functools
 import hashlib
 import os
 import sys
@@ -31,6 +32,7 @@ from minires.kernels.numba_kernels import threads
 # What the compiler may do: round a·b + c once, divide by a reciprocal, forget the sign of 0. NaN and Inf it must keep,
 # and the order of sums: with (s − shift) + x for s + (x − shift) the rounding errors of a long sum all have one sign.
 FASTMATH = {"contract", "arcp", "nsz", "afn"}
+COMPILED = "fd"  # dtype.char of float32 and float64; for other dtypes the NumPy kernels are called
 OPTIONS = {"fastmath": FASTMATH, "error_model": "numpy", "nogil": True}
 
 kernels: list["Kernel"] = []
@@ -118,6 +120,7 @@ class Progress(event.Listener):
     said = False
 
 
+@functools.cache
 def cache_folder() -> Path:
     """Return the folder of this version's compiled kernels; ImportError where it cannot be written."""
     folder = cache_root() / "kernels" / sources_hash()

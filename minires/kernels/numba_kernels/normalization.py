@@ -9,19 +9,18 @@ turns into vector instructions, whatever C is:
     x       c₀ c₁ c₂ c₀ c₁ c₂ c₀ c₁ c₂ c₀ c₁ c₂ │ c₀ c₁ c₂ …      a block: pixels · C numbers, about BLOCK
     scale   s₀ s₁ s₂ s₀ s₁ s₂ s₀ s₁ s₂ s₀ s₁ s₂ │ the same row again
 
-Why it is fast: memory is the limit, so each pass does all it can with what it has read. Forward has two passes, the sums
-and the rest; so has backward. Sums are kept per chunk and per place in the block, and added in one order at the end.
+Why it is fast: memory is the limit, so each pass does all it can with what it has read. Forward has two passes, the
+sums and the rest; so has backward. Sums are kept per chunk and per place in the block, and added in one order.
 """
 
 import numpy as np
 
 from minires.kernels import Array, numpy_kernels
-from minires.kernels.numba_kernels.compilation import helper, kernel
+from minires.kernels.numba_kernels.compilation import COMPILED, helper, kernel
 from minires.kernels.numba_kernels.layout import contiguous, empty_like, flat
 from minires.kernels.numba_kernels.threads import CHUNKS, claim
 
 BLOCK = 512
-COMPILED = "fd"  # float32 and float64; other dtypes take the NumPy kernels
 
 
 def block_pixels(C: int) -> int:
@@ -121,9 +120,7 @@ def normalize(x, shortcut, y, mean, scale, bias, pixels, block, add, relu, count
         chunk = claim(counter)
 
 
-@kernel(
-    "void(real[::1], real[::1], real[::1], real[::1], real[::1], real[::1], int64, int64, boolean, int64[::1])"
-)
+@kernel("void(real[::1], real[::1], real[::1], real[::1], real[::1], real[::1], int64, int64, boolean, int64[::1])")
 def sum_gradients(grad_y, y, x, masked, mean, sums, pixels, block, relu, counter):
     """Sum g and g · (x − mean) as `sum_channels` does; g = grad_y, or `masked` = grad_y where y is not 0 if `relu`."""
     C = mean.size

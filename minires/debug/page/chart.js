@@ -1,5 +1,7 @@
 // The norm of the gradient over the whole walk, above the slider: log scale, one line a pass.
 
+const AXIS = 34; // pixels to the left of the lines, for the scale; the slider leaves the same
+
 class Chart {
   constructor(holder, passes, scale, onChoose) {
     this.holder = holder;
@@ -9,7 +11,7 @@ class Chart {
     this.slider = element("input", { type: "range", id: "slider", min: 0, max: this.count - 1, step: 1, value: 0, "aria-label": "Step of the backward pass" });
     this.slider.addEventListener("input", () => onChoose(Number(this.slider.value)));
     this.svg = drawing("svg", { role: "img", "aria-label": "Norm of the gradient arriving at each operation, from the loss to the input, log scale" });
-    const choose = event => onChoose(Math.round((event.offsetX - 8) / (this.width - 16) * (this.count - 1)));
+    const choose = event => onChoose(Math.round((event.offsetX - AXIS - 8) / (this.width - AXIS - 16) * (this.count - 1)));
     this.svg.addEventListener("pointerdown", event => { choose(event); this.svg.setPointerCapture(event.pointerId); });
     this.svg.addEventListener("pointermove", event => { if (event.buttons) choose(event); });
     holder.append(this.svg, this.slider);
@@ -17,7 +19,7 @@ class Chart {
     this.draw();
   }
 
-  x(step) { return 8 + (this.width - 16) * (this.count > 1 ? step / (this.count - 1) : 0); }
+  x(step) { return AXIS + 8 + (this.width - AXIS - 16) * (this.count > 1 ? step / (this.count - 1) : 0); }
   y(norm) { return this.height - 6 - (this.height - 24) * this.scale.at(norm); }
 
   draw() {
@@ -48,8 +50,8 @@ class Chart {
     });
     this.now = drawing("line", { class: "now", y1: 16, y2: this.height });
     this.svg.append(this.now, ...this.lines.map(line => line.dot));
-    this.svg.append(drawing("text", { x: this.width - 4, y: this.y(10 ** this.scale.high) + 4, "text-anchor": "end" }, powerOfTen(this.scale.high)),
-      drawing("text", { x: this.width - 4, y: this.height - 3, "text-anchor": "end" }, powerOfTen(this.scale.low)));
+    this.svg.append(drawing("text", { x: AXIS - 4, y: this.y(10 ** this.scale.high) + 4, "text-anchor": "end" }, powerOfTen(this.scale.high)),
+      drawing("text", { x: AXIS - 4, y: this.y(10 ** this.scale.low) + 4, "text-anchor": "end" }, powerOfTen(this.scale.low)));
     if (this.step !== undefined) this.mark(this.step, this.others);
   }
 

@@ -90,7 +90,7 @@ class Details {
     const input = op.inputs.find(one => one.name === this.chosen);
     const gradient = this.array(this.chosen === "grad_y" ? op.grad_y : input.grad), name = "dL/d" + (this.chosen === "grad_y" ? "y" : this.chosen);
     const view = (title, array, what) => element("section", { class: "card" }, element("h3", {}, title),
-      element("div", { class: "pictures" }, heatMap(array, what), histogramOf(array, what)));
+      array.picture ? element("div", { class: "pictures" }, heatMap(array, what), histogramOf(array, what)) : element("p", {}, "one number: ", show(array.mean)));
     return element("div", { class: "pair" }, view(`Gradient ${name}`, gradient, name), view("Activation y", this.array(op.y), "the activation y"));
   }
 

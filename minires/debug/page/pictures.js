@@ -10,10 +10,6 @@ function colorOf(name) {
 function heatMap(array, what) {
   const picture = array.picture;
   const figure = element("figure", {});
-  if (!picture) {
-    figure.append(element("figcaption", {}, "one number: " + show(array.mean)));
-    return figure;
-  }
   const [down, across] = picture.grid, [tall, wide] = picture.tile, several = down * across > 1;
   const bytes = Int8Array.from(atob(picture.data), letter => letter.charCodeAt(0));
   const gap = several ? 2 : 0;
@@ -44,7 +40,7 @@ function heatMap(array, what) {
       (several ? ` of tile ${row * across + column}` : "");
   });
   canvas.addEventListener("pointerleave", () => { caption.textContent = captionOf(picture); });
-  const ends = element("div", { class: "scale", "aria-hidden": "true" }, rounded(-picture.limit), element("i", {}), rounded(picture.limit));
+  const ends = element("div", { class: "scale", "aria-hidden": "true", title: "colour grows with √|x|, so that small numbers show" }, rounded(-picture.limit), element("i", {}), rounded(picture.limit));
   figure.append(canvas, ends, caption);
   return figure;
 }

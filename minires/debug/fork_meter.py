@@ -39,10 +39,11 @@ class Fork:
     cosine: float  # between grad_skip and grad_branch; NaN where one of them is 0
 
     def __repr__(self) -> str:
-        return (
-            f"Fork of {self.module_path or 'the add'}: skip {self.skip_share:.1%}, branch {self.branch_share:.1%}, "
-            f"cosine {self.cosine:.3f}"
-        )
+        name = self.module_path or "the add"
+        if self.x_norm == 0:
+            return f"Fork of {name}: no gradient arrives"
+        shares = f"skip {self.skip_share:.1%}, branch {self.branch_share:.1%}"
+        return f"Fork of {name}: {shares}, cosine {self.cosine:.3f}"
 
 
 def forks(steps: backward_steps | Sequence[Step]) -> list[Fork]:

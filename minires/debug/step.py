@@ -97,7 +97,7 @@ class Step:
 
     def __repr__(self) -> str:
         where = f" in {self.module_path}" if self.module_path else ""
-        return f"Step {self.index} of {self.count}: {self.op!r}{where}, |grad_y| {self.statistics.norm:.3g}"
+        return f"Step {self.index + 1} of {self.count}: {self.op!r}{where}, |grad_y| {self.statistics.norm:.3g}"
 
 
 def statistics(array: Array) -> Statistics:

@@ -274,10 +274,14 @@ class Debugger(Prompt):
         """check: this op's backward against finite differences, at the inputs it had, in float64."""
         op = self.here.op
         names = [one.name for one in self.here.inputs]
+        arrays = [one.data for one in op.inputs]
         try:
-            report = gradcheck(lambda *inputs: copy.copy(op)(*inputs), *[one.data for one in op.inputs], names=names)
+            report = gradcheck(lambda *inputs: copy.copy(op)(*inputs), *arrays, names=names, max_elements=2500)
         except GradientError as error:
-            print(f"WRONG. {error}")
+            print(
+                "WRONG.",
+                re.sub(r" at terminal\.py:\d+ in <lambda>", f", called at {screen.place(op.site)},", str(error)),
+            )
         else:
             print(f"Right: {report.checked} comparisons, worst relative error {report.relative_error:.1e}.")
 

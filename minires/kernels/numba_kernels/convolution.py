@@ -1,0 +1,241 @@
+"""The convolutions, as the ops call them: which way each is computed is chosen here and nowhere else.
+
+    forward, gradient of x       3×3, stride 1, 8 channels or more each side: winograd.py; everything else: direct.py
+    gradient of the weight       the same
+    float64; other processors than x86-64 with AVX2 and FMA; empty batches: the NumPy kernels, and the result is brought
+    into the memory order of this package
+
+Shapes, signatures and results are those of the NumPy kernels. Sizes are chosen from shapes alone, never from the number
+of threads, so that results are the same to the last bit whatever that is.
+"""
+
+import numpy as np
+
+from minires.kernels import Array, numpy_kernels
+from minires.kernels.numba_kernels.direct import (
+    direct_products,
+    direct_weight_gradient,
+    direct_weight_products,
+    pack_filters,
+)
+from minires.kernels.numba_kernels.layout import contiguous, flat, nhwc_empty
+from minires.kernels.numba_kernels.simd import HAS_SIMD, LANES
+from minires.kernels.numba_kernels.winograd import (
+    winograd_filters,
+    winograd_products,
+    winograd_weight_gradient,
+    winograd_weight_products,
+)
+
+Pair = tuple[int, int]
+Shape = tuple[int, ...]
+Sizes = tuple[int, ...]  # N, H, W, C, F, I, J
+
+TILES = 96  # Winograd's tiles that are worked on together: their 36 products stay in the cache
+WINDOW = 1 << 16  # numbers of a padded window of x: 256 kB
+ITEMS = 16  # pieces that work is cut into at least, where it can be: threads take them one by one
+
+use_winograd = True
+
+
+def channels_last(x: Array) -> Array:
+    """Return x (N, C, H, W) with its memory channels-last."""
+    return np.ascontiguousarray(x.transpose(0, 2, 3, 1)).transpose(0, 3, 1, 2)
+
+
+def is_fast(*arrays: Array) -> bool:
+    """Say whether the compiled convolutions take these arrays."""
+    return HAS_SIMD and all(array.dtype == np.float32 and array.size > 0 for array in arrays)
+
+
+def winograd_pays(weight_shape: Shape, stride: Pair, I: int, J: int) -> bool:
+    """Say whether Winograd's way is the faster: few channels make transforms dear, tiny images cut tiles."""
+    F, C, KH, KW = weight_shape
+    return use_winograd and (KH, KW) == (3, 3) and stride == (1, 1) and min(F, C) >= 8 and min(I, J) >= 3
+
+
+def conv2d_forward(x: Array, weight: Array, bias: Array | None, stride: Pair, padding: Pair) -> Array:
+    """Return y (N, F, I, J) = bias[f] + Σ_{c,u,v} weight[f,c,u,v] · padded_x[n, c, i·stride+u, j·stride+v]."""
+    F, _, KH, KW = weight.shape
+    I, J = numpy_kernels.output_size(x.shape, (KH, KW), stride, padding)
+    if not is_fast(x, weight):
+        return channels_last(numpy_kernels.conv2d_forward(x, weight, bias, stride, padding))
+    if winograd_pays(weight.shape, stride, I, J):
+        y = winograd_convolution(x, weight, I, J, padding, flip=False)
+    else:
+        y = direct_convolution(x, weight, I, J, stride, padding)
+    if bias is not None:
+        y += bias.reshape(F, 1, 1)
+    return y
+
+
+def conv2d_grad_input(grad_y: Array, weight: Array, x_shape: Shape, stride: Pair, padding: Pair) -> Array:
+    """Return dL/dx (N, C, H, W): each dy · weight goes back to the x that it came from."""
+    if not is_fast(grad_y, weight):
+        return channels_last(numpy_kernels.conv2d_grad_input(grad_y, weight, x_shape, stride, padding))
+    H, W = x_shape[2:]
+    if winograd_pays(weight.shape, stride, H, W):
+        return winograd_convolution(grad_y, weight, H, W, (2 - padding[0], 2 - padding[1]), flip=True)
+    return direct_grad_input(grad_y, weight, x_shape, stride, padding)
+
+
+def conv2d_grad_weight(grad_y: Array, x: Array, weight_shape: Shape, stride: Pair, padding: Pair) -> Array:
+    """Return dL/dweight (F, C, KH, KW), C-contiguous."""
+    if not is_fast(grad_y, x):
+        return numpy_kernels.conv2d_grad_weight(grad_y, x, weight_shape, stride, padding)
+    if winograd_pays(weight_shape, stride, *grad_y.shape[2:]):
+        return winograd_grad_weight(grad_y, x, weight_shape, padding)
+    return direct_grad_weight(grad_y, x, weight_shape, stride, padding)
+
+
+# Images to columns, and back: nothing here needs them, since no convolution makes columns. Callers get NumPy's.
+
+im2col, col2im = numpy_kernels.im2col, numpy_kernels.col2im
+
+
+def panels_of(channels: int) -> int:
+    """Return how many panels of 16 hold this many channels."""
+    return -(-channels // LANES)
+
+
+def shares_and_parts(numbers: int, panels: int, items: int) -> Pair:
+    """Cut the gradient of a weight of so many numbers: into shares of the sum, and parts of the filters.
+
+    Each share has its own copy of the sum, so large weights are cut by filters instead.
+    """
+    shares = 16 if numbers <= 1 << 16 else 8 if numbers <= 1 << 18 else 4 if numbers <= 1 << 20 else 1
+    return min(shares, items), min(panels, ITEMS // shares)
+
+
+# Winograd
+
+
+def strips_together(N: int, I: int, J: int) -> Pair:
+    """Return how many strips of tiles are worked on together, and how many such groups there are."""
+    group = max(1, TILES // -(-J // 4))
+    return group, -(-N * -(-I // 4) // group)
+
+
+def winograd_convolution(x: Array, weight: Array, I: int, J: int, padding: Pair, flip: bool) -> Array:
+    """Convolve x with 3×3 filters; flip: with the filters of the gradient of x, where F and C have changed places."""
+    N, C, H, W = x.shape
+    F = weight.shape[1 if flip else 0]
+    u = np.empty(36 * panels_of(F) * LANES * C, np.float32)
+    winograd_filters(contiguous(weight), u, F, C, flip)
+    y = nhwc_empty(N, F, I, J, x.dtype)
+    group, groups = strips_together(N, I, J)
+    parts = min(panels_of(F), -(-ITEMS // groups))
+    winograd_products(flat(x), u, flat(y), N, H, W, C, F, I, J, *padding, group, parts)
+    return y
+
+
+def winograd_grad_weight(grad_y: Array, x: Array, weight_shape: Shape, padding: Pair) -> Array:
+    N, C, H, W = x.shape
+    _, F, I, J = grad_y.shape
+    group, groups = strips_together(N, I, J)
+    numbers = 36 * C * panels_of(F) * LANES
+    shares, parts = shares_and_parts(numbers, panels_of(F), groups)
+    grad_u = np.empty(shares * numbers, np.float32)
+    winograd_weight_products(flat(x), flat(grad_y), grad_u, N, H, W, C, F, I, J, *padding, group, parts, shares)
+    grad_weight = np.empty(weight_shape, np.float32)
+    winograd_weight_gradient(grad_u, grad_weight.reshape(-1), F, C, shares)
+    return grad_weight
+
+
+# Direct
+
+
+def pointwise(KH: int, KW: int, stride: Pair, padding: Pair) -> bool:
+    """Say whether each output sees just the pixel at its own place."""
+    return (KH, KW) == (1, 1) and stride == (1, 1) and padding == (0, 0)
+
+
+def one_column(N: int, H: int, W: int, C: int, F: int, I: int, J: int) -> Sizes:
+    """Return the sizes where all pixels of a batch are seen as one image, a single column."""
+    return 1, N * H * W, 1, C, F, N * I * J, 1
+
+
+def lines_together(W: int, C: int, I: int, KH: int, SH: int) -> int:
+    """Return how many rows of outputs are worked on together: the window of x that they see has WINDOW numbers."""
+    lines = (WINDOW // (W * C) - KH) // SH + 1
+    return min(max(1, lines // 24 * 24 if lines > 24 else lines), 384, I)
+
+
+def direct_convolution(x: Array, weight: Array, I: int, J: int, stride: Pair, padding: Pair) -> Array:
+    N, C, H, W = x.shape
+    F, _, KH, KW = weight.shape
+    b = np.empty(panels_of(F) * LANES * C * KH * KW, np.float32)
+    pack_filters(contiguous(weight), b, F, C, KH, KW, C * KH * KW, KH * KW, 0, KW, 1)
+    y = nhwc_empty(N, F, I, J, x.dtype)
+    sizes: Sizes = N, H, W, C, F, I, J
+    places = 0, I * J * F, J * F, F
+    if pointwise(KH, KW, stride, padding):
+        sizes, places = one_column(*sizes), (0, 0, F, F)
+    convolve(x, b, y, sizes, (KH, KW), stride, padding, places)
+    return y
+
+
+def direct_grad_weight(grad_y: Array, x: Array, weight_shape: Shape, stride: Pair, padding: Pair) -> Array:
+    N, C, H, W = x.shape
+    F, _, KH, KW = weight_shape
+    sizes: Sizes = N, H, W, C, F, *grad_y.shape[2:]
+    if pointwise(KH, KW, stride, padding):
+        sizes = one_column(*sizes)
+    N, H, W, C, F, I, J = sizes
+    lines = lines_together(W + 2 * padding[1], C, I, KH, stride[0])
+    numbers = KH * KW * C * panels_of(F) * LANES
+    shares, parts = shares_and_parts(numbers, panels_of(F), N * -(-I // lines))
+    sums = np.empty(shares * numbers, np.float32)
+    direct_weight_products(flat(x), flat(grad_y), sums, *sizes, KH, KW, *stride, *padding, lines, parts, shares)
+    grad_weight = np.empty(weight_shape, np.float32)
+    direct_weight_gradient(sums, grad_weight.reshape(-1), F, C, KH * KW, shares)
+    return grad_weight
+
+
+def direct_grad_input(grad_y: Array, weight: Array, x_shape: Shape, stride: Pair, padding: Pair) -> Array:
+    N, C, H, W = x_shape
+    SH, SW = stride
+    grad_x = nhwc_empty(N, C, H, W, grad_y.dtype)
+    for h in range(min(SH, H)):
+        for w in range(min(SW, W)):
+            class_grad_input(grad_y, weight, grad_x, (h, w), stride, padding)
+    return grad_x
+
+
+def taps_of_class(h: int, K: int, S: int, P: int) -> tuple[int, int, int]:
+    """Return the first filter row that pixels h, h + S, … see, how many (every S-th), and the padding of their class.
+
+    y[i] sees x[h] through row u = h + P − i·S: rows u ≡ h + P (mod S), and i = (h + P − u) / S.
+    """
+    first = (h + P) % S
+    count = len(range(first, K, S))
+    return first, count, count - 1 - (h + P - first) // S
+
+
+def class_grad_input(grad_y: Array, weight: Array, grad_x: Array, pixel: Pair, stride: Pair, padding: Pair) -> None:
+    """Write dL/dx of pixels (h + SH·i, w + SW·j): a stride-1 convolution of dL/dy with the taps that they see."""
+    N, F, I, J = grad_y.shape
+    _, C, KH, KW = weight.shape
+    (h, w), (SH, SW), (H, W) = pixel, stride, grad_x.shape[2:]
+    u, UH, P = taps_of_class(h, KH, SH, padding[0])
+    v, VW, Q = taps_of_class(w, KW, SW, padding[1])
+    if UH == 0 or VW == 0:  # a stride larger than the filter jumps over these
+        grad_x[:, :, h::SH, w::SW] = 0
+        return
+    b = np.empty(panels_of(C) * LANES * F * UH * VW, np.float32)
+    last = (u + (UH - 1) * SH) * KW + v + (VW - 1) * SW  # flipped: the last tap comes first
+    pack_filters(contiguous(weight), b, C, F, UH, VW, KH * KW, C * KH * KW, last, -SH * KW, -SW)
+    rows, columns = -(-(H - h) // SH), -(-(W - w) // SW)
+    sizes: Sizes = N, I, J, F, C, rows, columns
+    places = (h * W + w) * C, H * W * C, SH * W * C, SW * C
+    if pointwise(KH, KW, stride, padding):
+        sizes, places = one_column(*sizes), (0, 0, C, C)
+    convolve(grad_y, b, grad_x, sizes, (UH, VW), (1, 1), (P, Q), places)
+
+
+def convolve(
+    x: Array, b: Array, y: Array, sizes: Sizes, kernel_size: Pair, stride: Pair, padding: Pair, places: tuple[int, ...]
+) -> None:
+    _, _, W, C, _, I, _ = sizes
+    lines = lines_together(W + 2 * padding[1], C, I, kernel_size[0], stride[0])
+    direct_products(flat(x), b, flat(y), *sizes, *kernel_size, *stride, *padding, lines, *places)

@@ -1,0 +1,166 @@
+"""Convolution as it is written, for every filter, stride and padding: 1×1, 7×7 with stride 2, the first layer, 3×3 with
+stride 2.
+
+Channels are last in memory, so the KW pixels under one row of a filter are one run of KW·C numbers, and the next
+output's run begins stride·C further on. Runs overlap; nothing is copied to columns:
+
+     a row of x, padded     c c c│c c c│c c c│c c c│c c c│ …          C numbers a pixel
+     output j = 0           └── run: KW·C ───┘
+     output j = 1                 └── run: KW·C ───┘                  3×3, stride 1
+                                                                                          ┌ F ┐
+     y[i, j] (J, F)  =  Σ_u  runs of row i·stride + u  (J, KW·C)  @  weight row u  (KW·C, F)
+
+That is one product of `tile.py` a row of outputs, its r the filter's rows, its k the numbers of a run. A 1×1 filter has
+runs of one pixel, and all pixels of the batch make one product.
+
+Why it is fast: the products run at the speed of the processor's multipliers, and the padded window of the image that is
+read KH·KW times is small enough for the cache.
+
+The gradient of x with stride s: the pixels h with the same (h + padding) mod s see the same filter rows, every s-th,
+so each of the s·s classes is a stride-1 convolution of dL/dy with its part of the flipped filter, written to every s-th
+pixel. The gradient of the weight, row u, is runs (KW·C, I·J) @ dL/dy (I·J, F): the same runs, transposed by strides.
+"""
+
+import numpy as np
+
+from minires.kernels.numba_kernels.compilation import helper, kernel
+from minires.kernels.numba_kernels.padding import copy_numbers, copy_pixels, write_zeros
+from minires.kernels.numba_kernels.simd import LANES, load, store
+from minires.kernels.numba_kernels.threads import claim
+from minires.kernels.numba_kernels.tile import product
+
+ARRAYS = "float32[::1], float32[::1], float32[::1]"
+SIZES = ", ".join(["int64"] * 13)  # N, H, W, C, F, I, J, KH, KW, stride and padding, two each
+
+
+@kernel(f"void(float32[::1], float32[::1], {', '.join(['int64'] * 9)}, int64[::1])", dtypes=("float32",))
+def pack_filters(weight, b, F, C, KH, KW, f_step, c_step, first, u_step, v_step, counter):
+    """Write panels of (KH, KW, C) × 16 filters to b; tap (u, v) of channel c is `first` + … in weight, see below."""
+    panel = claim(counter)
+    while panel * LANES < F:
+        b0 = panel * KH * KW * C * LANES
+        write_zeros(b, b0, KH * KW * C * LANES)
+        for f in range(panel * LANES, min(F, panel * LANES + LANES)):
+            for c in range(C):
+                for u in range(KH):
+                    for v in range(KW):
+                        w = f * f_step + c * c_step + first + u * u_step + v * v_step
+                        b[b0 + ((u * KW + v) * C + c) * LANES + f % LANES] = weight[w]
+        panel = claim(counter)
+
+
+@helper
+def reaches_over(H, W, I, J, KH, KW, SH, SW, P, Q):
+    """Say whether a filter reaches over a border somewhere; where none does, x is read where it is."""
+    return P != 0 or Q != 0 or (I - 1) * SH + KH > H or (J - 1) * SW + KW > W
+
+
+@kernel(f"void({ARRAYS}, {SIZES}, {', '.join(['int64'] * 5)}, int64[::1])", dtypes=("float32",))
+def direct_products(x, b, y, N, H, W, C, F, I, J, KH, KW, SH, SW, P, Q, lines, y0, y_image, y_row, y_pixel, counter):
+    """Write y, output (n, i, j) at y[y0 + n·y_image + i·y_row + j·y_pixel], from x (N, H, W, C) and packed filters.
+
+    lines: rows of outputs that are worked on together.
+    """
+    F16, units = (F + LANES - 1) // LANES * LANES, (I + lines - 1) // lines
+    padded, columns = reaches_over(H, W, I, J, KH, KW, SH, SW, P, Q), (J - 1) * SW + KW
+    source, x_row = x, W * C
+    if padded:
+        source, x_row = np.empty(((lines - 1) * SH + KH) * columns * C, np.float32), columns * C
+    whole = F == F16  # else the last panel is wider than a pixel, and goes through `line`
+    line = np.empty(1 if whole else max(J, lines) * F16, np.float32)
+    item = claim(counter)
+    while item < N * units:
+        n, i = item // units, item % units * lines
+        count, s0 = min(lines, I - i), (n * H + i * SH) * W * C
+        if padded:
+            rows, s0 = (count - 1) * SH + KH, 0
+            copy_pixels(x, n * H * W * C, i * SH - P, -Q, H, W, C, rows, columns, source, C)
+        o = y0 + n * y_image + i * y_row
+        if J == 1:  # a column of outputs is treated as a row
+            line_product(y, o, y_row, line, whole, source, s0, SH * x_row, x_row, b, count, F, KH, KW * C)
+        else:
+            for row in range(count):
+                s = s0 + row * SH * x_row
+                line_product(y, o + row * y_row, y_pixel, line, whole, source, s, SW * C, x_row, b, J, F, KH, KW * C)
+        item = claim(counter)
+
+
+@helper
+def line_product(y, o, y_step, line, whole, a, a0, a_step, a_row, b, count, F, R, K):
+    """Write `count` outputs, y_step apart, from runs that begin a_step apart."""
+    F16 = (F + LANES - 1) // LANES * LANES
+    if whole:
+        product(y, o, y_step, a, a0, a_step, a_row, 1, b, 0, count, F, R, K, False)
+        return
+    product(line, 0, F16, a, a0, a_step, a_row, 1, b, 0, count, F16, R, K, False)
+    for j in range(count):
+        copy_numbers(line, j * F16, y, o + j * y_step, F)
+
+
+@kernel(f"void({ARRAYS}, {SIZES}, int64, int64, int64, int64[::1])", dtypes=("float32",))
+def direct_weight_products(x, grad_y, sums, N, H, W, C, F, I, J, KH, KW, SH, SW, P, Q, lines, parts, shares, counter):
+    """Write dL/dweight as (shares, KH·KW·C, F16): outputs are dealt out in `shares`, each with its own sum, and filters
+    in `parts`."""
+    item = claim(counter)
+    while item < shares * parts:
+        share, part = item // parts, item % parts
+        share_of_sum(share, part, x, grad_y, sums, N, H, W, C, F, I, J, KH, KW, SH, SW, P, Q, lines, parts, shares)
+        item = claim(counter)
+
+
+@helper
+def share_of_sum(share, part, x, grad_y, sums, N, H, W, C, F, I, J, KH, KW, SH, SW, P, Q, lines, parts, shares):
+    panels, units = (F + LANES - 1) // LANES, (I + lines - 1) // lines
+    f0, f1 = panels * part // parts * LANES, panels * (part + 1) // parts * LANES
+    first, last = N * units * share // shares, N * units * (share + 1) // shares
+    padded, columns = reaches_over(H, W, I, J, KH, KW, SH, SW, P, Q), (J - 1) * SW + KW
+    source, x_row = x, W * C
+    if padded:
+        source, x_row = np.empty(((lines - 1) * SH + KH) * columns * C, np.float32), columns * C
+    z = np.empty(lines * J * (f1 - f0), np.float32)
+    for item in range(first, last):
+        n, i = item // units, item % units * lines
+        count, s0 = min(lines, I - i), (n * H + i * SH) * W * C
+        if padded:
+            rows, s0 = (count - 1) * SH + KH, 0
+            copy_pixels(x, n * H * W * C, i * SH - P, -Q, H, W, C, rows, columns, source, C)
+        pack_outputs(grad_y, (n * I + i) * J * F, count * J, F, f0, f1, z)
+        R, K, a_r, a_k = count, J, SH * x_row, SW * C
+        if J == 1:  # one long sum instead of many of one number
+            R, K, a_r, a_k = 1, count, 0, SH * x_row
+        for u in range(KH):
+            o = (share * KH + u) * KW * C * panels * LANES + f0
+            s, step = s0 + u * x_row, panels * LANES
+            product(sums, o, step, source, s, 1, a_r, a_k, z, 0, KW * C, f1 - f0, R, K, item > first)
+
+
+@helper
+def pack_outputs(grad_y, y0, pixels, F, f0, f1, z):
+    """Copy channels f0 … f1 of dL/dy to panels of 16 channels, (pixels, 16) each."""
+    for f in range(f0, f1, LANES):
+        z0, valid = (f - f0) * pixels, min(LANES, F - f)
+        for pixel in range(pixels):
+            if valid == LANES:
+                store(z, z0 + pixel * LANES, load(grad_y, y0 + pixel * F + f))
+                continue
+            write_zeros(z, z0 + pixel * LANES, LANES)
+            copy_numbers(grad_y, y0 + pixel * F + f, z, z0 + pixel * LANES, valid)
+
+
+@kernel("void(float32[::1], float32[::1], int64, int64, int64, int64, int64[::1])", dtypes=("float32",))
+def direct_weight_gradient(sums, grad_weight, F, C, taps, shares, counter):
+    """Write dL/dweight (F, C, KH·KW), the sum of the shares."""
+    F16 = (F + LANES - 1) // LANES * LANES
+    total = np.empty(LANES, np.float32)
+    c = claim(counter)
+    while c < C:
+        for f0 in range(0, F, LANES):
+            for tap in range(taps):
+                i = (tap * C + c) * F16 + f0
+                vector = load(sums, i)
+                for share in range(1, shares):
+                    vector = vector + load(sums, i + share * taps * C * F16)
+                store(total, 0, vector)
+                for f in range(f0, min(F, f0 + LANES)):
+                    grad_weight[(f * C + c) * taps + tap] = total[f - f0]
+        c = claim(counter)

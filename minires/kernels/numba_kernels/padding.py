@@ -1,0 +1,60 @@
+"""A window of an image, with zeros where it reaches over the border: what a padded convolution reads.
+
+      w0
+   ┌ ─ ─ ─ ─ ─ ┐          rows × columns pixels are copied to a small array that stays in the cache:
+h0   0 0 0 0 0            the zeros cost no branch in the loops that do the arithmetic, and the whole
+   │ 0 ┌───────┼───┐      padded image is never made.
+     0 │ copied    │
+   └ ─ ┼ ─ ─ ─ ┘   │
+       └───────────┘
+"""
+
+import numpy as np
+
+from minires.kernels.numba_kernels.compilation import helper
+from minires.kernels.numba_kernels.simd import LANES, load, splat, store
+
+
+@helper
+def copy_numbers(x, i, out, o, count):
+    """out[o : o+count] = x[i : i+count]."""
+    done = 0
+    while done + LANES <= count:
+        store(out, o + done, load(x, i + done))
+        done += LANES
+    while done < count:
+        out[o + done] = x[i + done]
+        done += 1
+
+
+@helper
+def write_zeros(out, o, count):
+    """out[o : o+count] = 0."""
+    done = 0
+    while done + LANES <= count:
+        store(out, o + done, splat(np.float32(0)))
+        done += LANES
+    while done < count:
+        out[o + done] = 0
+        done += 1
+
+
+@helper
+def copy_pixels(x, image, h0, w0, H, W, C, rows, columns, out, out_pixel):
+    """Copy the window at (h0, w0) of the image at x[image], H×W pixels of C numbers; in `out` a pixel has out_pixel ≥ C
+    numbers, the further ones zero."""
+    first, last = min(max(-w0, 0), columns), max(min(W - w0, columns), 0)  # the columns inside the image
+    for row in range(rows):
+        h, o = h0 + row, row * columns * out_pixel
+        if h < 0 or h >= H or first >= last:
+            write_zeros(out, o, columns * out_pixel)
+            continue
+        i = image + (h * W + w0 + first) * C
+        write_zeros(out, o, first * out_pixel)
+        if out_pixel == C:
+            copy_numbers(x, i, out, o + first * C, (last - first) * C)
+        else:
+            for pixel in range(last - first):
+                copy_numbers(x, i + pixel * C, out, o + (first + pixel) * out_pixel, C)
+                write_zeros(out, o + (first + pixel) * out_pixel + C, out_pixel - C)
+        write_zeros(out, o + last * out_pixel, (columns - last) * out_pixel)

@@ -1,0 +1,138 @@
+"""The register tile: the matrix product that does every multiplication of the convolutions.
+
+    Y[row, column] (+)= Σ_{r < R} Σ_{k < K} A[row, r, k] · B[r, k, column]
+
+A is any array with four strides: `a[a0 + row·a_row + r·a_r + k·a_k]`. That one product is then the forward pass (row:
+an output pixel, r: a filter row, k: a filter column and channel), the gradient of the weight (row: a filter column and
+channel, r and k: the output pixels), and each of Winograd's 36 products. B is packed in panels of 16 columns, panel
+after panel, each R·K rows long, so that it is read from front to back.
+
+                      one panel of B, 16 wide        another, in AVX-512
+                      ┌────────────────────┐        ┌────────────────────┐
+                    k │ ░░░░ load, 1× ░░░░ │        │ ░░░░ load, 1× ░░░░ │
+                      └────────────────────┘        └────────────────────┘
+           k                    │                             │
+         ┌───┐        ┌─────────▼──────────┐        ┌─────────▼──────────┐
+    row  │ ▒ │ ─────▶ │ ▓ ▓ ▓ ▓ ▓ ▓ ▓ ▓ ▓  │ ─────▶ │ ▓ ▓ ▓ ▓ ▓ ▓ ▓ ▓ ▓  │   ROWS rows of Y,
+         │ ▒ │ ─────▶ │ ▓ ▓  += ▒ · ░ ▓ ▓  │ ─────▶ │ ▓ ▓  += ▒ · ░ ▓ ▓  │   in registers
+         │ ▒ │ ─────▶ │ ▓ ▓ ▓ ▓ ▓ ▓ ▓ ▓ ▓  │ ─────▶ │ ▓ ▓ ▓ ▓ ▓ ▓ ▓ ▓ ▓  │   from k = 0 to the end
+         └───┘        └────────────────────┘        └────────────────────┘
+
+Why it is fast: a step k loads one number of A a row and one vector of B a panel, and does ROWS multiply-adds a panel
+with them. The results stay in registers and go to memory once, so that the processor's multipliers are the only limit.
+"""
+
+from typing import Any
+
+from minires.kernels.numba_kernels.compilation import helper
+from minires.kernels.numba_kernels.simd import HAS_AVX512, LANES, add_outer, load, load_rows, store_rows, zero_rows
+
+# Blocks that hide an FMA's latency and fit the registers: 8×32 or 24×16 in the 32 of AVX-512, 6×16 in the 16 of AVX2.
+ROWS = 8 if HAS_AVX512 else 6
+TALL_ROWS = 24 if HAS_AVX512 else 6
+TWO_PANELS = HAS_AVX512
+
+
+def tile_of(rows: int) -> Any:
+    """Return the tile of `rows` rows and one panel of columns."""
+
+    @helper
+    def tile(y, y0, y_row, a, a0, a_row, a_r, a_k, b, b0, R, K, accumulate):
+        acc = load_rows(y, y0, y_row, rows) if accumulate else zero_rows(rows)
+        for r in range(R):
+            i = a0 + r * a_r
+            for _ in range(K):
+                acc = add_outer(acc, a, i, a_row, load(b, b0))
+                i += a_k
+                b0 += LANES
+        store_rows(y, y0, y_row, acc)
+
+    return tile
+
+
+def wide_tile_of(rows: int) -> Any:
+    """Return the tile of `rows` rows and two panels of columns, the second `b_panel` numbers after the first."""
+
+    @helper
+    def wide_tile(y, y0, y_row, a, a0, a_row, a_r, a_k, b, b0, b_panel, R, K, accumulate):
+        left = load_rows(y, y0, y_row, rows) if accumulate else zero_rows(rows)
+        right = load_rows(y, y0 + LANES, y_row, rows) if accumulate else zero_rows(rows)
+        for r in range(R):
+            i = a0 + r * a_r
+            for _ in range(K):
+                left = add_outer(left, a, i, a_row, load(b, b0))
+                right = add_outer(right, a, i, a_row, load(b, b0 + b_panel))
+                i += a_k
+                b0 += LANES
+        store_rows(y, y0, y_row, left)
+        store_rows(y, y0 + LANES, y_row, right)
+
+    return wide_tile
+
+
+tile_tall, tile_full, tile_4, tile_2, tile_1 = tile_of(TALL_ROWS), tile_of(ROWS), tile_of(4), tile_of(2), tile_of(1)
+wide_full, wide_4, wide_2, wide_1 = wide_tile_of(ROWS), wide_tile_of(4), wide_tile_of(2), wide_tile_of(1)
+
+
+@helper
+def panel_product(y, y0, y_row, a, a0, a_row, a_r, a_k, b, b0, rows, R, K, accumulate):
+    """Write `rows` rows of one panel of 16 columns."""
+    row = 0
+    while row < rows:
+        yi = y0 + row * y_row
+        ai = a0 + row * a_row
+        left = rows - row
+        if left >= TALL_ROWS:
+            tile_tall(y, yi, y_row, a, ai, a_row, a_r, a_k, b, b0, R, K, accumulate)
+            row += TALL_ROWS
+        elif left >= ROWS:
+            tile_full(y, yi, y_row, a, ai, a_row, a_r, a_k, b, b0, R, K, accumulate)
+            row += ROWS
+        elif left >= 4:
+            tile_4(y, yi, y_row, a, ai, a_row, a_r, a_k, b, b0, R, K, accumulate)
+            row += 4
+        elif left >= 2:
+            tile_2(y, yi, y_row, a, ai, a_row, a_r, a_k, b, b0, R, K, accumulate)
+            row += 2
+        else:
+            tile_1(y, yi, y_row, a, ai, a_row, a_r, a_k, b, b0, R, K, accumulate)
+            row += 1
+
+
+@helper
+def two_panel_product(y, y0, y_row, a, a0, a_row, a_r, a_k, b, b0, b_panel, rows, R, K, accumulate):
+    """Write `rows` rows of two panels, 32 columns."""
+    row = 0
+    while row < rows:
+        yi = y0 + row * y_row
+        ai = a0 + row * a_row
+        left = rows - row
+        if left >= ROWS:
+            wide_full(y, yi, y_row, a, ai, a_row, a_r, a_k, b, b0, b_panel, R, K, accumulate)
+            row += ROWS
+        elif left >= 4:
+            wide_4(y, yi, y_row, a, ai, a_row, a_r, a_k, b, b0, b_panel, R, K, accumulate)
+            row += 4
+        elif left >= 2:
+            wide_2(y, yi, y_row, a, ai, a_row, a_r, a_k, b, b0, b_panel, R, K, accumulate)
+            row += 2
+        else:
+            wide_1(y, yi, y_row, a, ai, a_row, a_r, a_k, b, b0, b_panel, R, K, accumulate)
+            row += 1
+
+
+@helper
+def product(y, y0, y_row, a, a0, a_row, a_r, a_k, b, b0, rows, columns, R, K, accumulate):
+    """Write Y, rows × columns, at y[y0], its rows y_row apart; columns a multiple of 16. See the head of this file."""
+    b_panel = R * K * LANES
+    column = 0
+    while column < columns:
+        if TWO_PANELS and columns - column >= 2 * LANES:
+            two_panel_product(y, y0, y_row, a, a0, a_row, a_r, a_k, b, b0, b_panel, rows, R, K, accumulate)
+            step = 2
+        else:
+            panel_product(y, y0, y_row, a, a0, a_row, a_r, a_k, b, b0, rows, R, K, accumulate)
+            step = 1
+        y0 += step * LANES
+        b0 += step * b_panel
+        column += step * LANES

@@ -1,0 +1,403 @@
+"""3×3 convolution with stride 1 by Winograd's F(4×4, 3×3): 36 products for 16 outputs, where the sum needs 144.
+
+A 4×4 tile of outputs sees a 6×6 patch d of the input. With three fixed matrices (Lavin & Gray 2015, "Fast Algorithms
+for Convolutional Neural Networks", §4.3)
+
+    y = Aᵀ [ (G g Gᵀ) ⊙ (Bᵀ d B) ] A          ⊙ multiplies the 6×6 = 36 positions one by one,
+
+and summing over channels makes each position p a matrix product over all tiles t at once:
+
+       x (N, H, W, C)            V[p] (T, C)       U[p] (C, F)         M[p] (T, F)           y (N, I, J, F)
+      ┌──┬──┬──┬──┐ 6×6 patches                                                             ┌──┬──┬──┬──┐
+      ├──┼──┼──┼──┤    Bᵀ d B     ┌───┐            ┌─────┐            ┌─────┐    Aᵀ M A     ├──┼──┼──┼──┤
+      ├──┼──┼──┼──┤ ───────────▶  │   │     @      │     │     =      │     │ ───────────▶  ├──┼──┼──┼──┤
+      ├──┼──┼──┼──┤               └───┘ 36×        └─────┘ 36×        └─────┘ 36×           ├──┼──┼──┼──┤
+      └──┴──┴──┴──┘                                   ▲ G g Gᵀ, once                        └──┴──┴──┴──┘
+
+Why it is fast: a quarter of the multiplications. The price is the transforms, additions mostly, done on 16 channels at
+a time in registers, and some rounding, about five times the sum's own. Tiles are worked on in groups, so that a group's
+V and M stay in the cache.
+
+The gradient of x is the same computation on dL/dy, with filters flipped and channels exchanged. The gradient of the
+weight runs the picture backwards: Z = A dy Aᵀ, dL/dU[p] = V[p]ᵀ @ Z[p], and dL/dg = Gᵀ dL/dU G.
+"""
+
+import numpy as np
+
+from minires.kernels.numba_kernels.compilation import helper, kernel
+from minires.kernels.numba_kernels.padding import copy_pixels
+from minires.kernels.numba_kernels.simd import LANES, load, splat, store
+from minires.kernels.numba_kernels.threads import claim
+from minires.kernels.numba_kernels.tile import product
+
+# The one-dimensional transforms, of six, four or three vectors
+
+
+@helper
+def input_transform(d):
+    """Return Bᵀ d."""
+    d0, d1, d2, d3, d4, d5 = d
+    two, four, five = splat(np.float32(2)), splat(np.float32(4)), splat(np.float32(5))
+    even, odd = d4 - four * d2, d3 - four * d1
+    outer, inner = d4 - d2, two * (d3 - d1)
+    return (
+        four * d0 - five * d2 + d4,
+        even + odd,
+        even - odd,
+        outer + inner,
+        outer - inner,
+        four * d1 - five * d3 + d5,
+    )
+
+
+@helper
+def output_transform(m):
+    """Return Aᵀ m."""
+    m0, m1, m2, m3, m4, m5 = m
+    two, four, eight = splat(np.float32(2)), splat(np.float32(4)), splat(np.float32(8))
+    sum12, difference12 = m1 + m2, m1 - m2
+    sum34, difference34 = m3 + m4, m3 - m4
+    return (
+        m0 + sum12 + sum34,
+        difference12 + two * difference34,
+        sum12 + four * sum34,
+        difference12 + eight * difference34 + m5,
+    )
+
+
+@helper
+def output_gradient_transform(y):
+    """Return A y."""
+    y0, y1, y2, y3 = y
+    two, four, eight = splat(np.float32(2)), splat(np.float32(4)), splat(np.float32(8))
+    even, odd = y0 + y2, y1 + y3
+    even4, odd8 = y0 + four * y2, two * y1 + eight * y3
+    return y0, even + odd, even - odd, even4 + odd8, even4 - odd8, y3
+
+
+@helper
+def filter_transform(g0, g1, g2):
+    """Return G g."""
+    quarter, sixth = splat(np.float32(1 / 4)), splat(np.float32(1 / 6))
+    twelfth, twentyfourth = splat(np.float32(1 / 12)), splat(np.float32(1 / 24))
+    outer = splat(np.float32(-1 / 6)) * (g0 + g2)
+    inner = twentyfourth * g0 + sixth * g2
+    return quarter * g0, outer - sixth * g1, outer + sixth * g1, inner + twelfth * g1, inner - twelfth * g1, g2
+
+
+@helper
+def filter_gradient_transform(u):
+    """Return Gᵀ u."""
+    u0, u1, u2, u3, u4, u5 = u
+    quarter, sixth = splat(np.float32(1 / 4)), splat(np.float32(1 / 6))
+    twelfth, twentyfourth = splat(np.float32(1 / 12)), splat(np.float32(1 / 24))
+    sum12, sum34 = sixth * (u1 + u2), u3 + u4
+    return (
+        quarter * u0 - sum12 + twentyfourth * sum34,
+        sixth * (u2 - u1) + twelfth * (u3 - u4),
+        sixth * sum34 - sum12 + u5,
+    )
+
+
+# Six vectors at equal distances
+
+
+@helper
+def load6(a, i, step):
+    return (
+        load(a, i),
+        load(a, i + step),
+        load(a, i + 2 * step),
+        load(a, i + 3 * step),
+        load(a, i + 4 * step),
+        load(a, i + 5 * step),
+    )
+
+
+@helper
+def store6(a, i, step, x):
+    store(a, i, x[0])
+    store(a, i + step, x[1])
+    store(a, i + 2 * step, x[2])
+    store(a, i + 3 * step, x[3])
+    store(a, i + 4 * step, x[4])
+    store(a, i + 5 * step, x[5])
+
+
+@helper
+def load4(a, i, step):
+    return load(a, i), load(a, i + step), load(a, i + 2 * step), load(a, i + 3 * step)
+
+
+@helper
+def store4(a, i, step, x):
+    store(a, i, x[0])
+    store(a, i + step, x[1])
+    store(a, i + 2 * step, x[2])
+    store(a, i + 3 * step, x[3])
+
+
+# The two-dimensional transforms of one tile: columns 0 … 5 first (t0 … t5), then rows. Position p = 6·row + column.
+
+
+@helper
+def transform_patch(x, x0, x_row, x_pixel, v, v0, v_position, C16):
+    """Write V = Bᵀ d B of the 6×6 patch at x[x0] to v[v0 + p·v_position], channel by channel."""
+    v_row = 6 * v_position
+    for c in range(0, C16, LANES):
+        i, o = x0 + c, v0 + c
+        t0 = input_transform(load6(x, i, x_row))
+        t1 = input_transform(load6(x, i + x_pixel, x_row))
+        t2 = input_transform(load6(x, i + 2 * x_pixel, x_row))
+        t3 = input_transform(load6(x, i + 3 * x_pixel, x_row))
+        t4 = input_transform(load6(x, i + 4 * x_pixel, x_row))
+        t5 = input_transform(load6(x, i + 5 * x_pixel, x_row))
+        store6(v, o, v_position, input_transform((t0[0], t1[0], t2[0], t3[0], t4[0], t5[0])))
+        store6(v, o + v_row, v_position, input_transform((t0[1], t1[1], t2[1], t3[1], t4[1], t5[1])))
+        store6(v, o + 2 * v_row, v_position, input_transform((t0[2], t1[2], t2[2], t3[2], t4[2], t5[2])))
+        store6(v, o + 3 * v_row, v_position, input_transform((t0[3], t1[3], t2[3], t3[3], t4[3], t5[3])))
+        store6(v, o + 4 * v_row, v_position, input_transform((t0[4], t1[4], t2[4], t3[4], t4[4], t5[4])))
+        store6(v, o + 5 * v_row, v_position, input_transform((t0[5], t1[5], t2[5], t3[5], t4[5], t5[5])))
+
+
+@helper
+def transform_products(m, m0, m_position, y, y0, y_row, y_pixel, F16):
+    """Write the 4×4 outputs y = Aᵀ M A at y[y0]."""
+    m_row = 6 * m_position
+    for f in range(0, F16, LANES):
+        i, o = m0 + f, y0 + f
+        t0 = output_transform(load6(m, i, m_row))
+        t1 = output_transform(load6(m, i + m_position, m_row))
+        t2 = output_transform(load6(m, i + 2 * m_position, m_row))
+        t3 = output_transform(load6(m, i + 3 * m_position, m_row))
+        t4 = output_transform(load6(m, i + 4 * m_position, m_row))
+        t5 = output_transform(load6(m, i + 5 * m_position, m_row))
+        store4(y, o, y_pixel, output_transform((t0[0], t1[0], t2[0], t3[0], t4[0], t5[0])))
+        store4(y, o + y_row, y_pixel, output_transform((t0[1], t1[1], t2[1], t3[1], t4[1], t5[1])))
+        store4(y, o + 2 * y_row, y_pixel, output_transform((t0[2], t1[2], t2[2], t3[2], t4[2], t5[2])))
+        store4(y, o + 3 * y_row, y_pixel, output_transform((t0[3], t1[3], t2[3], t3[3], t4[3], t5[3])))
+
+
+@helper
+def transform_output_gradient(y, y0, y_row, y_pixel, z, z0, z_panel, z_position, F16):
+    """Write Z = A dy Aᵀ of the 4×4 outputs at y[y0] to z[z0 + p·z_position], panels of 16 channels z_panel apart."""
+    z_row = 6 * z_position
+    for f in range(0, F16, LANES):
+        i, o = y0 + f, z0 + f // LANES * z_panel
+        t0 = output_gradient_transform(load4(y, i, y_row))
+        t1 = output_gradient_transform(load4(y, i + y_pixel, y_row))
+        t2 = output_gradient_transform(load4(y, i + 2 * y_pixel, y_row))
+        t3 = output_gradient_transform(load4(y, i + 3 * y_pixel, y_row))
+        store6(z, o, z_position, output_gradient_transform((t0[0], t1[0], t2[0], t3[0])))
+        store6(z, o + z_row, z_position, output_gradient_transform((t0[1], t1[1], t2[1], t3[1])))
+        store6(z, o + 2 * z_row, z_position, output_gradient_transform((t0[2], t1[2], t2[2], t3[2])))
+        store6(z, o + 3 * z_row, z_position, output_gradient_transform((t0[3], t1[3], t2[3], t3[3])))
+        store6(z, o + 4 * z_row, z_position, output_gradient_transform((t0[4], t1[4], t2[4], t3[4])))
+        store6(z, o + 5 * z_row, z_position, output_gradient_transform((t0[5], t1[5], t2[5], t3[5])))
+
+
+# All tiles of a group: strips first … last, each a row of ⌈J/4⌉ tiles of one image. C16 and F16 are C and F rounded up.
+
+
+@helper
+def transform_inputs(x, first, last, H, W, C, I, J, P, Q, v, v_position, patch):
+    """Write V of every tile. Patches that touch the border, or have channels beside panels of 16, are padded first."""
+    strips, tiles, C16 = (I + 3) // 4, (J + 3) // 4, (C + 15) // LANES * LANES
+    for strip in range(first, last):
+        image, h = strip // strips * H * W * C, strip % strips * 4 - P
+        for tile in range(tiles):
+            w = tile * 4 - Q
+            v0 = ((strip - first) * tiles + tile) * C16
+            if h >= 0 and h + 6 <= H and w >= 0 and w + 6 <= W and C == C16:
+                transform_patch(x, image + (h * W + w) * C, W * C, C, v, v0, v_position, C16)
+            else:
+                copy_pixels(x, image, h, w, H, W, C, 6, 6, patch, C16)
+                transform_patch(patch, 0, 6 * C16, C16, v, v0, v_position, C16)
+
+
+@helper
+def transform_outputs(m, m_position, first, last, I, J, F, f0, f1, y, patch):
+    """Write channels f0 … f1 of the outputs of every tile. Tiles that are cut by the border go through `patch`."""
+    strips, tiles, F16 = (I + 3) // 4, (J + 3) // 4, f1 - f0
+    for strip in range(first, last):
+        image, i = strip // strips * I * J * F, strip % strips * 4
+        for tile in range(tiles):
+            j = tile * 4
+            m0 = ((strip - first) * tiles + tile) * F16
+            y0 = image + (i * J + j) * F + f0
+            if i + 4 <= I and j + 4 <= J and f1 <= F:
+                transform_products(m, m0, m_position, y, y0, J * F, F, F16)
+                continue
+            transform_products(m, m0, m_position, patch, 0, 4 * F16, F16, F16)
+            for row in range(min(4, I - i)):
+                for column in range(min(4, J - j)):
+                    for f in range(min(f1, F) - f0):
+                        y[y0 + (row * J + column) * F + f] = patch[(row * 4 + column) * F16 + f]
+
+
+@helper
+def transform_output_gradients(y, first, last, I, J, F, f0, f1, z, z_position, patch):
+    """Write Z of every tile, channels f0 … f1."""
+    strips, tiles, F16 = (I + 3) // 4, (J + 3) // 4, f1 - f0
+    z_panel = (last - first) * tiles * LANES
+    for strip in range(first, last):
+        image, i = strip // strips * I * J * F, strip % strips * 4
+        for tile in range(tiles):
+            j = tile * 4
+            z0 = ((strip - first) * tiles + tile) * LANES
+            if i + 4 <= I and j + 4 <= J and f1 <= F:
+                y0 = image + (i * J + j) * F + f0
+                transform_output_gradient(y, y0, J * F, F, z, z0, z_panel, z_position, F16)
+            else:
+                FP = (F + 15) // LANES * LANES
+                copy_pixels(y, image, i, j, I, J, F, 4, 4, patch, FP)
+                transform_output_gradient(patch, f0, 4 * FP, FP, z, z0, z_panel, z_position, F16)
+
+
+# The kernels
+
+
+@kernel("void(float32[::1], float32[::1], int64, int64, boolean, int64[::1])", dtypes=("float32",))
+def winograd_filters(weight, u, F, C, flip, counter):
+    """Write U = G g Gᵀ, 36 × panels of 16 filters × C × 16. flip: the filters of the gradient of x, a (C, F) weight."""
+    panels = (F + 15) // LANES
+    f_step, c_step, tap0, tap_step = (9, F * 9, 8, -1) if flip else (C * 9, 9, 0, 1)
+    g = np.zeros(9 * LANES, np.float32)
+    panel = claim(counter)
+    while panel < panels:
+        g[:] = 0
+        for c in range(C):
+            for f in range(panel * LANES, min(F, panel * LANES + LANES)):
+                for tap in range(9):
+                    g[tap * LANES + f % LANES] = weight[f * f_step + c * c_step + tap0 + tap * tap_step]
+            transform_filter(g, u, (panel * C + c) * LANES, panels * C * LANES)
+        panel = claim(counter)
+
+
+@helper
+def transform_filter(g, u, u0, u_position):
+    """Write U = G g Gᵀ of sixteen 3×3 filters."""
+    u_row = 6 * u_position
+    t0 = filter_transform(load(g, 0), load(g, 3 * LANES), load(g, 6 * LANES))
+    t1 = filter_transform(load(g, LANES), load(g, 4 * LANES), load(g, 7 * LANES))
+    t2 = filter_transform(load(g, 2 * LANES), load(g, 5 * LANES), load(g, 8 * LANES))
+    store6(u, u0, u_position, filter_transform(t0[0], t1[0], t2[0]))
+    store6(u, u0 + u_row, u_position, filter_transform(t0[1], t1[1], t2[1]))
+    store6(u, u0 + 2 * u_row, u_position, filter_transform(t0[2], t1[2], t2[2]))
+    store6(u, u0 + 3 * u_row, u_position, filter_transform(t0[3], t1[3], t2[3]))
+    store6(u, u0 + 4 * u_row, u_position, filter_transform(t0[4], t1[4], t2[4]))
+    store6(u, u0 + 5 * u_row, u_position, filter_transform(t0[5], t1[5], t2[5]))
+
+
+SIZES = ", ".join(["int64"] * 11)
+
+
+@kernel(f"void(float32[::1], float32[::1], float32[::1], {SIZES}, int64[::1])", dtypes=("float32",))
+def winograd_products(x, u, y, N, H, W, C, F, I, J, P, Q, group, parts, counter):
+    """Write y (N, I, J, F) from x (N, H, W, C), padding P×Q, and U. group: strips that are worked on together; parts:
+    into how many the filters are split, so that few tiles also keep all threads busy."""
+    strips, tiles, panels = N * ((I + 3) // 4), (J + 3) // 4, (F + 15) // LANES
+    C16, F16 = (C + 15) // LANES * LANES, ((panels + parts - 1) // parts) * LANES
+    items = (strips + group - 1) // group * parts
+    v_position, m_position = group * tiles * C16 + LANES, group * tiles * F16 + LANES  # not a power of two apart
+    v, m = np.empty(36 * v_position, np.float32), np.empty(36 * m_position, np.float32)
+    patch = np.empty(36 * max(C16, F16), np.float32)
+    transformed = -1
+    item = claim(counter)
+    while item < items:
+        start = item // parts * group
+        end = min(start + group, strips)
+        if start != transformed:
+            transform_inputs(x, start, end, H, W, C, I, J, P, Q, v, v_position, patch)
+            transformed = start
+        f0, f1 = panels * (item % parts) // parts * LANES, panels * (item % parts + 1) // parts * LANES
+        T, columns = (end - start) * tiles, f1 - f0
+        for p in range(36):
+            u0 = (p * panels * LANES + f0) * C
+            product(m, p * m_position, columns, v, p * v_position, C16, 0, 1, u, u0, T, columns, 1, C, False)
+        transform_outputs(m, m_position, start, end, I, J, F, f0, f1, y, patch)
+        item = claim(counter)
+
+
+@kernel(f"void(float32[::1], float32[::1], float32[::1], {SIZES}, int64, int64[::1])", dtypes=("float32",))
+def winograd_weight_products(x, grad_y, grad_u, N, H, W, C, F, I, J, P, Q, group, parts, shares, counter):
+    """Write dL/dU (shares, 36, C, F16): the tiles are dealt out in `shares`, each with its own sum; parts as above."""
+    item = claim(counter)
+    while item < shares * parts:
+        share_of_sum(item // parts, item % parts, x, grad_y, grad_u, N, H, W, C, F, I, J, P, Q, group, parts, shares)
+        item = claim(counter)
+
+
+@helper
+def share_of_sum(share, part, x, grad_y, grad_u, N, H, W, C, F, I, J, P, Q, group, parts, shares):
+    strips, tiles, panels = N * ((I + 3) // 4), (J + 3) // 4, (F + 15) // LANES
+    C16, FP = (C + 15) // LANES * LANES, panels * LANES
+    f0, f1 = panels * part // parts * LANES, panels * (part + 1) // parts * LANES
+    groups = (strips + group - 1) // group
+    first, last = groups * share // shares, groups * (share + 1) // shares
+    v_position, z_position = group * tiles * C16 + LANES, group * tiles * (f1 - f0) + LANES
+    v, z = np.empty(36 * v_position, np.float32), np.empty(36 * z_position, np.float32)
+    patch = np.empty(36 * max(C16, FP), np.float32)
+    for number in range(first, last):
+        start, end = number * group, min(number * group + group, strips)
+        transform_inputs(x, start, end, H, W, C, I, J, P, Q, v, v_position, patch)
+        transform_output_gradients(grad_y, start, end, I, J, F, f0, f1, z, z_position, patch)
+        T, add = (end - start) * tiles, number > first
+        for p in range(36):
+            u0 = ((share * 36 + p) * C) * FP + f0
+            product(grad_u, u0, FP, v, p * v_position, 1, 0, C16, z, p * z_position, C, f1 - f0, 1, T, add)
+
+
+@kernel("void(float32[::1], float32[::1], int64, int64, int64, int64[::1])", dtypes=("float32",))
+def winograd_weight_gradient(grad_u, grad_weight, F, C, shares, counter):
+    """Write dL/dg = Gᵀ dL/dU G, (F, C, 3, 3), dL/dU being the sum of the shares."""
+    panels = (F + 15) // LANES
+    g = np.empty(9 * LANES, np.float32)
+    c = claim(counter)
+    while c < C:
+        for panel in range(panels):
+            transform_filter_gradient(grad_u, (c * panels + panel) * LANES, C * panels * LANES, shares, g)
+            for f in range(panel * LANES, min(F, panel * LANES + LANES)):
+                for tap in range(9):
+                    grad_weight[(f * C + c) * 9 + tap] = g[tap * LANES + f % LANES]
+        c = claim(counter)
+
+
+@helper
+def sum_of_shares6(u, i, step, share, shares):
+    """Return six vectors, summed over the shares."""
+    total = load6(u, i, step)
+    for _ in range(1, shares):
+        i += share
+        more = load6(u, i, step)
+        total = (
+            total[0] + more[0],
+            total[1] + more[1],
+            total[2] + more[2],
+            total[3] + more[3],
+            total[4] + more[4],
+            total[5] + more[5],
+        )
+    return total
+
+
+@helper
+def transform_filter_gradient(u, u0, u_position, shares, g):
+    """Write Gᵀ dU G of sixteen filters."""
+    u_row, share = 6 * u_position, 36 * u_position
+    t0 = filter_gradient_transform(sum_of_shares6(u, u0, u_row, share, shares))
+    t1 = filter_gradient_transform(sum_of_shares6(u, u0 + u_position, u_row, share, shares))
+    t2 = filter_gradient_transform(sum_of_shares6(u, u0 + 2 * u_position, u_row, share, shares))
+    t3 = filter_gradient_transform(sum_of_shares6(u, u0 + 3 * u_position, u_row, share, shares))
+    t4 = filter_gradient_transform(sum_of_shares6(u, u0 + 4 * u_position, u_row, share, shares))
+    t5 = filter_gradient_transform(sum_of_shares6(u, u0 + 5 * u_position, u_row, share, shares))
+    store3(g, 0, filter_gradient_transform((t0[0], t1[0], t2[0], t3[0], t4[0], t5[0])))
+    store3(g, 3 * LANES, filter_gradient_transform((t0[1], t1[1], t2[1], t3[1], t4[1], t5[1])))
+    store3(g, 6 * LANES, filter_gradient_transform((t0[2], t1[2], t2[2], t3[2], t4[2], t5[2])))
+
+
+@helper
+def store3(a, i, x):
+    store(a, i, x[0])
+    store(a, i + LANES, x[1])
+    store(a, i + 2 * LANES, x[2])

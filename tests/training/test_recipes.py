@@ -1,0 +1,174 @@
+"""Recipes: complete configurations, every value overridable, and a clear word for what cannot be."""
+
+import math
+import re
+
+import numpy as np
+import pytest
+
+from minires import data, models, recipes
+from minires.engine import Tensor
+from minires.optim import SGD, Adam, ConstantWarmup, CosineAnnealingLR, LinearWarmup, MultiStepLR
+
+
+def rates(configuration, steps):
+    """The learning rate of each step."""
+    weight = Tensor(np.zeros(1), requires_grad=True)
+    optimizer = recipes.make_optimizer(configuration, [weight])
+    schedule = recipes.make_schedule(configuration, optimizer, steps)
+    found = []
+    for _ in range(steps):
+        found.append(optimizer.param_groups[0]["lr"])
+        if schedule is not None:
+            schedule.step()
+    return found
+
+
+@pytest.mark.parametrize("recipe", recipes.names())
+def test_every_recipe_can_be_made(recipe):
+    configuration = recipes.resolve(recipe)
+    assert set(configuration) == set(recipes.read(recipes.FOLDER / "defaults.toml"))
+    assert rates(configuration, 3)[0] > 0
+    data.make_augmentation(configuration["augmentation"])
+    assert not recipes.read(recipes.FOLDER / f"{recipe}.toml").get("models", {}).keys() - models.MODELS
+
+
+def test_names():
+    assert recipes.names() == ["adam", "digits", "he2015", "sgd-0.01"]
+
+
+def test_he2015():
+    configuration = recipes.resolve("he2015", model="resnet20", data="cifar10")
+    optimizer = recipes.make_optimizer(configuration, models.resnet20(seed=0).parameters())
+    assert type(optimizer) is SGD
+    group = optimizer.param_groups[0]
+    assert (group["lr"], group["momentum"], group["weight_decay"], group["nesterov"]) == (0.1, 0.9, 1e-4, False)
+    schedule = recipes.make_schedule(configuration, optimizer, configuration["steps"])
+    assert type(schedule) is MultiStepLR
+    rate = [schedule.lr_at(step, 0.1) for step in (0, 31_999, 32_000, 47_999, 48_000, 63_999)]
+    np.testing.assert_allclose(rate, [0.1, 0.1, 0.01, 0.01, 0.001, 0.001])
+    assert configuration["steps"] == 64_000 and configuration["batch_size"] == 128
+    assert configuration["validation"] == 5_000 and configuration["augmentation"] == ["crop", "flip"]
+
+
+def test_110_layers_start_low():
+    steps = rates(recipes.resolve("he2015", model="resnet110"), 402)
+    np.testing.assert_allclose(steps[:400], 0.01)
+    np.testing.assert_allclose(steps[400:], 0.1)
+    assert rates(recipes.resolve("he2015", model="resnet56"), 1) == [0.1]
+    assert recipes.resolve("he2015", ["model.name=resnet110"])["warmup"]["steps"] == 400
+    assert recipes.resolve("he2015", ["warmup.steps=7"], model="resnet110")["warmup"]["steps"] == 7
+
+
+def test_the_introductions():
+    plain = recipes.make_optimizer(recipes.resolve("sgd-0.01"), [Tensor([1.0], requires_grad=True)])
+    assert type(plain) is SGD and plain.param_groups[0]["momentum"] == plain.param_groups[0]["weight_decay"] == 0
+    adam = recipes.make_optimizer(recipes.resolve("adam"), [Tensor([1.0], requires_grad=True)])
+    assert type(adam) is Adam and adam.param_groups[0]["lr"] == 1e-3
+    assert rates(recipes.resolve("sgd-0.01"), 5) == [0.01] * 5
+
+
+def test_every_value_can_be_set():
+    values = {
+        "seed": 3, "device": "cuda", "epochs": 7, "steps": 70, "batch_size": 5, "accumulation": 2, "validation": 10,
+        "augmentation": ["flip"], "label_smoothing": 0.1, "max_norm": 2.0, "ema_decay": 0.5, "evaluate_every": 4,
+        "checkpoint_every": 6, "keep_checkpoints": 9,
+    }  # fmt: skip
+    defaults = recipes.read(recipes.FOLDER / "defaults.toml")
+    assert set(values) == {name for name, value in defaults.items() if not isinstance(value, dict)}
+    settings = [f"{name}={value}" for name, value in values.items()]
+    settings += ["model.name=wide_resnet", "model.depth=16", "model.skip=false", "data.name=mnist", "data.dir=/here"]
+    settings += ["optimizer.lr=0.5", "optimizer.nesterov=true", "schedule.eta_min=1e-5"]
+    settings += ["warmup.steps=9", "warmup.factor=0.2", "warmup.shape=constant"]
+    configuration = recipes.resolve("digits", settings)
+    assert {name: configuration[name] for name in values} == values
+    assert configuration["model"] == {"name": "wide_resnet", "depth": 16, "skip": False}
+    assert configuration["data"] == {"name": "mnist", "dir": "/here"}
+    assert configuration["optimizer"]["lr"] == 0.5 and configuration["optimizer"]["nesterov"] is True
+    assert configuration["optimizer"]["momentum"] == 0.9  # the recipe's, still
+    assert configuration["schedule"] == {"name": "cosine", "eta_min": 1e-5}
+    assert configuration["warmup"] == {"steps": 9, "factor": 0.2, "shape": "constant"}
+
+
+def test_given_counts_like_settings_and_none_is_left_out():
+    given = recipes.resolve("he2015", model="resnet56", data="cifar100", seed=None)
+    assert given == recipes.resolve("he2015", ["model.name=resnet56", "data.name=cifar100"])
+
+
+def test_another_optimizer_begins_with_its_own_defaults():
+    configuration = recipes.resolve("he2015", ["optimizer.name=adamw"])
+    assert configuration["optimizer"] == {
+        "name": "adamw", "lr": 1e-3, "betas": [0.9, 0.999], "eps": 1e-8, "weight_decay": 1e-2
+    }  # fmt: skip
+    assert recipes.resolve("he2015", ["schedule.name=constant"])["schedule"] == {"name": "constant"}
+
+
+def test_epochs_take_the_place_of_steps():
+    assert recipes.resolve("he2015", ["epochs=3"])["steps"] == 0
+    assert recipes.resolve("he2015", ["steps=30"])["steps"] == 30
+    assert recipes.resolve("digits", ["epochs=3", "steps=30"])["steps"] == 30
+
+
+def test_schedules_and_warmups():
+    cosine = rates(recipes.resolve("digits", ["warmup.steps=4", "warmup.factor=0.2"]), 20)
+    expected = [
+        0.1 * (1 + math.cos(math.pi * step / 20)) / 2 * (0.2 + 0.8 * min(1, step / 4)) for step in range(20)
+    ]  # fmt: skip
+    np.testing.assert_allclose(cosine, expected)
+    constant = rates(recipes.resolve("sgd-0.01", ["warmup.steps=2", "warmup.shape=constant"]), 4)
+    np.testing.assert_allclose(constant, [0.001, 0.001, 0.01, 0.01])
+    linear = rates(recipes.resolve("sgd-0.01", ["warmup.steps=2", "warmup.factor=0.5"]), 4)
+    np.testing.assert_allclose(linear, [0.005, 0.0075, 0.01, 0.01])
+
+
+def test_constant_warmup_on_another_schedule():
+    optimizer = SGD([Tensor([1.0], requires_grad=True)], 1.0)
+    schedule = ConstantWarmup(optimizer, 3, 0.5, CosineAnnealingLR(optimizer, 10))
+    for step in range(10):
+        expected = (1 + math.cos(math.pi * step / 10)) / 2 * (0.5 if step < 3 else 1)
+        assert optimizer.param_groups[0]["lr"] == pytest.approx(expected)
+        schedule.step()
+    with pytest.raises(ValueError, match="ConstantWarmup: start_factor must be above 0"):
+        ConstantWarmup(optimizer, 3, 0.0)
+    with pytest.raises(ValueError, match="LinearWarmup: total_iters must be at least 1"):
+        LinearWarmup(optimizer, 0)
+
+
+def test_a_recipe_of_ones_own(tmp_path):
+    path = tmp_path / "mine.toml"
+    path.write_text('epochs = 2\n[optimizer]\nname = "adam"\nlr = 0.01\n[models.resnet32]\nbatch_size = 4\n')
+    assert recipes.resolve(str(path))["optimizer"]["lr"] == 0.01
+    assert recipes.resolve(str(path), model="resnet32")["batch_size"] == 4
+    path.write_text("epochs = ")
+    with pytest.raises(ValueError, match="mine.toml is no TOML"):
+        recipes.resolve(str(path))
+    with pytest.raises(ValueError, match="there is no recipe .*other.toml"):
+        recipes.resolve(str(tmp_path / "other.toml"))
+
+
+@pytest.mark.parametrize(
+    ("setting", "error", "message"),
+    [
+        ("optimzer.lr=1", ValueError, "unknown key 'optimzer' in a recipe; did you mean optimizer?"),
+        ("colour=red", ValueError, "unknown key 'colour' in a recipe; known: seed, device"),
+        ("optimizer.speed=1", ValueError, "optimizer sgd has no option 'speed'; known: lr, momentum"),
+        ("optimizer.name=lion", ValueError, "unknown optimizer 'lion'; known: sgd, adam, adamw"),
+        ("optimizer=sgd", TypeError, "optimizer is a section: set its keys, such as optimizer.name=sgd"),
+        ("seed.first=1", TypeError, "seed is no section: seed=0"),
+        ("schedule.name=multistep", ValueError, "schedule multistep needs schedule.milestones"),
+        ("warmup.colour=1", ValueError, "warmup has no option 'colour'; known: steps, factor, shape"),
+        ("warmup.shape=round", ValueError, "unknown warmup.shape 'round'; known: linear, constant"),
+        ("epochs=many", TypeError, "epochs must be like 20, got 'many'"),
+        ("epochs=1.5", TypeError, "epochs must be like 20, got 1.5"),
+        ("optimizer.lr=true", TypeError, "optimizer.lr must be like 0.001, got True"),
+        ("augmentation=flip", TypeError, "augmentation must be like"),
+        ("seed=-1", ValueError, "seed must be at least 0, got -1"),
+        ("label_smoothing=nan", ValueError, "label_smoothing must be at least 0, got nan"),
+        ("keep_checkpoints=0", ValueError, "keep_checkpoints must be at least 1, got 0"),
+        ("epochs", ValueError, "a setting is key=value, such as optimizer.lr=0.05, not 'epochs'"),
+        ("=3", ValueError, "a setting is key=value"),
+    ],
+)
+def test_bad_settings(setting, error, message):
+    with pytest.raises(error, match=re.escape(message)):
+        recipes.resolve("digits", [setting])

@@ -6,11 +6,12 @@ optimizer = SGD(parameter_groups(model, lr=0.01), lr=0.01, momentum=0.9)
 """
 
 import copy
+from collections.abc import Mapping
 from fnmatch import fnmatchcase
 from typing import Any
 
 from minires import nn
-from minires.kernels import kernels_for
+from minires.kernels import Array, kernels_for
 
 
 def freeze(model: nn.Module, *patterns: str) -> list[str]:
@@ -57,6 +58,17 @@ def set_frozen(model: nn.Module, names: list[str], frozen: bool) -> None:
         module = modules[name.rpartition(".")[0]]
         if isinstance(module, nn.BatchNorm2d):
             module.freeze(not module.weight.requires_grad and not module.bias.requires_grad)
+
+
+def load_all_but_head(model: nn.Module, state: Mapping[str, Array]) -> None:
+    """Load a state dict of the same network with another number of classes: everything but the classifier.
+
+    ValueError, and nothing changed, where anything else is missing, unexpected or of another shape; all are listed.
+    """
+    head = f"{getattr(model, 'classifier', '')}."
+    own = {name: array for name, array in model.state_dict().items() if name.startswith(head)}
+    given = {name: array for name, array in state.items() if not name.startswith(head)}
+    model.load_state_dict({**given, **own})
 
 
 def replace_head(model: nn.Module, num_classes: int, seed: int | None = None) -> None:

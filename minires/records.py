@@ -134,6 +134,17 @@ def write_csv(path: Path, records: Sequence[Mapping[str, Any]]) -> None:
     write_bytes(path, text.getvalue().encode())
 
 
+def read_csv(path: Path) -> list[dict[str, str]]:
+    """Read a table with a header line; its values are text. ValueError where the file is missing or is no table."""
+    try:
+        with path.open(encoding="utf-8", newline="") as file:
+            return list(csv.DictReader(file, strict=True))
+    except FileNotFoundError as error:
+        raise ValueError(f"{path.parent} holds no {path.name}") from error
+    except (csv.Error, UnicodeDecodeError) as error:
+        raise ValueError(f"{path} is no table ({error})") from error
+
+
 def append_jsonl(path: Path, record: Mapping[str, Any]) -> None:
     """Add one line of JSON to a file. A run that is killed loses no line that was added."""
     with path.open("a", encoding="utf-8") as file:

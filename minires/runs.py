@@ -3,14 +3,16 @@
 import math
 import os
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from minires import checkpoint, data, models, recipes, records
+from minires import checkpoint, data, finetuning, models, recipes, records
 from minires.data import Dataset, Loader, make_augmentation
 from minires.ema import EMA
+from minires.kernels import Array
 from minires.nn import Module
 from minires.recipes import Configuration
 from minires.stopping import Signals, Stopped
@@ -19,9 +21,10 @@ from minires.training import Record, Trainer
 EVALUATION_BATCH = 256
 
 
-def build(configuration: Configuration) -> Trainer:
+def build(configuration: Configuration, weights: Mapping[str, Array] | None = None) -> Trainer:
     """Make data, model and trainer of a configuration, and complete it: its steps, and what its data set is.
 
+    weights: a state dict to begin a fine-tuning with, all but its head.
     ValueError for values that do not fit together, and for a data set that is not the one the configuration knows.
     """
     dataset, evaluation_name = load_data(configuration)
@@ -31,25 +34,49 @@ def build(configuration: Configuration) -> Trainer:
         different = ", ".join([name for name in summary if summary[name] != known.get(name)])
         raise ValueError(f"the data set {summary['name']} is not the one this run was trained on: other {different}")
     model = build_model(configuration)
-    return make_trainer(configuration, model, dataset, evaluation_name)
+    params = None
+    if "finetune" in configuration:
+        tune, lr = configuration["finetune"], configuration["optimizer"]["lr"]
+        if weights is not None:
+            finetuning.load_all_but_head(model, weights)
+        finetuning.replace_head(model, len(dataset.classes), configuration["seed"])
+        finetuning.freeze(model, *tune["freeze"])
+        params = finetuning.parameter_groups(model, lr, tune["head_factor"])
+    return make_trainer(configuration, model, dataset, evaluation_name, params)
 
 
 def load_data(configuration: Configuration) -> tuple[Dataset, str]:
-    """Load a configuration's data set, validation images held out, and say what its second part is now called."""
-    options = {name: value for name, value in configuration["data"].items() if name not in ("name", "dir")}
+    """Load a configuration's data set, validation images held out, and say what its second part is now called.
+
+    "classes" among the data's options leaves these classes alone. A fine-tuned network goes on with the mean and std of
+    the images it was first trained on.
+    """
+    options = {name: value for name, value in configuration["data"].items() if name not in ("name", "dir", "classes")}
     dataset = data.load(configuration["data"]["name"], data_dir=configuration["data"]["dir"] or None, **options)
+    if "classes" in configuration["data"]:
+        dataset = dataset.only(configuration["data"]["classes"])
     if configuration["validation"]:
-        return dataset.hold_out(configuration["validation"], configuration["seed"]), "validation"
-    return dataset, "test"
+        dataset = dataset.hold_out(configuration["validation"], configuration["seed"])
+    if configuration.get("finetune", {}).get("mean"):
+        dataset.mean = np.array(configuration["finetune"]["mean"], np.float32)
+        dataset.std = np.array(configuration["finetune"]["std"], np.float32)
+    return dataset, "validation" if configuration["validation"] else "test"
 
 
 def build_model(configuration: Configuration) -> Module:
     """Make the model of a configuration that knows its data set."""
-    options = {name: value for name, value in configuration["model"].items() if name != "name"}
-    options.setdefault("in_channels", configuration["dataset"]["shape"][0])
-    options.setdefault("num_classes", len(configuration["dataset"]["classes"]))
-    options.setdefault("stem", "cifar" if min(configuration["dataset"]["shape"][1:]) < 64 else "imagenet")
-    return models.make(configuration["model"]["name"], seed=configuration["seed"], **options)
+    return models.make(seed=configuration["seed"], **model_options(configuration))
+
+
+def model_options(configuration: Configuration) -> dict[str, Any]:
+    """Return what the configuration's model is made with: its own section, and what follows from the data set."""
+    shape = configuration["dataset"]["shape"]
+    return {
+        "in_channels": shape[0],
+        "num_classes": len(configuration["dataset"]["classes"]),
+        "stem": "cifar" if min(shape[1:]) < 64 else "imagenet",
+        **configuration["model"],
+    }
 
 
 def make_trainer(

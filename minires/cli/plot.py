@@ -1,0 +1,59 @@
+"""`minires plot`: the figures of trainings, from what their runs left on disk."""
+
+import argparse
+import sys
+from pathlib import Path
+from typing import Any
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("run_folders", nargs="+", metavar="RUN", help="runs' folders; their curves are drawn together")
+    parser.add_argument("--out", metavar="FOLDER",
+                        help="where the curves of several runs are drawn (.); a run's own figures go into its folder")
+    parser.add_argument("--checkpoint", default="best", metavar="WHICH", help="best, last, or a step's number (best)")
+    parser.add_argument("--data-dir", metavar="FOLDER", help="where the data set's files are (where they were)")
+
+
+def run(args: argparse.Namespace) -> int:
+    from minires import plots
+
+    folders = [Path(folder) for folder in args.run_folders]
+    out = Path(args.out) if args.out else folders[0] if len(folders) == 1 else Path()
+    if not out.is_dir():
+        raise ValueError(f"--out: there is no folder {out}")
+    print(plots.training_curves(folders, out / "curves.png"))
+    for folder in folders:
+        for path in own_figures(folder, args.checkpoint, args.data_dir):
+            print(path)
+    return 0
+
+
+def own_figures(folder: Path, checkpoint: str, data_dir: str | None) -> list[Path]:
+    """Draw what is of one run alone: its filters and, where it was evaluated, what it got right and wrong."""
+    from minires import plots, records, runs
+
+    model, configuration, step = runs.load_model(folder, checkpoint)
+    name = configuration["model"]["name"]
+    paths = [
+        plots.first_layer(
+            model.state_dict()["conv1.weight"], folder / "filters.png", f"First layer of {name} after {step} steps"
+        )
+    ]
+    if not (folder / "predictions.csv").exists():
+        print(f"{folder}: not evaluated, so no confusion matrix and no errors; minires evaluate {folder}",
+              file=sys.stderr)  # fmt: skip
+        return paths
+    rows = records.read_csv(folder / "predictions.csv")
+    paths.append(plots.confusion_matrix(rows, configuration["dataset"]["classes"], folder / "confusion.png"))
+    wrong = plots.misclassified(rows, test_images(configuration, data_dir), folder / "misclassified.png")
+    return paths + ([wrong] if wrong else [])
+
+
+def test_images(configuration: dict[str, Any], data_dir: str | None) -> Any:
+    """Load the images that `minires evaluate` looks at."""
+    from minires import runs
+
+    if data_dir:
+        configuration["data"]["dir"] = data_dir
+    dataset, _ = runs.load_data({**configuration, "validation": 0})
+    return dataset.test_images

@@ -93,3 +93,26 @@ def test_jsonl_without_its_cut_off_last_line(tmp_path):
     with path.open("a") as file:
         file.write('{"step": 3, "lo')
     assert records.read_jsonl(path) == [{"step": 1, "loss": 2.5}, {"step": 2, "loss": None}]
+
+
+def test_truncated_jsonl(tmp_path):
+    path = tmp_path / "metrics.jsonl"
+    for step in (1, 2, 3):
+        records.append_jsonl(path, {"step": step, "word": "é", "loss": 0.1})
+    whole = path.read_bytes().splitlines(keepends=True)
+    with path.open("a") as file:
+        file.write('{"step": 4')
+    records.truncate_jsonl(path, lambda record: record["step"] <= 2)
+    assert path.read_bytes() == b"".join(whole[:2])
+    records.truncate_jsonl(tmp_path / "none.jsonl", lambda record: True)
+    assert records.read_jsonl(tmp_path / "none.jsonl") == []
+
+
+@pytest.mark.skipif(os.name != "posix", reason="Windows has no such lock")
+def test_lock(tmp_path):
+    with records.lock(tmp_path):
+        message = rf"another process \(pid {os.getpid()}\) is writing to .*; wait for it, or stop it first"
+        with pytest.raises(RuntimeError, match=message), records.lock(tmp_path):
+            pytest.fail("locked twice")
+    with records.lock(tmp_path):
+        pass

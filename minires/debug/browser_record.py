@@ -55,8 +55,11 @@ class LineTrace:
             sys.settrace(None)
 
     def on_call(self, frame: FrameType, event: str, argument: Any) -> Any:
-        if frame.f_code.co_name != "backward" or not isinstance(frame.f_locals.get("self"), Op):
+        if frame.f_code.co_name != "backward":  # one comparison for the many calls that are something else
             return None
+        op = frame.f_locals.get("self")
+        if not isinstance(op, Op) or inspect.unwrap(type(op).backward).__code__ is not frame.f_code:
+            return None  # not an op's own backward: Tensor's, or one that it calls
         self.lines, self.before = [], dict(frame.f_locals)
         return self.on_line
 

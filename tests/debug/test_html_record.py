@@ -119,6 +119,19 @@ def test_tracing_ends_with_the_record_also_after_an_error():
     assert sys.gettrace() is before
 
 
+def test_a_backward_that_calls_its_base_shows_its_own_lines():
+    class Doubled(ops.activation.Tanh):
+        def backward(self, grad_y):
+            (grad_x,) = super().backward(grad_y)
+            return (2 * grad_x,)
+
+    x = Tensor(np.ones((2, 2), np.float32), requires_grad=True)
+    recorded = record(Doubled()(x).sum())
+    source, lines = recorded["sources"][recorded["ops"][1]["source"]], recorded["ops"][1]["lines"]
+    assert [one["line"] - source["line"] for one in lines] == [1, 2]
+    assert list(lines[0]["values"]) == ["grad_x"]
+
+
 def decoded(picture):
     cells = np.frombuffer(base64.b64decode(picture["data"]), np.int8).astype(float)
     values = np.sign(cells) * (cells / 127) ** 2 * picture["limit"]

@@ -26,7 +26,7 @@ function buildTree(ops) {
     for (const row of rows) {
       row.parent = parent;
       row.path = prefix ? prefix + "." + row.label : row.label;
-      if (/^\d/.test(row.label)) row.label = row.path; // "layer3.2" says more than "2"
+      if (parent && /^\d/.test(row.label)) row.label = parent.label + "." + row.label; // "layer3.2" says more than "2"
       row.depth = parent ? parent.depth + 1 : 0;
       if (row.children) finish(row.children, row.path, row);
     }

@@ -39,6 +39,7 @@ def all_cases(seed: int = 0) -> list[Case]:
         *layer_cases(rng),
         *pooling_cases(rng),
         *loss_cases(rng),
+        *fused_cases(rng),
     ]
     order = list(dict.fromkeys(case.op for case in cases))
     return sorted(cases, key=lambda case: order.index(case.op))  # an op's cases side by side
@@ -221,4 +222,25 @@ def loss_cases(rng: np.random.Generator) -> list[Case]:
             {"logits": normal((5, 4))},
         ),
         Case("mse_loss", "", ops.mse_loss, {"prediction": normal((3, 4)), "target": normal((3, 4))}),
+    ]
+
+
+def fused_cases(rng: np.random.Generator) -> list[Case]:
+    normal = rng.standard_normal
+    shape = (2, 3, 4, 5)
+    mean, var = normal(3), positive(rng, 3)
+
+    def relu_inference(x: Tensor, weight: Tensor, bias: Tensor) -> Any:
+        return ops.batch_norm_relu(x, weight, bias, mean, var)
+
+    def add_relu_inference(x: Tensor, shortcut: Tensor, weight: Tensor, bias: Tensor) -> Any:
+        return ops.batch_norm_add_relu(x, shortcut, weight, bias, mean, var)
+
+    norm = {"weight": away_from_zero(rng, 3), "bias": normal(3)}
+    images, shortcut = {"x": normal(shape)}, {"shortcut": normal(shape)}
+    return [
+        Case("batch_norm_relu", "images", ops.batch_norm_relu, images | norm),
+        Case("batch_norm_relu", "given statistics", relu_inference, images | norm),
+        Case("batch_norm_add_relu", "images", ops.batch_norm_add_relu, images | shortcut | norm),
+        Case("batch_norm_add_relu", "given statistics", add_relu_inference, images | shortcut | norm),
     ]

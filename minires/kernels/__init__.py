@@ -76,7 +76,7 @@ def use_tf32(enabled: bool) -> None:
 
 
 def set_num_threads(number: int) -> None:
-    """Let the Numba kernels use this many threads, as MINIRES_NUM_THREADS does; the results are the same for any number.
+    """Let the Numba kernels use this many threads, as MINIRES_NUM_THREADS does. Results are the same for any number.
 
     ValueError below 1; ImportError where Numba is missing. NumPy's matrix products have threads of their own.
     """

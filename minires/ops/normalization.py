@@ -58,23 +58,29 @@ def batch_norm(
     Without mean and var the batch's own are used (var biased: divided by M) and differentiated; given arrays are
     constants. ValueError where shapes do not fit or a batch has one number per channel, whose variance is 0.
     """
-    C = x.shape[1] if x.ndim in (2, 4) else None
-    if C is None or weight.shape != (C,) or bias.shape != (C,):
-        raise ValueError(
-            f"batch_norm: x {x.shape} must be (N, C, H, W) or (N, C), weight {weight.shape} and bias "
-            f"{bias.shape} one number per channel, (C,)"
-        )
-    if (mean is None) != (var is None):
-        raise ValueError("batch_norm: give both mean and var, or neither")
+    check_norm("batch_norm", x, weight, bias, mean, var)
     if mean is not None and var is not None:
-        if mean.shape != (C,) or var.shape != (C,):
-            raise ValueError(f"batch_norm: mean {mean.shape} and var {var.shape} must be ({C},) for x {x.shape}")
         return BatchNormInference(mean, var, eps)(x, weight, bias), mean, var
-    if x.size <= C:
-        raise ValueError(
-            f"batch_norm: x {x.shape} has at most one number per channel, so no batch variance; "
-            "use a larger batch or larger images, or evaluation mode"
-        )
     op = BatchNorm(eps)
     y = op(x, weight, bias)
     return y, op.mean, op.var
+
+
+def check_norm(function: str, x: Tensor, weight: Tensor, bias: Tensor, mean: Array | None, var: Array | None) -> None:
+    """ValueError where shapes do not fit, or a batch has no variance."""
+    C = x.shape[1] if x.ndim in (2, 4) else None
+    if C is None or weight.shape != (C,) or bias.shape != (C,):
+        raise ValueError(
+            f"{function}: x {x.shape} must be (N, C, H, W) or (N, C), weight {weight.shape} and bias "
+            f"{bias.shape} one number per channel, (C,)"
+        )
+    if (mean is None) != (var is None):
+        raise ValueError(f"{function}: give both mean and var, or neither")
+    if mean is not None and var is not None:
+        if mean.shape != (C,) or var.shape != (C,):
+            raise ValueError(f"{function}: mean {mean.shape} and var {var.shape} must be ({C},) for x {x.shape}")
+    elif x.size <= C:
+        raise ValueError(
+            f"{function}: x {x.shape} has at most one number per channel, so no batch variance; "
+            "use a larger batch or larger images, or evaluation mode"
+        )

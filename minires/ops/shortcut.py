@@ -32,12 +32,16 @@ class OptionA(Op):
 
 def residual_add(shortcut: Tensor, branch: Tensor) -> Tensor:
     """Return shortcut + branch, which must have one shape: a broadcast here is always a mistake in the network."""
+    check_shortcut("residual_add", shortcut, branch)
+    return ResidualAdd()(shortcut, branch)
+
+
+def check_shortcut(function: str, shortcut: Tensor, branch: Tensor) -> None:
+    """ValueError where the two do not have one shape."""
     if shortcut.shape != branch.shape:
         raise ValueError(
-            f"residual_add: the shortcut has shape {shortcut.shape}, the branch {branch.shape}; "
-            f"{cure(shortcut, branch)}"
+            f"{function}: the shortcut has shape {shortcut.shape}, the branch {branch.shape}; {cure(shortcut, branch)}"
         )
-    return ResidualAdd()(shortcut, branch)
 
 
 def cure(shortcut: Tensor, branch: Tensor) -> str:

@@ -16,6 +16,12 @@ from minires.ops.activation import ELU, LeakyReLU, LogSoftmax, ReLU, Sigmoid, So
 from minires.ops.affine import Linear, MatMul
 from minires.ops.arithmetic import Abs, Add, Divide, Exp, Log, Multiply, Negative, Power, Sqrt, Subtract, Where
 from minires.ops.convolution import Conv2d
+from minires.ops.fused import (
+    BatchNormAddReLU,
+    BatchNormAddReLUInference,
+    BatchNormReLU,
+    BatchNormReLUInference,
+)
 from minires.ops.loss import CrossEntropy, MSELoss
 from minires.ops.normalization import BatchNorm, BatchNormInference
 from minires.ops.pooling import AdaptiveAvgPool2d, AvgPool2d, GlobalAvgPool2d, MaxPool2d
@@ -567,6 +573,71 @@ def training_formula_in_evaluation(grad_y, x, weight, mean, var, eps):
 def deviation_forgotten(grad_y, x, weight, mean, var, eps):
     _, grad_weight, grad_bias = norm_gradients(grad_y, x, weight, mean, var, eps)
     return grad_y * weight.reshape(1, -1, 1, 1), grad_weight, grad_bias
+
+
+# Batch norm fused with relu, and with the residual add
+
+
+@planted(BatchNormReLU, "batch_norm_relu, images", kernel="batch_norm_relu_backward")
+def relu_mask_forgotten(grad_y, y, x, weight, mean, var, eps):
+    return norm_gradients(grad_y, x, weight, mean, var, eps)
+
+
+@planted(BatchNormReLU, "batch_norm_relu, images", kernel="batch_norm_relu_backward", says="with respect to x")
+def mask_on_the_wrong_side(grad_y, y, x, weight, mean, var, eps):
+    grad_x, _, _ = norm_gradients(grad_y, x, weight, mean, var, eps)
+    _, grad_weight, grad_bias = norm_gradients(grad_y * (y > 0), x, weight, mean, var, eps)
+    return grad_x * (y > 0), grad_weight, grad_bias
+
+
+@planted(BatchNormReLU, "batch_norm_relu, images", kernel="batch_norm_relu_backward", says="with respect to bias")
+def bias_gradient_unmasked(grad_y, y, x, weight, mean, var, eps):
+    grad_x, grad_weight, _ = norm_gradients(grad_y * (y > 0), x, weight, mean, var, eps)
+    return grad_x, grad_weight, grad_y.sum(axis=(0, 2, 3))
+
+
+@planted(
+    BatchNormAddReLU,
+    "batch_norm_add_relu, images",
+    kernel="batch_norm_add_relu_backward",
+    says="with respect to shortcut",
+)
+def shortcut_gradient_unmasked(grad_y, y, x, weight, mean, var, eps):
+    grad_x, grad_weight, grad_bias = norm_gradients(grad_y * (y > 0), x, weight, mean, var, eps)
+    return grad_x, grad_y, grad_weight, grad_bias
+
+
+@planted(
+    BatchNormAddReLU,
+    "batch_norm_add_relu, images",
+    kernel="batch_norm_add_relu_backward",
+    says="with respect to shortcut",
+)
+def shortcut_gets_the_gradient_of_x(grad_y, y, x, weight, mean, var, eps):
+    grad_x, grad_weight, grad_bias = norm_gradients(grad_y * (y > 0), x, weight, mean, var, eps)
+    return grad_x, grad_x, grad_weight, grad_bias
+
+
+@planted(
+    BatchNormAddReLU, "batch_norm_add_relu, images", kernel="batch_norm_add_relu_backward", says="with respect to x"
+)
+def mask_without_the_shortcut(grad_y, y, x, weight, mean, var, eps):
+    spread = (1, -1, 1, 1)
+    normalized = (x - mean.reshape(spread)) / np.sqrt(var + eps).reshape(spread)
+    grad_x, grad_weight, grad_bias = norm_gradients(grad_y * (normalized > 0), x, weight, mean, var, eps)
+    return grad_x, grad_y * (y > 0), grad_weight, grad_bias
+
+
+@planted(BatchNormReLUInference, "batch_norm_relu, given statistics", says="with respect to x")
+def mask_forgotten_in_evaluation(self, grad_y):
+    return self.kernels.batch_norm_inference_backward(grad_y, self.x, self.weight, self.mean, self.var, self.eps)
+
+
+@planted(BatchNormAddReLUInference, "batch_norm_add_relu, given statistics", says="with respect to shortcut")
+def shortcut_scaled_like_the_branch(self, grad_y):
+    masked = grad_y * (self.y > 0)
+    grads = self.kernels.batch_norm_inference_backward(masked, self.x, self.weight, self.mean, self.var, self.eps)
+    return grads[0], grads[0], *grads[1:]
 
 
 # Pooling

@@ -1,1 +1,91 @@
-"""The kernels compiled by Numba: the same functions as in `numpy_kernels`, for speed instead of reading."""
+"""The kernels compiled by Numba: the same functions as in `numpy_kernels`, for speed instead of reading.
+
+    convolution.py     which way each convolution takes: winograd.py, direct.py, with tile.py and simd.py
+    normalization.py   batch norm, plain and fused; activation.py, pooling.py, shortcut.py, loss.py, optimizers.py
+    layout.py          memory order: channels-last
+    threads.py         who computes
+    compilation.py     when it is compiled
+    malloc.py          freed memory is kept
+
+Loading it compiles nothing. ImportError where Numba is missing or the cache folder cannot be written.
+"""
+
+import numpy as xp
+
+from minires.kernels.numba_kernels import convolution
+from minires.kernels.numba_kernels.activation import relu_backward, relu_forward
+from minires.kernels.numba_kernels.convolution import (
+    col2im,
+    conv2d_forward,
+    conv2d_grad_input,
+    conv2d_grad_weight,
+    im2col,
+)
+from minires.kernels.numba_kernels.loss import cross_entropy_backward, cross_entropy_forward
+from minires.kernels.numba_kernels.malloc import keep_freed_memory
+from minires.kernels.numba_kernels.normalization import (
+    batch_norm_add_relu_backward,
+    batch_norm_add_relu_forward,
+    batch_norm_add_relu_inference,
+    batch_norm_backward,
+    batch_norm_forward,
+    batch_norm_inference,
+    batch_norm_inference_backward,
+    batch_norm_relu_backward,
+    batch_norm_relu_forward,
+    batch_norm_relu_inference,
+)
+from minires.kernels.numba_kernels.optimizers import adam_step, sgd_step
+from minires.kernels.numba_kernels.pooling import (
+    avg_pool2d_backward,
+    avg_pool2d_forward,
+    max_pool2d_backward,
+    max_pool2d_forward,
+)
+from minires.kernels.numba_kernels.shortcut import option_a_backward, option_a_forward
+
+__all__ = [
+    "adam_step",
+    "avg_pool2d_backward",
+    "avg_pool2d_forward",
+    "batch_norm_add_relu_backward",
+    "batch_norm_add_relu_forward",
+    "batch_norm_add_relu_inference",
+    "batch_norm_backward",
+    "batch_norm_forward",
+    "batch_norm_inference",
+    "batch_norm_inference_backward",
+    "batch_norm_relu_backward",
+    "batch_norm_relu_forward",
+    "batch_norm_relu_inference",
+    "col2im",
+    "configure",
+    "conv2d_forward",
+    "conv2d_grad_input",
+    "conv2d_grad_weight",
+    "cross_entropy_backward",
+    "cross_entropy_forward",
+    "im2col",
+    "max_pool2d_backward",
+    "max_pool2d_forward",
+    "option_a_backward",
+    "option_a_forward",
+    "relu_backward",
+    "relu_forward",
+    "sgd_step",
+    "xp",
+]
+
+keep_freed_memory()
+
+
+def configure(**options: bool) -> dict[str, bool]:
+    """Set options and return the values they replace.
+
+    winograd: whether 3×3 convolutions may take Winograd's way, faster and a little less exact. ValueError for others.
+    """
+    if not set(options) <= {"winograd"}:
+        raise ValueError(f"kernels.use: the numba kernels have the option winograd, got {', '.join(options)}")
+    replaced = {"winograd": convolution.use_winograd} if options else {}
+    convolution.use_winograd = bool(options.get("winograd", convolution.use_winograd))
+    return replaced

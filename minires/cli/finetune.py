@@ -33,10 +33,10 @@ def run(args: argparse.Namespace) -> int:
     from minires import kernels
 
     with kernels.use(args.kernels) if args.kernels else contextlib.nullcontext():
-        return finetune(args)
+        return train_on(args)
 
 
-def finetune(args: argparse.Namespace) -> int:
+def train_on(args: argparse.Namespace) -> int:
     """Take over the source's weights, all but the head, and train."""
     from minires import recipes, records, runs
 

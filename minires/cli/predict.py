@@ -19,10 +19,10 @@ def run(args: argparse.Namespace) -> int:
     from minires import kernels
 
     with kernels.use(args.kernels) if args.kernels else contextlib.nullcontext():
-        return predict(args)
+        return look_at(args)
 
 
-def predict(args: argparse.Namespace) -> int:
+def look_at(args: argparse.Namespace) -> int:
     """Print the most probable classes of each picture. Nothing is printed where one of them cannot be read."""
     import numpy as np
 

@@ -8,6 +8,8 @@ from matplotlib.figure import Figure
 
 from minires.plots.drawing import save
 
+PIXELS, GAP = 8, 6  # of a weight, and between two filters
+
 
 def first_layer(weight: np.ndarray, path: str | Path, title: str = "") -> Path:
     """Draw filters (F, C, KH, KW) into a PNG file; return its path.
@@ -24,18 +26,29 @@ def first_layer(weight: np.ndarray, path: str | Path, title: str = "") -> Path:
         pictures = pictures.transpose(0, 2, 3, 1)
     else:
         pictures = weight.transpose(0, 2, 1, 3).reshape(F, KH, C * KW)
-    shape = pictures.shape[2] / KH  # of one picture
-    columns = min(F, max(1, round(math.sqrt(2 * F / shape))))
-    rows = -(-F // columns)
-    width = max(4.5, min(12.0, 0.75 * columns * shape))
-    figure = Figure(figsize=(width, width * rows / columns / shape + 0.7), dpi=150, layout="constrained")
+    pictures = pictures.repeat(PIXELS, axis=1).repeat(PIXELS, axis=2)
+    aspect = pictures.shape[2] / pictures.shape[1]
+    columns = min(F, max(1, round(math.sqrt(2 * F / aspect))))
+    sheet = montage(pictures, columns)
+    width = min(11.0, max(4.0, 0.8 * columns * aspect))
+    figure = Figure(figsize=(width + 0.9, width * len(sheet) / sheet.shape[1] + 0.6), dpi=150, layout="constrained")
+    axes = figure.subplots()
+    axes.set_axis_off()
+    axes.set_title(title or f"{F} filters of {C} × {KH} × {KW}")
     limit = float(np.abs(weight).max()) or 1.0
-    shown = None
-    for number, axes in enumerate(figure.subplots(rows, columns, squeeze=False).flat):
-        axes.set_axis_off()
-        if number < F:
-            shown = axes.imshow(pictures[number], cmap="RdBu_r", vmin=-limit, vmax=limit, interpolation="nearest")
-    if C != 3 and shown is not None:
-        figure.colorbar(shown, ax=figure.axes, shrink=0.8, aspect=30)
-    figure.suptitle(title or f"{F} filters of {C} × {KH} × {KW}")
+    shown = axes.imshow(sheet, cmap="RdBu_r", vmin=-limit, vmax=limit, interpolation="nearest")
+    if C != 3:
+        figure.colorbar(shown, ax=axes, shrink=0.9, pad=0.02)
     return save(figure, Path(path))
+
+
+def montage(pictures: np.ndarray, columns: int) -> np.ndarray:
+    """Lay pictures (F, H, W) or (F, H, W, 3) out in rows of so many, with white between them."""
+    F, H, W = pictures.shape[:3]
+    rows = -(-F // columns)
+    white = 1.0 if pictures.ndim == 4 else np.nan
+    sheet = np.full((rows * (H + GAP) - GAP, columns * (W + GAP) - GAP, *pictures.shape[3:]), white)
+    for number, picture in enumerate(pictures):
+        top, left = number // columns * (H + GAP), number % columns * (W + GAP)
+        sheet[top : top + H, left : left + W] = picture
+    return sheet

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from matplotlib.colors import PowerNorm
 from matplotlib.figure import Figure
 
 from minires.plots.drawing import save
@@ -15,19 +16,22 @@ WRITTEN = 20  # classes, up to which the counts are written into the matrix
 def confusion_matrix(rows: Sequence[Mapping[str, Any]], classes: Sequence[str], path: str | Path) -> Path:
     """Draw how often each class (row) was taken for each (column), into a PNG file; return its path.
 
-    rows: predictions with "label" and "prediction", names of `classes`. The colour is the share of the row's class.
+    rows: predictions with "label" and "prediction", names of `classes`. Blue is right, orange wrong, and
+    the darker, the larger the share of the row; on a scale of square roots, so that single errors are seen too.
     """
     counts = count(rows, classes)
     K = len(classes)
     totals = counts.sum(axis=1, keepdims=True)
     shares = counts / np.maximum(totals, 1)
     side = min(10.0, 3.2 + 0.42 * K)
-    figure = Figure(figsize=(side + 0.9, side), dpi=150, layout="constrained")
+    figure = Figure(figsize=(side, side), dpi=150, layout="constrained")
     axes = figure.subplots()
-    image = axes.imshow(shares, cmap="Blues", vmin=0, vmax=1, interpolation="nearest")
-    figure.colorbar(image, ax=axes, shrink=0.75, label="share of the images of the row's class")
-    right = int(np.trace(counts))
-    axes.set_title(f"{right} of {counts.sum()} right: accuracy {right / max(1, counts.sum()):.2%}")
+    right = np.eye(K, dtype=bool)
+    for cells, colours in ((right, "Blues"), (~right, "Oranges")):
+        shown = np.ma.masked_where(~cells | (counts == 0), shares)
+        axes.imshow(shown, cmap=colours, norm=PowerNorm(0.5, 0, 1), interpolation="nearest")
+    correct = int(np.trace(counts))
+    axes.set_title(f"{correct} of {counts.sum()} right: accuracy {correct / max(1, counts.sum()):.2%}")
     axes.set_xlabel("prediction")
     axes.set_ylabel("label")
     small = "medium" if K <= WRITTEN else "x-small" if K <= 50 else 5
@@ -38,7 +42,7 @@ def confusion_matrix(rows: Sequence[Mapping[str, Any]], classes: Sequence[str], 
     axes.spines[:].set_visible(False)
     if K <= WRITTEN:
         for i, j in zip(*np.nonzero(counts), strict=True):
-            colour = "white" if shares[i, j] > 0.5 else "black"
+            colour = "white" if shares[i, j] > 0.4 else "black"
             axes.text(j, i, str(counts[i, j]), ha="center", va="center", color=colour, fontsize="small")
     return save(figure, Path(path))
 
@@ -71,7 +75,7 @@ def misclassified(
     wrong.sort(key=lambda row: float(row["probability"]), reverse=True)
     shown = wrong[:most]
     height = -(-len(shown) // columns)
-    figure = Figure(figsize=(1.55 * columns, 1.9 * height + 0.6), dpi=150, layout="constrained")
+    figure = Figure(figsize=(1.55 * columns, 1.8 * height + 0.45), dpi=150, layout="constrained")
     figure.suptitle(
         f"{len(wrong)} of {len(rows)} wrong" + (f", the {most} surest of them" if len(wrong) > most else "")
         + ": label → prediction, and how sure"
@@ -82,10 +86,8 @@ def misclassified(
             row = shown[number]
             picture, limits = picture_of(images[int(row["image"])])
             axes.imshow(picture, cmap="gray", interpolation="nearest", **limits)
-            said = f"{row['label']} → {row['prediction']}"
-            separator = "\n" if len(said) > 14 else " "
-            said = said if separator == " " else said.replace(" → ", "\n→ ")
-            axes.set_title(f"{said}{separator}{float(row['probability']):.0%}", fontsize=8, pad=3)
+            said = f"{row['label']} → {row['prediction']}, {float(row['probability']):.0%}"
+            axes.set_title(said if len(said) <= 20 else said.replace(" → ", "\n→ "), fontsize=8, pad=3)
     return save(figure, Path(path))
 
 

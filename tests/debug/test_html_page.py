@@ -316,6 +316,28 @@ def test_a_gradient_that_is_not_finite_is_seen(opened, tmp_path):
     assert page.locator("tr[data-key=x] .bad").first.inner_text() in ("NaN", "∞")
 
 
+def test_the_first_gradient_that_is_not_finite_is_one_press_away(opened, tmp_path):
+    x = Tensor(np.array([[1.0, 0.0], [2.0, 3.0]], np.float32), requires_grad=True)
+    with np.errstate(all="ignore"):
+        y = ops.log(x * 1.0 + 0.0)  # the gradient of the logarithm at 0 is infinite
+        path = browser.write(y.sum(), tmp_path / "inf.html")
+    page = opened(path)
+    page.get_by_role("button", name="the first gradient with NaN").click()
+    assert place(page).startswith("step 3 of 4: Add, gradient norm ∞")
+
+
+def test_a_notebook_frame_walks_as_well(opened, tmp_path):
+    x = Tensor(np.array([[1.0, 2.0]], np.float32), requires_grad=True)
+    path = tmp_path / "notebook.html"
+    path.write_text(
+        f"<!doctype html><meta charset='utf-8'>{browser.view((x * x).sum())._repr_html_()}", encoding="utf-8"
+    )
+    page = opened(path)
+    frame = page.frame_locator("iframe")
+    frame.get_by_role("button", name="One step on").click()
+    assert frame.locator("#place").inner_text().startswith("step 2 of 2: Multiply")
+
+
 def test_a_network_of_one_op_and_no_modules(opened, tmp_path):
     x = Tensor(np.ones((2, 3), np.float32), requires_grad=True)
     page = opened(browser.write(x.sum(), tmp_path / "sum.html"))

@@ -17,7 +17,8 @@ class Details {
     if (other) this.line = op.lines.length ? op.lines.length - 1 : 0;
     const cards = [this.title(op), this.numbers(op), this.pictures(op)];
     if (op.fork) cards.push(this.fork(op));
-    cards.push(this.source(op), this.formula(op));
+    cards.push(this.source(op));
+    if (pass.formulas[op.formula]) cards.push(this.formula(op));
     this.holder.replaceChildren(...cards);
   }
 

@@ -11,7 +11,8 @@ class Graph {
     this.groups = groupsOf(this.tree);
     this.open = new Set();
     this.followed = []; // groups that are open only because the walk is inside
-    this.list = element("ol", { class: "rows", "aria-label": "Operations of " + (pass.name || "the network") });
+    this.list = element("ol", { "aria-label": "Operations of " + (pass.name || "the network") });
+    this.drawn = element("div", { class: "rows" }, this.list); // the edges and the rows beside them
     this.list.addEventListener("click", event => this.onClick(event));
     this.list.addEventListener("keydown", event => this.onKey(event));
     this.step = 0;
@@ -120,7 +121,7 @@ class Graph {
       row.node = row.children ? drawing("rect", { x: x - 6, y: y(row) - 6, width: 12, height: 12, rx: 3.5 }) : drawing("circle", { cx: x, cy: y(row), r: 5 });
       svg.append(row.node);
     }
-    this.list.prepend(svg);
+    this.drawn.replaceChildren(svg, this.list);
   }
 
   // Mark what the walk has passed.

@@ -13,7 +13,7 @@ document.body.classList.toggle("twins", passes.length > 1);
 for (const graph of graphs) {
   const holder = element("div", { class: "graph" });
   if (passes.length > 1) holder.append(element("h3", {}, graph.pass.name));
-  holder.append(graph.list);
+  holder.append(graph.drawn);
   byId("graphs").append(holder);
 }
 
@@ -48,7 +48,7 @@ function goToBlock(direction) {
 
 function play(on) {
   clearInterval(playing);
-  playing = on ? setInterval(() => goTo(step + 1), 350) : null;
+  playing = on ? setInterval(() => goTo(step + 1), Math.max(60, Math.min(350, 30000 / pass.ops.length))) : null;
   byId("play").setAttribute("aria-pressed", on);
   byId("play").setAttribute("aria-label", on ? "Pause" : "Play");
   byId("play").querySelector("path").setAttribute("d", on ? "M3 3h4v10H3zM9 3h4v10H9z" : "M1.5 3v10l6.5-5zM8 3v10l6.5-5z");
@@ -112,5 +112,11 @@ byId("legend").append(wedge, element("div", {}, element("span", {}, powerOfTen(s
 
 const parts = passes.map(one => `${one.name ? one.name + ": " : ""}loss ${show(one.loss)}`);
 byId("summary").textContent = `${parts.join(", ")}; the backward pass, ${pass.ops.length} operations from the loss to the input`;
+const broken = pass.ops.findIndex(op => typeof pass.arrays[op.grad_y].norm === "string");
+if (broken >= 0) {
+  const jump = element("button", { type: "button" }, `step ${broken + 1}: the first gradient with NaN or ∞`);
+  jump.addEventListener("click", () => goTo(broken));
+  byId("summary").append(jump);
+}
 new ResizeObserver(() => document.documentElement.style.setProperty("--top", byId("walk").offsetHeight + 16 + "px")).observe(byId("walk"));
 goTo(0);

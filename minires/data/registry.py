@@ -1,6 +1,7 @@
 """Every data set by its name: `load("cifar10")`, and by its path: `load("my_pictures")`, `load("arrays.npz")`."""
 
 import zipfile
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -31,21 +32,30 @@ def load(name: str | Path, data_dir: str | Path | None = None, **options: Any) -
     A name goes before a folder of the same name: write "./digits" for the folder. ValueError for an unknown name,
     damaged or foreign files; TypeError for options the data set does not have; OSError where a download fails.
     """
+    path = Path(name)
     if name in PUBLISHED:
-        if options:
-            raise TypeError(f"data.load: {name} takes no options, got {', '.join(options)}")
+        check_options(name, options)
         return PUBLISHED[str(name)].load(data_dir)
     if name == "digits":
+        check_options(name, options, "split")
         return digits_dataset(**options)
-    path = Path(name)
     if path.is_dir():
+        check_options(name, options, "image_size", "channels", "skip_bad", "seed")
         return load_folder(path, **options)
     if path.suffix == ".npz" and path.is_file():
-        return load_arrays(path, **options)
+        check_options(name, options)
+        return load_arrays(path)
     raise ValueError(
         f"data.load: unknown data set {str(name)!r}; known: {', '.join(NAMES)}, or the path of a folder of pictures "
         "(FOLDER/class/*.png) or of a .npz file that exists"
     )
+
+
+def check_options(name: str | Path, options: Collection[str], *known: str) -> None:
+    unknown = [option for option in options if option not in known]
+    if unknown:
+        has = f"the options {', '.join(known)}" if known else "no options"
+        raise TypeError(f"data.load: {name} takes {has}, got {', '.join(unknown)}")
 
 
 def load_arrays(path: Path) -> Dataset:

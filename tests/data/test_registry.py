@@ -66,8 +66,18 @@ def test_an_unknown_name_lists_the_known_ones(tmp_path):
     for name in ("imagenet", tmp_path / "none", tmp_path / "none.npz"):
         with pytest.raises(ValueError, match=rf"data\.load: unknown data set '{name}'; known: {known}"):
             load(name)
-    with pytest.raises(TypeError, match="image_size"):
-        load("digits", image_size=3)
+
+
+def test_options_of_another_kind_of_set_are_refused(tmp_path):
+    with pytest.raises(TypeError, match="data.load: digits takes the options split, got image_size, skip_bad"):
+        load("digits", image_size=3, skip_bad=True)
+    with pytest.raises(
+        TypeError, match=r"data\.load: .* takes the options image_size, channels, skip_bad, seed, got split"
+    ):
+        load(tmp_path, split="random")
+    np.savez(tmp_path / "mine.npz", **arrays())
+    with pytest.raises(TypeError, match=r"data\.load: .*mine\.npz takes no options, got seed"):
+        load(tmp_path / "mine.npz", seed=3)
 
 
 def test_a_name_goes_before_a_folder(tmp_path, monkeypatch):

@@ -1,0 +1,55 @@
+"""Pooling (`cuda/pooling.cu`)."""
+
+import cupy
+import numpy as np
+
+from minires.kernels import Array
+from minires.kernels.cupy_kernels.launching import contiguous, ints, launch_over
+from minires.kernels.numpy_kernels import Pair, Shape, output_size
+
+
+def max_pool2d_forward(x: Array, kernel_size: Pair, stride: Pair, padding: Pair) -> tuple[Array, Array]:
+    """Return each window's largest number (N, C, I, J), and the tap u·KW + v it came from, the first of equals."""
+    x = contiguous(x, x.dtype)
+    y = cupy.empty((*x.shape[:2], *output_size(x.shape, kernel_size, stride, padding)), x.dtype)
+    winners = cupy.empty(y.shape, np.int16)
+    sizes = pool_sizes(x.shape, kernel_size, stride, padding)
+    launch_over(y.size, "pooling", "max_pool2d_forward", x.dtype, x, y, winners, np.int64(y.size), *sizes)
+    return y, winners
+
+
+def max_pool2d_backward(
+    grad_y: Array, winners: Array, x_shape: Shape, kernel_size: Pair, stride: Pair, padding: Pair
+) -> Array:
+    """Return dL/dx: each window's gradient goes to its winner alone."""
+    grad_y = contiguous(grad_y, grad_y.dtype)
+    grad_x = cupy.empty(x_shape, grad_y.dtype)
+    sizes = pool_sizes(x_shape, kernel_size, stride, padding)
+    arrays = grad_y, contiguous(winners, winners.dtype), grad_x
+    launch_over(grad_x.size, "pooling", "max_pool2d_backward", grad_y.dtype, *arrays, np.int64(grad_x.size), *sizes)
+    return grad_x
+
+
+def avg_pool2d_forward(x: Array, kernel_size: Pair, stride: Pair, padding: Pair) -> Array:
+    """Return the mean of each window, (N, C, I, J); the padding counts as zeros."""
+    x = contiguous(x, x.dtype)
+    y = cupy.empty((*x.shape[:2], *output_size(x.shape, kernel_size, stride, padding)), x.dtype)
+    sizes = pool_sizes(x.shape, kernel_size, stride, padding)
+    launch_over(y.size, "pooling", "avg_pool2d_forward", x.dtype, x, y, np.int64(y.size), *sizes)
+    return y
+
+
+def avg_pool2d_backward(grad_y: Array, x_shape: Shape, kernel_size: Pair, stride: Pair, padding: Pair) -> Array:
+    """Return dL/dx: each window's gradient goes in equal parts to its KH·KW numbers."""
+    grad_y = contiguous(grad_y, grad_y.dtype)
+    grad_x = cupy.empty(x_shape, grad_y.dtype)
+    sizes = pool_sizes(x_shape, kernel_size, stride, padding)
+    launch_over(
+        grad_x.size, "pooling", "avg_pool2d_backward", grad_y.dtype, grad_y, grad_x, np.int64(grad_x.size), *sizes
+    )
+    return grad_x
+
+
+def pool_sizes(x_shape: Shape, kernel_size: Pair, stride: Pair, padding: Pair) -> tuple[np.int32, ...]:
+    """Return H, W, I, J, the window, stride and padding, as the kernels take them."""
+    return ints(*x_shape[2:], *output_size(x_shape, kernel_size, stride, padding), *kernel_size, *stride, *padding)

@@ -18,6 +18,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                         help="override any value of the recipe: steps=300 optimizer.lr=0.05 model.skip=false")
     parser.add_argument("--resume", metavar="RUN", help="go on with the run in this folder, from its last checkpoint")
     parser.add_argument("--data-dir", metavar="FOLDER", help="where the data set's files are (the usual place)")
+    parser.add_argument("--skip-bad", action="store_true", help="leave out pictures of a folder that cannot be read")
     parser.add_argument("--kernels", metavar="NAME", help="numpy or numba (numba where it can be had)")
     parser.add_argument("--out", default="runs", metavar="FOLDER", help="where to make the run's folder (runs)")
     parser.add_argument("--seed", type=int, metavar="N", help="of weights, batches and augmentation (0)")
@@ -36,6 +37,8 @@ def start(args: argparse.Namespace) -> int:
 
     recipe = args.recipe or ("digits" if args.data in (None, "digits") else "he2015")
     configuration = recipes.resolve(recipe, args.set, model=args.model, data=args.data, seed=args.seed)
+    if args.skip_bad:
+        configuration["data"]["skip_bad"] = True
     if args.data_dir:
         configuration["data"]["dir"] = str(Path(args.data_dir).resolve())
     trainer = runs.build(configuration)

@@ -78,6 +78,19 @@ def test_info(tmp_path, capsys):
     assert main(["data", "info", str(tmp_path / "a.npz")]) == 0
 
 
+def test_a_training_goes_on_without_bad_pictures_if_told_to(tmp_path, capsys):
+    folder_of(tmp_path / "pets", {"cat": 5, "bird": 5})
+    (tmp_path / "pets" / "cat" / "bad.png").write_bytes(b"")
+    settings = ["--set", "data.image_size=8", "steps=1", "batch_size=4", 'augmentation=["resized_crop", "flip"]']
+    arguments = ["train", "--model", "resnet20", "--data", str(tmp_path / "pets"), "--recipe", "digits", *settings]
+    arguments += ["--kernels", "numpy", "--out", str(tmp_path / "runs")]
+    assert main(arguments) == 2
+    assert "1 of 11 pictures cannot be read (skip_bad, --skip-bad, goes on without them)" in capsys.readouterr().err
+    assert not (tmp_path / "runs").exists()
+    assert main([*arguments, "--skip-bad"]) == 0
+    assert len(list((tmp_path / "runs").iterdir())) == 1
+
+
 def test_info_of_a_published_set_names_its_source(small_cifar, tmp_path, capsys):
     write_all(tmp_path, small_cifar[1])
     assert main(["data", "info", "cifar10", "--data-dir", str(tmp_path)]) == 0

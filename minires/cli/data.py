@@ -26,7 +26,7 @@ def run(args: argparse.Namespace) -> int:
 
 def show_list(data_dir: str | None) -> int:
     """Print one line a data set."""
-    from minires.data.download import data_folder
+    from minires.data.downloads import data_folder
     from minires.data.registry import PUBLISHED, load
 
     digits = load("digits")

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from minires.data.dataset import Dataset
-from minires.data.download import download, unpack
+from minires.data.downloads import download, unpack
 from minires.data.published import PublishedSet, RemoteFile
 from minires.kernels import Array
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from minires.data.dataset import Dataset
-from minires.data.download import DAMAGED
+from minires.data.downloads import DAMAGED
 from minires.data.published import PublishedSet, RemoteFile
 from minires.kernels import Array
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from minires.data.dataset import Dataset
-from minires.data.download import data_folder, download
+from minires.data.downloads import data_folder, download
 
 
 @dataclass(frozen=True)

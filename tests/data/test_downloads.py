@@ -8,8 +8,8 @@ import tarfile
 import pytest
 from made_files import md5, tar_gz
 
-from minires.data import download as module
-from minires.data.download import data_folder, download, unpack
+from minires.data import downloads as module
+from minires.data.downloads import data_folder, download, unpack
 
 
 def test_a_download_arrives_whole_with_a_progress_bar(server, tmp_path, capfd):

@@ -6,6 +6,7 @@ import numpy as np
 
 from minires import ops
 from minires.engine import Tensor
+from minires.kernels import Array
 from minires.nn.module import Module, Parameter, check_sizes
 
 
@@ -33,17 +34,25 @@ class BatchNorm2d(Module):
         self.running_var = np.ones(num_features, np.float32)
 
     def forward(self, x: Tensor) -> Tensor:
-        C = self.weight.size
-        if x.ndim != self.ndim or x.shape[1] != C:
-            raise ValueError(f"{type(self).__name__}: expected x {self.expected} with C = {C}, got {x.shape}")
+        self.check(x)
         if self.frozen or not self.training:
             y, _, _ = ops.batch_norm(x, self.weight, self.bias, self.running_mean, self.running_var, self.eps)
             return y
         y, mean, var = ops.batch_norm(x, self.weight, self.bias, eps=self.eps)
-        n = x.size // C
+        self.track(x, mean, var)
+        return y
+
+    def check(self, x: Tensor) -> None:
+        """ValueError where x does not fit the layer."""
+        C = self.weight.size
+        if x.ndim != self.ndim or x.shape[1] != C:
+            raise ValueError(f"{type(self).__name__}: expected x {self.expected} with C = {C}, got {x.shape}")
+
+    def track(self, x: Tensor, mean: Array, var: Array) -> None:
+        """Let the running statistics follow those of a batch x."""
+        n = x.size // self.weight.size
         self.running_mean[...] = (1 - self.momentum) * self.running_mean + self.momentum * mean
         self.running_var[...] = (1 - self.momentum) * self.running_var + (self.momentum * n / (n - 1)) * var
-        return y
 
     def freeze(self, frozen: bool = True) -> Self:
         """Use the running statistics, and leave them as they are, also in training: `train()` does not thaw the layer.

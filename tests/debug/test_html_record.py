@@ -179,6 +179,17 @@ def test_numbers_that_are_not_finite_are_counted_and_said():
     assert describe(np.full(3, np.nan))["histogram"] is None
 
 
+def test_a_network_with_nan_in_it_can_be_written(tmp_path):
+    model = models.resnet20(in_channels=1, seed=0)
+    model.layer2[1].conv2.weight.data[3, 4, 1, 1] = np.nan
+    images, labels, _, _ = load_digits()
+    with np.errstate(all="ignore"):
+        path = browser.write(ops.cross_entropy(model(Tensor(images[:4])), labels[:4]), tmp_path / "nan.html")
+    recorded = page_record(path.read_text(encoding="utf-8"))["passes"][0]
+    assert recorded["loss"] == "nan" and recorded["ops"][-1]["totals"]["grad_norm"] == "nan"
+    assert {op["fork"]["skip_share"] for op in recorded["ops"] if "fork" in op} == {"nan"}
+
+
 def test_histograms_count_every_finite_number_or_say_that_there_is_none():
     counts = describe(np.arange(1000.0))["histogram"]["counts"]
     assert len(counts) == BINS and sum(counts) == 1000

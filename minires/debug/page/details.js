@@ -98,12 +98,12 @@ class Details {
   fork(op) {
     const fork = op.fork, whole = Math.abs(fork.skip_share) + Math.abs(fork.branch_share);
     const part = (kind, of) => element("span", { class: kind, style: `flex: ${Math.abs(of) / whole} 1 0` }, `${kind} ${share(of)}`);
-    return element("section", { class: "card fork", "aria-label": "Fork meter" },
-      element("h3", {}, "Where the gradient of the block’s input comes from"),
-      element("div", { class: "meter", role: "img", "aria-label": `${share(fork.skip_share)} through the skip, ${share(fork.branch_share)} through the branch` },
-        part("skip", fork.skip_share), part("branch", fork.branch_share)),
-      element("p", {}, `Norm ${show(fork.skip_norm)} through the skip, ${show(fork.branch_norm)} through the branch, cosine between them ${show(fork.cosine)}; ` +
+    const card = element("section", { class: "card fork", "aria-label": "Fork meter" }, element("h3", {}, "Where the gradient of the block’s input comes from"));
+    if (whole > 0) card.append(element("div", { class: "meter", role: "img", "aria-label": `${share(fork.skip_share)} through the skip, ${share(fork.branch_share)} through the branch` },
+      part("skip", fork.skip_share), part("branch", fork.branch_share)));
+    card.append(element("p", {}, `Norm ${show(fork.skip_norm)} through the skip, ${show(fork.branch_norm)} through the branch, cosine between them ${show(fork.cosine)}; ` +
         `their sum, dL/dx, has norm ${show(fork.x_norm)}. A share is what the path adds along dL/dx.`));
+    return card;
   }
 
   source(op) {

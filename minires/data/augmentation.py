@@ -34,7 +34,8 @@ class RandomCrop:
         p = self.padding
         padded = xp.zeros((N, C, H + 2 * p, W + 2 * p), images.dtype)
         padded[:, :, p : p + H, p : p + W] = images
-        windows = xp.lib.stride_tricks.sliding_window_view(padded, (H, W), axis=(2, 3))  # (N, C, 2p+1, 2p+1, H, W)
+        shape, strides = (N, C, 2 * p + 1, 2 * p + 1, H, W), padded.strides + padded.strides[2:]
+        windows = xp.lib.stride_tricks.as_strided(padded, shape, strides)  # all windows, a view: nothing is copied
         top, left = xp.asarray((draws * (2 * p + 1)).astype(np.int64).T)
         return windows[xp.arange(N), :, top, left]
 
@@ -54,7 +55,7 @@ class RandomHorizontalFlip:
 
     def __call__(self, images: Array, draws: Array) -> Array:
         xp = kernels_for(images).xp
-        flipped = xp.asarray(draws[:, 0] < self.p)
+        flipped = xp.asarray(np.flatnonzero(draws[:, 0] < self.p))  # a mask would make a GPU count, and the CPU wait
         images = images.copy()
         images[flipped] = images[flipped, :, :, ::-1]
         return images

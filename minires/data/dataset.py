@@ -70,7 +70,8 @@ class Dataset:
         if not 0 < count < total:
             raise ValueError(f"Dataset.hold_out: count must be between 1 and {total - 1}, got {count}")
         order = np.random.default_rng(seed).permutation(total)
-        test, train = np.sort(order[:count]), np.sort(order[count:])
+        xp = kernels_for(self.train_images).xp
+        test, train = xp.asarray(np.sort(order[:count])), xp.asarray(np.sort(order[count:]))
         images, labels = self.train_images, self.train_labels
         return Dataset(self.name, images[train], labels[train], images[test], labels[test], self.classes)
 

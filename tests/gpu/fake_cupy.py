@@ -224,6 +224,8 @@ def install(monkeypatch):
     runtime = types.SimpleNamespace(getDeviceCount=lambda: 1, getDevice=lambda: 0)
     cupy.cuda = types.SimpleNamespace(Device=Device, runtime=runtime)
     cupy.asnumpy = lambda value: value.get() if isinstance(value, ndarray) else np.asarray(value)
+    as_strided = through(np.lib.stride_tricks.as_strided, "as_strided")
+    cupy.lib = types.SimpleNamespace(stride_tricks=types.SimpleNamespace(as_strided=as_strided))
     cupy.__getattr__ = from_numpy
     cupy.__spec__ = importlib.machinery.ModuleSpec("cupy", None)
     monkeypatch.setitem(sys.modules, "cupy", cupy)

@@ -98,6 +98,8 @@ def unpack(archive: Path, names: Collection[str], folder: Path, max_bytes: int) 
                         missing.remove(member.name)
         except DAMAGED as error:
             raise ValueError(f"{archive} is damaged or no .tar.gz ({error}); delete it to download it again") from error
+        except OSError as error:
+            raise OSError(f"{archive} cannot be unpacked into {folder.parent} ({error})") from error
         if missing:
             raise ValueError(f"{archive} lacks {', '.join(sorted(missing))}: it is another archive than expected")
         folder.mkdir(exist_ok=True)

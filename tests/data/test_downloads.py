@@ -1,10 +1,12 @@
 """Downloads that go wrong in every way, and archives that cannot be trusted."""
 
+import errno
 import gzip
 import io
 import os
 import tarfile
 
+import pooch
 import pytest
 from made_files import md5, tar_gz
 
@@ -62,6 +64,22 @@ def test_a_folder_that_cannot_be_written_is_named(server, tmp_path):
     (tmp_path / "file").write_bytes(b"")
     with pytest.raises(OSError, match=r"a\.bin cannot be written .*; choose another folder with --data-dir"):
         download(f"{server.url}/a.bin", md5(b"data"), tmp_path / "file" / "a.bin")
+
+
+def no_space(*args, **kwargs):
+    raise OSError(errno.ENOSPC, "No space left on device")
+
+
+def test_a_full_disk_leaves_nothing(server, tmp_path, monkeypatch):
+    server.files["a.bin"] = b"data"
+    monkeypatch.setattr(pooch.HTTPDownloader, "__call__", no_space)
+    with pytest.raises(OSError, match=r"a\.bin cannot be written \(.*No space left on device\); choose another folder"):
+        download(f"{server.url}/a.bin", md5(b"data"), tmp_path / "a.bin")
+    assert list(tmp_path.iterdir()) == []
+    monkeypatch.setattr(module.shutil, "copyfileobj", no_space)
+    with pytest.raises(OSError, match=r"set\.tar\.gz cannot be unpacked into .*out \(.*No space left on device\)"):
+        unpacked(tmp_path, tar_gz(GOOD))
+    assert list((tmp_path / "out").iterdir()) == []
 
 
 def test_where_downloads_go(tmp_path, monkeypatch):

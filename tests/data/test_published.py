@@ -1,6 +1,7 @@
 """The published layouts, read from small files of the same layout; fetched, damaged, foreign."""
 
 import gzip
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -44,6 +45,19 @@ def test_a_record_countable_by_hand(tmp_path):
     assert dataset.test_images[0, 0, 1:].max() == 0
     assert dataset.test_images[0, 1].min() == 100
     assert dataset.test_images[0, 2].min() == 200
+
+
+def test_loading_holds_the_images_once(tmp_path, monkeypatch):
+    monkeypatch.setattr(cifar_module, "BLOCK", 50)
+    entry, files, arrays = cifar10(images_in_a_file=800, test_images=800)
+    write_all(tmp_path, files)
+    size = sum(array.nbytes for array in arrays)
+    del files, arrays
+    tracemalloc.start()
+    dataset = entry.read(tmp_path)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert dataset.train_images.nbytes < size < peak < 1.2 * size
 
 
 def test_the_folder_itself_or_the_one_above_is_used_as_it_is(server, tmp_path):

@@ -27,15 +27,18 @@ class ArrayTable:
     def __init__(self) -> None:
         self.entries: list[dict[str, Any]] = []
         self.known: dict[str, int] = {}
+        self.seen: dict[tuple[int, bool], tuple[int, Array]] = {}  # by id; holding the array keeps its id its own
 
     def add(self, array: Array, is_parameter: bool = False) -> int:
         """Return the entry's number; is_parameter: a 4-D array is filters (F, C, KH, KW), not images (N, C, H, W)."""
-        entry = describe(to_device(array, "cpu"), is_parameter)
-        key = json.dumps(entry)
-        if key not in self.known:
-            self.known[key] = len(self.entries)
-            self.entries.append(entry)
-        return self.known[key]
+        identity = (id(array), is_parameter)
+        if identity not in self.seen:
+            entry = describe(to_device(array, "cpu"), is_parameter)
+            index = self.known.setdefault(json.dumps(entry), len(self.entries))
+            if index == len(self.entries):
+                self.entries.append(entry)
+            self.seen[identity] = index, array
+        return self.seen[identity][0]
 
 
 def describe(array: Array, is_parameter: bool = False) -> dict[str, Any]:

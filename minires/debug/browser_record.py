@@ -146,9 +146,16 @@ def describe_values(values: dict[str, Any], step: Step, arrays: ArrayTable) -> d
     for name, value in values.items():
         if isinstance(value, np.ndarray | np.generic):
             described[name] = arrays.add(np.asarray(value), is_parameter=id(value) in filters)
-        elif name != "self" and not inspect.ismodule(value) and len(repr(value)) <= 60:
-            described[name] = repr(value)
+        elif is_plain(value):
+            described[name] = repr(value)[:60]
     return described
+
+
+def is_plain(value: Any) -> bool:
+    """Say whether a value is a number, a text, None or a short tuple of such: what is read at a glance."""
+    if isinstance(value, tuple):
+        return len(value) <= 6 and all([is_plain(one) for one in value])
+    return value is None or isinstance(value, (bool, int, float, str))
 
 
 def saved_by(op: Op | None) -> dict[str, str]:
@@ -158,7 +165,10 @@ def saved_by(op: Op | None) -> dict[str, str]:
     for name, value in vars(op).items():
         if name not in machinery:
             is_array = hasattr(value, "shape") and hasattr(value, "dtype")
-            saved[name] = f"{tuple(value.shape)} {value.dtype}" if is_array else repr(value)[:60]
+            if is_array:
+                saved[name] = f"{tuple(value.shape)} {value.dtype}"
+            elif is_plain(value):
+                saved[name] = repr(value)[:60]
     return saved
 
 

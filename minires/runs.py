@@ -33,6 +33,12 @@ def build(configuration: Configuration, weights: Mapping[str, Array] | None = No
     if known != summary:
         different = ", ".join([name for name in summary if summary[name] != known.get(name)])
         raise ValueError(f"the data set {summary['name']} is not the one this run was trained on: other {different}")
+    channels = model_options(configuration)["in_channels"]
+    if channels != dataset.shape[0]:
+        raise ValueError(
+            f"the model takes images of {channels} channels, those of {dataset.name} have {dataset.shape[0]}; "
+            "a folder of pictures can be read with either: data.channels=1"
+        )
     model = build_model(configuration)
     params = None
     if "finetune" in configuration:

@@ -54,12 +54,6 @@ def train_on(args: argparse.Namespace) -> int:
         "std": known.get("std"),
     }
     trainer = runs.build(configuration, source.state_dict())
-    channels = trainer.loader.images.shape[1]
-    if channels != known["shape"][0]:
-        raise ValueError(
-            f"{args.source} takes images of {known['shape'][0]} channels, those of {args.data} have {channels}; "
-            "a folder of pictures is read with as many as are needed"
-        )
     trained = sum([parameter.size for group in trainer.optimizer.param_groups for parameter in group["params"]])
     total = sum([parameter.size for parameter in trainer.parameters])
     print(f"{args.source}: all but the head taken over; {trained:,} of {total:,} parameters are trained on")
@@ -70,7 +64,7 @@ def train_on(args: argparse.Namespace) -> int:
 
 def read_source(args: argparse.Namespace) -> tuple["Module", dict[str, Any], dict[str, Any]]:
     """Return the trained network, what its maker was told, and what is known of its images: shape, mean and std."""
-    from minires import interop, models, runs
+    from minires import interop, models, recipes, runs
 
     path = Path(args.source)
     if path.is_dir():
@@ -86,6 +80,9 @@ def read_source(args: argparse.Namespace) -> tuple["Module", dict[str, Any], dic
         raise ValueError("a file of weights does not say which model they are of: add --model, such as resnet18")
     arrays = interop.read_weights(path)
     options = interop.options_of(arrays)
+    for keys, value in map(recipes.parsed, args.set):
+        if keys[0] == "model" and len(keys) == 2:
+            options[keys[1]] = value
     model = models.make(args.model, **options, init=None)
     interop.load_weights(model, path)
     side = 224 if options["stem"] == "imagenet" else 32

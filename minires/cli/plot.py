@@ -19,7 +19,7 @@ def run(args: argparse.Namespace) -> int:
 
     folders = [Path(folder) for folder in args.run_folders]
     out = Path(args.out) if args.out else folders[0] if len(folders) == 1 else Path()
-    if not out.is_dir():
+    if args.out and not out.is_dir():
         raise ValueError(f"--out: there is no folder {out}")
     print(plots.training_curves(folders, out / "curves.png"))
     for folder in folders:

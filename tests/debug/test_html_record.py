@@ -10,12 +10,19 @@ import sys
 import numpy as np
 import pytest
 
-from minires import models, nn, ops
+from minires import kernels, models, nn, ops
 from minires.data import load_digits
 from minires.debug import browser
 from minires.debug.browser_arrays import BINS, MISSING, ArrayTable, describe
 from minires.debug.browser_record import lines_about, record
 from minires.engine import Tensor
+
+
+@pytest.fixture(autouse=True, scope="module")
+def numpy_kernels():
+    """So that two runs agree to the last bit."""
+    with kernels.use("numpy"):
+        yield
 
 
 def digits_loss(skip=True, N=4):

@@ -10,7 +10,6 @@ where its array lives.
 """
 
 import importlib
-import importlib.util
 import os
 import sys
 from types import ModuleType
@@ -98,8 +97,6 @@ def _choose_cpu_kernels() -> None:
     wanted = os.environ.get("MINIRES_KERNELS")
     if wanted:
         use(wanted)
-    elif importlib.util.find_spec("minires.kernels.numba_kernels.ready") is None:
-        use("numpy")
     elif "debugpy" in sys.modules:
         print(
             "minires: a debugger is attached, so the NumPy kernels are used: they can be stepped through.",
@@ -110,5 +107,5 @@ def _choose_cpu_kernels() -> None:
         try:
             use("numba")
         except ImportError as error:
-            print(f"minires: using the NumPy kernels, since Numba could not be loaded ({error}).", file=sys.stderr)
+            print(f"minires: using the NumPy kernels, since Numba's could not be loaded ({error}).", file=sys.stderr)
             use("numpy")

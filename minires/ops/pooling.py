@@ -41,13 +41,14 @@ class AvgPool2d(Op):
 
 class GlobalAvgPool2d(Op):
     def forward(self, x: Array) -> Array:
-        self.x_shape = x.shape
+        self.x = x
         return x.mean(axis=(2, 3))
 
     def backward(self, grad_y: Array) -> tuple[Array]:
-        N, C, H, W = self.x_shape
-        share = (grad_y / (H * W)).reshape(N, C, 1, 1)
-        return (self.kernels.xp.broadcast_to(share, self.x_shape),)
+        N, C, H, W = self.x.shape
+        grad_x = self.kernels.xp.empty_like(self.x)  # in the memory order of x
+        grad_x[...] = (grad_y / (H * W)).reshape(N, C, 1, 1)
+        return (grad_x,)
 
 
 class AdaptiveAvgPool2d(Op):

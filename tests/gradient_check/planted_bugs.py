@@ -708,12 +708,12 @@ def strides_swapped(grad_y, x_shape, kernel_size, stride, padding):
     says="20 times the gradient: .* .20 is the size of the argument's axes 2 and 3",
 )
 def image_size_forgotten(self, grad_y):
-    return (np.broadcast_to(grad_y[:, :, None, None], self.x_shape),)
+    return (np.broadcast_to(grad_y[:, :, None, None], self.x.shape),)
 
 
 @planted(GlobalAvgPool2d, "global_avg_pool2d", says=r"1\.25 times the gradient: a constant factor is wrong")
 def divided_by_the_height_twice(self, grad_y):
-    return (np.broadcast_to(grad_y[:, :, None, None] / 16, self.x_shape),)
+    return (np.broadcast_to(grad_y[:, :, None, None] / 16, self.x.shape),)
 
 
 @planted(AdaptiveAvgPool2d, "adaptive_avg_pool2d, 2×3", says="elements are right")

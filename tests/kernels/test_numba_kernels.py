@@ -235,6 +235,8 @@ def test_no_input_starts_a_compilation():
     rectify = next(kernel for kernel in compilation.kernels if kernel.name == "rectify")
     with pytest.raises(TypeError, match="rectify: no kernel for int64; it has float32, float64"):
         rectify(np.zeros(3, np.int64), np.zeros(3, np.int64))
+    if not hasattr(rectify.compiled, "signatures"):
+        return  # without JIT
     rectify.compile("float32")
     before = len(rectify.compiled.signatures)
     with pytest.raises(TypeError, match="No matching definition"):

@@ -25,6 +25,7 @@ from pathlib import Path
 from typing import Any
 
 import numba
+import numpy as np
 from numba.core import event
 
 from minires.kernels.numba_kernels import threads
@@ -47,7 +48,7 @@ class Kernel:
         self.name = function.__name__
         self.signatures = {dtype: signature.replace("real", dtype) for dtype in dtypes}
         self.threads_from = threads_from
-        self.ready: set[str] = set()
+        self.ready: set[str] = set()  # dtype.char of the versions that are compiled
         self.compiled: Any = function
         if not numba.config.DISABLE_JIT:
             numba.config.CACHE_DIR, before = str(cache_folder()), numba.config.CACHE_DIR
@@ -57,7 +58,7 @@ class Kernel:
 
     def __call__(self, *arguments: Any) -> None:
         first = arguments[0]
-        if first.dtype.name not in self.ready:
+        if first.dtype.char not in self.ready:  # dtype.name takes ten times as long
             self.compile(first.dtype.name)
         if self.threads_from is None:
             self.compiled(*arguments)
@@ -73,7 +74,7 @@ class Kernel:
             with event.install_listener("numba:compile", Progress(self, dtype)):
                 self.compiled.compile(self.signatures[dtype])
             self.compiled.disable_compile()  # no input may start a compilation
-        self.ready.add(dtype)
+        self.ready.add(np.dtype(dtype).char)
 
 
 def kernel(
@@ -105,7 +106,7 @@ class Progress(event.Listener):
         if compilation.data["dispatcher"] is not self.kernel.compiled:
             return  # a helper
         total = sum(self.dtype in kernel.signatures for kernel in kernels)
-        done = sum(self.dtype in kernel.ready for kernel in kernels)
+        done = sum(np.dtype(self.dtype).char in kernel.ready for kernel in kernels)
         line = f"compiling kernels, once: {done + 1}/{total}"
         if sys.stderr.isatty():
             print(f"\r{line}", end="", file=sys.stderr, flush=True)
@@ -144,9 +145,9 @@ def cache_root() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "minires"
 
 
-def sources_hash() -> str:
+def sources_hash(folder: Path = Path(__file__).parent) -> str:
     """Return a hash of all source files of this package."""
     digest = hashlib.sha256()
-    for path in sorted(Path(__file__).parent.glob("*.py")):
+    for path in sorted(folder.glob("*.py")):
         digest.update(path.read_bytes())
     return digest.hexdigest()[:16]

@@ -121,10 +121,14 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=forget_workers)
 
 
+claiming = threading.Lock()
+
+
 def claim(counter):
-    """Return the next free chunk: the counter's value, which becomes one more. Without JIT there is one thread."""
-    counter[0] += 1
-    return counter[0] - 1
+    """Return the next free chunk: the counter's value, which becomes one more. This is what runs without JIT."""
+    with claiming:
+        counter[0] += 1
+        return counter[0] - 1
 
 
 @intrinsic

@@ -1,0 +1,236 @@
+"""Threads, forks, the cache of compiled kernels, memory order: what the Numba kernels do to a process."""
+
+import os
+import subprocess
+import sys
+import threading
+
+import numpy as np
+import pytest
+
+from minires import Tensor, kernels, models, ops, optim
+
+pytest.importorskip("numba")
+from minires.kernels.numba_kernels import compilation, layout, threads  # noqa: E402
+
+IMAGES = np.random.default_rng(0).standard_normal((32, 3, 32, 32)).astype(np.float32)
+LABELS = np.arange(32) % 10
+
+
+@pytest.fixture(autouse=True)
+def restored_threads():
+    before = kernels.in_use(), threads.get_num_threads()
+    kernels.use("numba")
+    yield
+    kernels.use(before[0])
+    threads.set_num_threads(before[1])
+
+
+def gradients(model):
+    model.zero_grad()
+    ops.cross_entropy(model(Tensor(IMAGES)), LABELS).backward()
+    return [parameter.grad.tobytes() for parameter in model.parameters()]
+
+
+@pytest.mark.parametrize("fused", [False, True])
+def test_results_are_the_same_to_the_bit_for_any_number_of_threads(fused):
+    model = models.cifar_resnet(8, seed=0, fused=fused)
+    found = []
+    for number in (1, 2, 5, 2):
+        kernels.set_num_threads(number)
+        found.append(gradients(model))
+    assert found[0] == found[1] == found[2] == found[3]
+
+
+def test_python_threads_may_come_at_once():
+    kernels.set_num_threads(2)
+    x = np.random.default_rng(0).standard_normal((64, 16, 32, 32)).astype(np.float32)
+    module = kernels.kernels_for(x)
+    weight, bias = np.ones(16, np.float32), np.zeros(16, np.float32)
+    expected = module.batch_norm_relu_forward(x, weight, bias, 1e-5)[0].tobytes()
+    found = []
+
+    def work():
+        for _ in range(10):
+            found.append(module.batch_norm_relu_forward(x, weight, bias, 1e-5)[0].tobytes() == expected)
+
+    together = [threading.Thread(target=work) for _ in range(4)]
+    for one in together:
+        one.start()
+    for one in together:
+        one.join(60)
+    assert found == [True] * 40
+
+
+def in_a_fresh_process(code, **environment):
+    environment = {name: str(value) for name, value in environment.items()}
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env={**os.environ, "MINIRES_KERNELS": "", **environment},
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    return done.stdout.strip(), done.stderr.strip(), done.returncode
+
+
+RELU = """
+import numpy as np
+from minires import Tensor, kernels, ops
+x = np.random.default_rng(0).standard_normal((64, 16, 32, 32)).astype(np.float32)
+assert (ops.relu(Tensor(x)).data == np.maximum(x, 0)).all()
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
+def test_a_forked_child_starts_threads_of_its_own():
+    code = f"""{RELU}
+import os
+kernels.set_num_threads(2)
+ops.relu(Tensor(x))
+child = os.fork()
+if child == 0:
+    assert (ops.relu(Tensor(x)).data == np.maximum(x, 0)).all()
+    from minires.kernels.numba_kernels import threads
+    os._exit(40 + len(threads.workers))
+print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+"""
+    assert in_a_fresh_process(code) == ("41", "", 0)
+
+
+def test_the_number_of_threads_comes_from_the_environment_or_a_call():
+    code = "from minires import kernels; kernels.in_use(); from minires.kernels.numba_kernels import threads; "
+    assert in_a_fresh_process(code + "print(threads.get_num_threads())", MINIRES_NUM_THREADS=3) == ("3", "", 0)
+    _, error, status = in_a_fresh_process(code, MINIRES_NUM_THREADS="two")
+    assert status == 1 and "MINIRES_NUM_THREADS must be a whole number from 1 up, got 'two'" in error
+    before = threads.get_num_threads()
+    for bad in (0, -1, 1.5, "2"):
+        with pytest.raises(ValueError, match="set_num_threads: the number of threads must be a whole number from 1 up"):
+            kernels.set_num_threads(bad)
+    assert threads.get_num_threads() == before
+
+
+def test_an_error_in_a_worker_is_raised_and_the_worker_lives_on():
+    kernels.set_num_threads(2)
+    here = threading.get_ident()
+    began = threading.Event()
+
+    def fail_elsewhere(counter):
+        if threading.get_ident() != here:
+            began.set()
+            raise ZeroDivisionError("in the worker")
+        assert began.wait(60)
+
+    for _ in range(2):
+        began.clear()
+        with pytest.raises(ZeroDivisionError, match="in the worker"):
+            threads.run(fail_elsewhere, (), small=False)
+    assert not threads.taken.locked()
+
+
+def test_a_worker_that_has_not_begun_is_not_waited_for():
+    worker = threads.Worker.__new__(threads.Worker)  # its thread never comes
+    worker.given, worker.done, worker.error = threading.Lock(), threading.Lock(), None
+    worker.given.acquire()
+    worker.done.acquire()
+    worker.give(print, ("never",))
+    worker.wait()
+    assert worker.arguments == () and worker.given.locked()
+
+
+def test_kernels_compile_on_first_use_once_and_say_so(tmp_path):
+    out, error, status = in_a_fresh_process(
+        "from minires import kernels; print(kernels.in_use())", MINIRES_CACHE=tmp_path
+    )
+    assert (out, error, status) == ("numba", "", 0)
+    assert not list(tmp_path.rglob("*.nbc"))  # loading the module compiled nothing
+    out, error, status = in_a_fresh_process(RELU, MINIRES_CACHE=tmp_path)
+    assert status == 0 and error.startswith("minires: compiling kernels, once: 1/") and len(error.splitlines()) == 1
+    (folder,) = (tmp_path / "kernels").iterdir()
+    assert folder.name == compilation.sources_hash()
+    compiled = sorted(folder.rglob("*.nbc"))
+    assert len(compiled) == 1  # relu forward, and nothing else
+    assert in_a_fresh_process(RELU, MINIRES_CACHE=tmp_path) == ("", "", 0)
+    assert sorted(folder.rglob("*.nbc")) == compiled
+
+
+def test_a_change_in_any_source_makes_a_new_cache(tmp_path):
+    (tmp_path / "helper.py").write_text("x = 1")
+    before = compilation.sources_hash(tmp_path)
+    (tmp_path / "helper.py").write_text("x = 2")
+    assert compilation.sources_hash(tmp_path) != before
+
+
+def test_the_cache_folder_is_the_platforms_unless_named(monkeypatch, tmp_path):
+    monkeypatch.setenv("MINIRES_CACHE", str(tmp_path))
+    assert compilation.cache_root() == tmp_path
+    monkeypatch.delenv("MINIRES_CACHE")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "xdg"))
+    monkeypatch.setattr(sys, "platform", "linux")
+    assert compilation.cache_root() == tmp_path / "xdg" / "minires"
+    monkeypatch.setattr(sys, "platform", "darwin")
+    assert compilation.cache_root().parts[-3:] == ("Library", "Caches", "minires")
+    monkeypatch.setattr(sys, "platform", "win32")
+    monkeypatch.setenv("LOCALAPPDATA", str(tmp_path))
+    assert compilation.cache_root() == tmp_path / "minires" / "Cache"
+
+
+def test_without_a_cache_the_numpy_kernels_do(tmp_path):
+    (tmp_path / "file").write_text("")
+    out, error, _ = in_a_fresh_process(f"{RELU}\nprint(kernels.in_use())", MINIRES_CACHE=tmp_path / "file")
+    assert out == "numpy" and len(error.splitlines()) == 1
+    assert "using the NumPy kernels" in error and "cannot be written" in error and "MINIRES_CACHE" in error
+    _, error, status = in_a_fresh_process(
+        "import minires; minires.kernels.use('numba')", MINIRES_CACHE=tmp_path / "file"
+    )
+    assert status == 1 and "ImportError" in error
+
+
+def test_without_numba_the_numpy_kernels_do():
+    code = f"import sys; sys.modules['numba'] = None\n{RELU}\nprint(kernels.in_use())"
+    out, error, status = in_a_fresh_process(code)
+    assert (out, status) == ("numpy", 0)
+    assert error.startswith("minires: using the NumPy kernels, since Numba's could not be loaded (")
+    assert len(error.splitlines()) == 1
+
+
+def test_the_option_of_the_numba_kernels_is_restored():
+    from minires.kernels.numba_kernels import convolution
+
+    before = convolution.use_winograd
+    with kernels.use("numba", winograd=not before):
+        assert convolution.use_winograd is not before
+    assert convolution.use_winograd is before
+    with pytest.raises(ValueError, match="the numba kernels have the option winograd, got tiles"):
+        kernels.use("numba", tiles=3)
+
+
+@pytest.mark.parametrize("fused", [False, True])
+def test_nothing_is_copied_between_ops(fused):
+    """The images come in another memory order and are converted, in forward and for the weight gradient; nothing else."""
+    model = models.resnet20(seed=0, fused=fused)
+    sgd = optim.SGD(model.parameters(), lr=0.1, momentum=0.9)
+    before = layout.copies
+    loss = ops.cross_entropy(model(Tensor(IMAGES)), LABELS)
+    assert layout.copies - before == 1
+    loss.backward()
+    sgd.step()
+    assert layout.copies - before == 2
+    in_order = np.ascontiguousarray(IMAGES.transpose(0, 2, 3, 1)).transpose(0, 3, 1, 2)
+    ops.cross_entropy(model(Tensor(in_order)), LABELS).backward()
+    assert layout.copies - before == 2
+    for array in model.state_dict().values():
+        assert array.flags.c_contiguous
+
+
+def test_kernels_run_without_jit():
+    """As ordinary Python, where coverage and a debugger see them."""
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", "tests/kernels/test_numba_kernels.py"],
+        env={**os.environ, "NUMBA_DISABLE_JIT": "1"},
+        capture_output=True,
+        text=True,
+        timeout=600,
+        cwd=os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))),
+    )
+    assert done.returncode == 0, done.stdout[-3000:]

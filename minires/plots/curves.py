@@ -14,7 +14,10 @@ from minires import records
 from minires.plots.drawing import DASHES, SERIES, save, tidy
 
 POINTS = 150  # of a line: more could not be told apart
-SILENT = ("dataset.", "data.dir", "keep_", "checkpoint_", "steps", "schedule.T_max")  # what no run is known by
+SILENT = (  # what no run is known by, since it follows from the rest or changes nothing
+    "dataset.", "data.dir", "keep_checkpoints", "checkpoint_every", "evaluate_every", "steps",
+    "model.in_channels", "model.stem", "finetune.source", "finetune.mean", "finetune.std",
+)  # fmt: skip
 PARTS = ("test", "validation")
 
 
@@ -90,8 +93,10 @@ def read_run(folder: Path) -> dict[str, Any]:
 
 def labels_of(runs: Sequence[Mapping[str, Any]]) -> list[str]:
     """Name each run by what in its configuration is not the same in all of them, else by its folder."""
-    flat = [flattened(run["configuration"]) for run in runs]
-    names = list(dict.fromkeys([name for values in flat for name in values if not name.startswith(SILENT)]))
+    flat = [{"begin": beginning(run["configuration"]), **flattened(run["configuration"])} for run in runs]
+    tuned = all("finetune" in run["configuration"] for run in runs)
+    silent = SILENT if tuned else (*SILENT, "finetune.")
+    names = list(dict.fromkeys([name for values in flat for name in values if not name.startswith(silent)]))
     different = [name for name in names if any(values.get(name) != flat[0].get(name) for values in flat)]
     labels = [", ".join([described(name, values[name]) for name in different if name in values]) for values in flat]
     if len(set(labels)) == len(runs) and all(0 < len(label) <= 60 for label in labels):
@@ -102,7 +107,13 @@ def labels_of(runs: Sequence[Mapping[str, Any]]) -> list[str]:
 def described(name: str, value: Any) -> str:
     """Say a setting: "resnet20" for the model's name, else "lr 0.1"."""
     section, _, key = name.rpartition(".")
-    return str(value) if key == "name" else f"{section} {key} {value}" if key == "steps" else f"{key} {value}"
+    return (
+        str(value) if key in ("name", "begin") else f"{section} {key} {value}" if key == "steps" else f"{key} {value}"
+    )
+
+
+def beginning(configuration: Mapping[str, Any]) -> str:
+    return f"from {Path(configuration['finetune']['source']).name}" if "finetune" in configuration else "from scratch"
 
 
 def flattened(configuration: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

@@ -107,6 +107,7 @@ def test_long_runs_are_drawn_as_means(tmp_path, figures):
         ([{"warmup": {"steps": 0}}, {"warmup": {"steps": 9}}], ["warmup steps 0", "warmup steps 9"]),
         ([{"steps": 1, "dataset": {"shape": 3}}, {"steps": 2, "dataset": {"shape": 4}}], ["run0", "run1"]),
         ([{"seed": 1}], ["run0"]),
+        ([{"finetune": {"source": "runs/one"}}, {}], ["from one", "from scratch"]),
     ],
 )  # fmt: skip
 def test_runs_are_called_by_what_is_different(configurations, labels):

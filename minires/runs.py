@@ -9,10 +9,11 @@ from typing import Any
 
 import numpy as np
 
-from minires import checkpoint, data, finetuning, models, recipes, records
+from minires import checkpoint, data, finetuning, kernels, models, recipes, records
 from minires.data import Dataset, Loader, make_augmentation
 from minires.ema import EMA
 from minires.kernels import Array
+from minires.models.fused import FUSED
 from minires.nn import Module
 from minires.recipes import Configuration
 from minires.stopping import Signals, Stopped
@@ -39,6 +40,7 @@ def build(configuration: Configuration, weights: Mapping[str, Array] | None = No
             f"the model takes images of {channels} channels, those of {dataset.name} have {dataset.shape[0]}; "
             "a folder of pictures can be read with either: data.channels=1"
         )
+    configuration["model"].setdefault("fused", kernels.in_use() != "numpy" and has_fused_form(configuration))
     model = build_model(configuration)
     params = None
     if "finetune" in configuration:
@@ -72,6 +74,14 @@ def load_data(configuration: Configuration) -> tuple[Dataset, str]:
 def build_model(configuration: Configuration) -> Module:
     """Make the model of a configuration that knows its data set."""
     return models.make(seed=configuration["seed"], **model_options(configuration))
+
+
+def has_fused_form(configuration: Configuration) -> bool:
+    """Whether the configuration's model can be made with fused=True, which is faster and the same to rounding."""
+    options = configuration["model"]
+    block = models.BLOCKS.get(options.get("block"))
+    unfused = block is not None and block not in FUSED
+    return options.get("norm", "batch") == "batch" and options.get("activation", "relu") == "relu" and not unfused
 
 
 def model_options(configuration: Configuration) -> dict[str, Any]:

@@ -7,7 +7,7 @@ import signal
 
 import pytest
 
-from minires import checkpoint, data, records, training
+from minires import checkpoint, data, kernels, records, training
 from minires.cli.main import main
 
 
@@ -42,7 +42,8 @@ def test_train(quick, capsys):
     code, folder = quick("--seed", "1")
     assert code == 0 and folder.name.endswith("-train-resnet20")
     config = records.read_json(folder / "config.json")["arguments"]
-    assert config["model"] == {"name": "resnet20"} and config["seed"] == 1 and config["steps"] == 4
+    assert config["model"] == {"name": "resnet20", "fused": kernels.in_use() != "numpy"}
+    assert config["seed"] == 1 and config["steps"] == 4
     assert config["optimizer"]["lr"] == 0.1 and config["dataset"]["train_images"] == 64
     metrics = records.read_jsonl(folder / "metrics.jsonl")
     assert [record["step"] for record in metrics] == [1, 2, 2, 3, 4, 4]

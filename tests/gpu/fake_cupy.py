@@ -92,13 +92,13 @@ class ndarray:
         return f"fake({self.leave('repr')!r})"
 
     def __getitem__(self, index):
-        return on_device(self.host[on_host(index)])
+        return on_device(self.host[index_on_host(index)])
 
     def __setitem__(self, index, value):
         if isinstance(value, np.ndarray) and value.ndim:
             raise TypeError("Unsupported type <class 'numpy.ndarray'>")
         launches.append("setitem")
-        self.host[on_host(index)] = on_host(value)
+        self.host[index_on_host(index)] = on_host(value)
 
 
 def on_host(value):
@@ -112,6 +112,13 @@ def on_host(value):
     if isinstance(value, dict):
         return {name: on_host(one) for name, one in value.items()}
     return value
+
+
+def index_on_host(index):
+    """An index may hold NumPy arrays too: CuPy copies them to the GPU."""
+    if isinstance(index, tuple):
+        return tuple([index_on_host(one) for one in index])
+    return index.host if isinstance(index, ndarray) else index
 
 
 def on_device(value):
@@ -130,6 +137,8 @@ def through(function, name):
         return on_device(function(*on_host(args), **on_host(kwargs)))
 
     call.__name__ = name
+    if hasattr(function, "at"):
+        call.at = lambda a, index, b: function.at(a.host, index_on_host(index), on_host(b))
     return call
 
 

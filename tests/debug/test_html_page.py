@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from minires import models, nn, ops
+from minires import kernels, models, nn, ops
 from minires.data import load_digits
 from minires.debug import browser
 from minires.engine import Tensor, backward_order
@@ -18,6 +18,13 @@ pytestmark = pytest.mark.browser
 OUTPUT = Path(__file__).parent.parent / "output"
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update",
          "--disable-sync", "--no-first-run"]  # fmt: skip
+
+
+@pytest.fixture(autouse=True, scope="module")
+def numpy_kernels():
+    """So that the numbers of two runs agree, and nothing waits for a compiler."""
+    with kernels.use("numpy"):
+        yield
 
 
 @pytest.fixture(scope="module")

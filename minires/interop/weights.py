@@ -112,6 +112,11 @@ def read_weights(path: str | Path) -> dict[str, Array]:
     refuse_pickle(path)
     try:
         with safe_open(path, "np") as file:
+            if "minires" in (file.metadata() or {}):
+                raise ValueError(
+                    f"read_weights: {path} is a checkpoint, which holds more than weights; use its run's folder, or in "
+                    "Python runs.load_model and save_weights"
+                )
             names = list(file.keys())
             for name in names:
                 dtype = file.get_slice(name).get_dtype()

@@ -148,6 +148,20 @@ def test_replace_head_refuses():
     assert model.fc.weight.shape == (3, 16)
 
 
+def test_load_all_but_head():
+    model, source = small(num_classes=5), small(seed=1)
+    before = model.state_dict()
+    finetuning.load_all_but_head(model, source.state_dict())
+    for name, array in model.state_dict().items():
+        wanted = before if name.startswith("fc.") else source.state_dict()
+        np.testing.assert_array_equal(array, wanted[name], err_msg=name)
+
+    state = source.state_dict()
+    state["extra.weight"] = state.pop("bn1.bias")
+    with pytest.raises(ValueError, match="2 problems:\n  bn1.bias is missing\n  extra.weight is unexpected"):
+        finetuning.load_all_but_head(model, state)
+
+
 def test_parameter_groups():
     model = small()
     finetuning.freeze(model, "conv1.*")

@@ -5,7 +5,7 @@ import pickle
 import numpy as np
 import pytest
 
-from minires import interop, models, nn
+from minires import checkpoint, interop, models, nn
 
 rng = np.random.default_rng(0)
 
@@ -68,6 +68,14 @@ def test_foreign_names_are_mapped_and_said(tmp_path, capsys):
         assert f"  {foreign} → {own}\n" in printed
     assert f"{len(state)} arrays loaded, {len(state)} of them under another name" in printed
     assert "1 × num_batches_tracked ignored" in printed
+
+
+@pytest.mark.parametrize("prefix", ["module.", "_orig_mod.", "module._orig_mod."])
+def test_prefixes(tmp_path, prefix):
+    model, other = small(seed=1), small(seed=2)
+    arrays = {prefix + name: array for name, array in model.state_dict().items()}
+    interop.load_weights(other, write(tmp_path / "w.safetensors", arrays), verbose=False)
+    assert same(model, other)
 
 
 def test_a_name_that_the_model_has_stays(tmp_path):
@@ -229,6 +237,12 @@ def test_a_dtype_that_numpy_lacks(tmp_path):
     path.write_bytes(len(header).to_bytes(8, "little") + header + b"\0" * 4)
     with pytest.raises(ValueError, match=r"a in .* is BF16, which NumPy does not have; .*array\.float\(\)"):
         interop.read_weights(path)
+
+
+def test_a_checkpoint_is_no_file_of_weights(tmp_path):
+    path = checkpoint.save(tmp_path, 3, {"model": small().state_dict()})
+    with pytest.raises(ValueError, match="step-000003.safetensors is a checkpoint, .* use its run's folder"):
+        interop.load_weights(small(), path)
 
 
 def test_no_file_and_a_folder(tmp_path):

@@ -31,7 +31,8 @@ Pair = tuple[int, int]
 Shape = tuple[int, ...]
 Sizes = tuple[int, ...]  # N, H, W, C, F, I, J
 
-TILES = 96  # Winograd's tiles that are worked on together: their 36 products stay in the cache
+PRODUCTS = 160_000  # numbers of V and M that Winograd's way works on together: 640 kB
+TILES = 32, 128
 WINDOW = 1 << 16  # numbers of a padded window of x: 256 kB
 ITEMS = 16  # pieces that work is cut into at least, where it can be: threads take them one by one
 
@@ -107,12 +108,21 @@ def shares_and_parts(numbers: int, panels: int, items: int) -> Pair:
     return min(shares, items), min(panels, ITEMS // shares)
 
 
+def whole_panels(weight: Array, axis: int) -> Array:
+    """Return the weight as a flat array, with zeros for filters until `axis`, theirs, is a multiple of 16."""
+    missing = -weight.shape[axis] % LANES
+    if missing:
+        weight = np.pad(weight, [(0, missing if axis == number else 0) for number in range(4)])
+    return contiguous(weight)
+
+
 # Winograd
 
 
-def strips_together(N: int, I: int, J: int) -> Pair:
+def strips_together(N: int, C: int, F: int, I: int, J: int) -> Pair:
     """Return how many strips of tiles are worked on together, and how many such groups there are."""
-    group = max(1, TILES // -(-J // 4))
+    tiles = min(max(PRODUCTS // (36 * (C + F)), TILES[0]), TILES[1])
+    group = max(1, tiles // -(-J // 4))
     return group, -(-N * -(-I // 4) // group)
 
 
@@ -121,9 +131,9 @@ def winograd_convolution(x: Array, weight: Array, I: int, J: int, padding: Pair,
     N, C, H, W = x.shape
     F = weight.shape[1 if flip else 0]
     u = np.empty(36 * panels_of(F) * LANES * C, np.float32)
-    winograd_filters(contiguous(weight), u, F, C, flip)
+    winograd_filters(whole_panels(weight, 1 if flip else 0), u, panels_of(F) * LANES, C, flip)
     y = nhwc_empty(N, F, I, J, x.dtype)
-    group, groups = strips_together(N, I, J)
+    group, groups = strips_together(N, C, F, I, J)
     parts = min(panels_of(F), -(-ITEMS // groups))
     winograd_products(flat(x), u, flat(y), N, H, W, C, F, I, J, *padding, group, parts)
     return y
@@ -132,7 +142,7 @@ def winograd_convolution(x: Array, weight: Array, I: int, J: int, padding: Pair,
 def winograd_grad_weight(grad_y: Array, x: Array, weight_shape: Shape, padding: Pair) -> Array:
     N, C, H, W = x.shape
     _, F, I, J = grad_y.shape
-    group, groups = strips_together(N, I, J)
+    group, groups = strips_together(N, C, F, I, J)
     numbers = 36 * C * panels_of(F) * LANES
     shares, parts = shares_and_parts(numbers, panels_of(F), groups)
     grad_u = np.empty(shares * numbers, np.float32)
@@ -165,7 +175,7 @@ def direct_convolution(x: Array, weight: Array, I: int, J: int, stride: Pair, pa
     N, C, H, W = x.shape
     F, _, KH, KW = weight.shape
     b = np.empty(panels_of(F) * LANES * C * KH * KW, np.float32)
-    pack_filters(contiguous(weight), b, F, C, KH, KW, C * KH * KW, KH * KW, 0, KW, 1)
+    pack_filters(whole_panels(weight, 0), b, panels_of(F) * LANES, C, KH, KW, C * KH * KW, KH * KW, 0, KW, 1)
     y = nhwc_empty(N, F, I, J, x.dtype)
     sizes: Sizes = N, H, W, C, F, I, J
     places = 0, I * J * F, J * F, F
@@ -224,7 +234,8 @@ def class_grad_input(grad_y: Array, weight: Array, grad_x: Array, pixel: Pair, s
         return
     b = np.empty(panels_of(C) * LANES * F * UH * VW, np.float32)
     last = (u + (UH - 1) * SH) * KW + v + (VW - 1) * SW  # flipped: the last tap comes first
-    pack_filters(contiguous(weight), b, C, F, UH, VW, KH * KW, C * KH * KW, last, -SH * KW, -SW)
+    C16 = panels_of(C) * LANES
+    pack_filters(whole_panels(weight, 1), b, C16, F, UH, VW, KH * KW, C16 * KH * KW, last, -SH * KW, -SW)
     rows, columns = -(-(H - h) // SH), -(-(W - w) // SW)
     sizes: Sizes = N, I, J, F, C, rows, columns
     places = (h * W + w) * C, H * W * C, SH * W * C, SW * C
@@ -236,6 +247,7 @@ def class_grad_input(grad_y: Array, weight: Array, grad_x: Array, pixel: Pair, s
 def convolve(
     x: Array, b: Array, y: Array, sizes: Sizes, kernel_size: Pair, stride: Pair, padding: Pair, places: tuple[int, ...]
 ) -> None:
-    _, _, W, C, _, I, _ = sizes
+    N, _, W, C, _, I, _ = sizes
     lines = lines_together(W + 2 * padding[1], C, I, kernel_size[0], stride[0])
-    direct_products(flat(x), b, flat(y), *sizes, *kernel_size, *stride, *padding, lines, *places)
+    images = max(1, min(N // ITEMS, WINDOW // (W * C * I * stride[0]))) if lines == I else 1
+    direct_products(flat(x), b, flat(y), *sizes, *kernel_size, *stride, *padding, images, lines, *places)

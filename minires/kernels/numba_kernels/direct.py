@@ -25,7 +25,7 @@ import numpy as np
 
 from minires.kernels.numba_kernels.compilation import helper, kernel
 from minires.kernels.numba_kernels.padding import copy_numbers, copy_pixels, write_zeros
-from minires.kernels.numba_kernels.simd import LANES, load, store
+from minires.kernels.numba_kernels.simd import LANES, gather, load, store
 from minires.kernels.numba_kernels.threads import claim
 from minires.kernels.numba_kernels.tile import product
 
@@ -35,17 +35,15 @@ SIZES = ", ".join(["int64"] * 13)  # N, H, W, C, F, I, J, KH, KW, stride and pad
 
 @kernel(f"void(float32[::1], float32[::1], {', '.join(['int64'] * 9)}, int64[::1])", dtypes=("float32",))
 def pack_filters(weight, b, F, C, KH, KW, f_step, c_step, first, u_step, v_step, counter):
-    """Write panels of (KH, KW, C) × 16 filters to b; tap (u, v) of channel c is `first` + … in weight, see below."""
+    """Write panels of (KH, KW, C) × 16 filters to b, F a multiple of 16; taps are u_step and v_step apart."""
     panel = claim(counter)
     while panel * LANES < F:
-        b0 = panel * KH * KW * C * LANES
-        write_zeros(b, b0, KH * KW * C * LANES)
-        for f in range(panel * LANES, min(F, panel * LANES + LANES)):
-            for c in range(C):
-                for u in range(KH):
-                    for v in range(KW):
-                        w = f * f_step + c * c_step + first + u * u_step + v * v_step
-                        b[b0 + ((u * KW + v) * C + c) * LANES + f % LANES] = weight[w]
+        o, w0 = panel * KH * KW * C * LANES, first + panel * LANES * f_step
+        for u in range(KH):
+            for v in range(KW):
+                for c in range(C):
+                    store(b, o, gather(weight, w0 + c * c_step + u * u_step + v * v_step, f_step))
+                    o += LANES
         panel = claim(counter)
 
 
@@ -55,46 +53,55 @@ def reaches_over(H, W, I, J, KH, KW, SH, SW, P, Q):
     return P != 0 or Q != 0 or (I - 1) * SH + KH > H or (J - 1) * SW + KW > W
 
 
-@kernel(f"void({ARRAYS}, {SIZES}, {', '.join(['int64'] * 5)}, int64[::1])", dtypes=("float32",))
-def direct_products(x, b, y, N, H, W, C, F, I, J, KH, KW, SH, SW, P, Q, lines, y0, y_image, y_row, y_pixel, counter):
+@kernel(f"void({ARRAYS}, {SIZES}, {', '.join(['int64'] * 6)}, int64[::1])", dtypes=("float32",))
+def direct_products(
+    x, b, y, N, H, W, C, F, I, J, KH, KW, SH, SW, P, Q, images, lines, y0, y_image, y_row, y_pixel, counter
+):
     """Write y, output (n, i, j) at y[y0 + n·y_image + i·y_row + j·y_pixel], from x (N, H, W, C) and packed filters.
 
-    lines: rows of outputs that are worked on together.
+    lines: rows of outputs that are worked on together, of so many images.
     """
-    F16, units = (F + LANES - 1) // LANES * LANES, (I + lines - 1) // lines
-    padded, columns = reaches_over(H, W, I, J, KH, KW, SH, SW, P, Q), (J - 1) * SW + KW
-    source, x_row = x, W * C
+    groups, units = (N + images - 1) // images, (I + lines - 1) // lines
+    rows, columns = (lines - 1) * SH + KH, (J - 1) * SW + KW
+    padded = reaches_over(H, W, I, J, KH, KW, SH, SW, P, Q)
+    source, x_image, x_row = x, H * W * C, W * C
     if padded:
-        source, x_row = np.empty(((lines - 1) * SH + KH) * columns * C, np.float32), columns * C
-    whole = F == F16  # else the last panel is wider than a pixel, and goes through `line`
-    line = np.empty(1 if whole else max(J, lines) * F16, np.float32)
+        source, x_image, x_row = np.empty(images * rows * columns * C, np.float32), rows * columns * C, columns * C
+    line = np.empty(max(J, lines) * LANES, np.float32)
     item = claim(counter)
-    while item < N * units:
-        n, i = item // units, item % units * lines
-        count, s0 = min(lines, I - i), (n * H + i * SH) * W * C
+    while item < groups * units:
+        n, i = item // units * images, item % units * lines
+        many, count = min(images, N - n), min(lines, I - i)
+        s0 = n * x_image + i * SH * x_row
         if padded:
-            rows, s0 = (count - 1) * SH + KH, 0
-            copy_pixels(x, n * H * W * C, i * SH - P, -Q, H, W, C, rows, columns, source, C)
+            s0 = 0
+            for image in range(many):
+                x0 = (n + image) * H * W * C
+                copy_pixels(x, x0, i * SH - P, -Q, H, W, C, rows, columns, source, image * x_image, C)
         o = y0 + n * y_image + i * y_row
-        if J == 1:  # a column of outputs is treated as a row
-            line_product(y, o, y_row, line, whole, source, s0, SH * x_row, x_row, b, count, F, KH, KW * C)
-        else:
-            for row in range(count):
-                s = s0 + row * SH * x_row
-                line_product(y, o + row * y_row, y_pixel, line, whole, source, s, SW * C, x_row, b, J, F, KH, KW * C)
+        for f in range(0, F, 2 * LANES):  # two panels of filters, for all outputs of the item, while they are cached
+            for image in range(many):
+                s, t = s0 + image * x_image, o + image * y_image + f
+                if J == 1:  # a column of outputs is treated as a row
+                    line_product(y, t, y_row, line, source, s, SH * x_row, x_row, b, count, F, f, KH, KW * C)
+                    continue
+                for row in range(count):
+                    a0 = s + row * SH * x_row
+                    line_product(y, t + row * y_row, y_pixel, line, source, a0, SW * C, x_row, b, J, F, f, KH, KW * C)
         item = claim(counter)
 
 
 @helper
-def line_product(y, o, y_step, line, whole, a, a0, a_step, a_row, b, count, F, R, K):
-    """Write `count` outputs, y_step apart, from runs that begin a_step apart."""
-    F16 = (F + LANES - 1) // LANES * LANES
-    if whole:
-        product(y, o, y_step, a, a0, a_step, a_row, 1, b, 0, count, F, R, K, False)
-        return
-    product(line, 0, F16, a, a0, a_step, a_row, 1, b, 0, count, F16, R, K, False)
-    for j in range(count):
-        copy_numbers(line, j * F16, y, o + j * y_step, F)
+def line_product(y, o, y_step, line, a, a0, a_step, a_row, b, count, F, f, R, K):
+    """Write channels f … f + 32 of `count` outputs, y_step apart, from runs that begin a_step apart."""
+    whole = min(F - f, 2 * LANES) // LANES * LANES
+    if whole > 0:
+        product(y, o, y_step, a, a0, a_step, a_row, 1, b, f * R * K, count, whole, R, K, False)
+    rest = min(F - f, 2 * LANES) - whole
+    if rest > 0:  # the last panel is wider than a pixel has channels
+        product(line, 0, LANES, a, a0, a_step, a_row, 1, b, (f + whole) * R * K, count, LANES, R, K, False)
+        for j in range(count):
+            copy_numbers(line, j * LANES, y, o + j * y_step + whole, rest)
 
 
 @kernel(f"void({ARRAYS}, {SIZES}, int64, int64, int64, int64[::1])", dtypes=("float32",))
@@ -123,7 +130,7 @@ def share_of_sum(share, part, x, grad_y, sums, N, H, W, C, F, I, J, KH, KW, SH, 
         count, s0 = min(lines, I - i), (n * H + i * SH) * W * C
         if padded:
             rows, s0 = (count - 1) * SH + KH, 0
-            copy_pixels(x, n * H * W * C, i * SH - P, -Q, H, W, C, rows, columns, source, C)
+            copy_pixels(x, n * H * W * C, i * SH - P, -Q, H, W, C, rows, columns, source, 0, C)
         pack_outputs(grad_y, (n * I + i) * J * F, count * J, F, f0, f1, z)
         R, K, a_r, a_k = count, J, SH * x_row, SW * C
         if J == 1:  # one long sum instead of many of one number

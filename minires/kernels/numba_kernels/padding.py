@@ -40,12 +40,12 @@ def write_zeros(out, o, count):
 
 
 @helper
-def copy_pixels(x, image, h0, w0, H, W, C, rows, columns, out, out_pixel):
-    """Copy the window at (h0, w0) of the image at x[image], H×W pixels of C numbers; in `out` a pixel has out_pixel ≥ C
-    numbers, the further ones zero."""
+def copy_pixels(x, image, h0, w0, H, W, C, rows, columns, out, out0, out_pixel):
+    """Copy the window at (h0, w0) of the image at x[image], H×W pixels of C numbers, to out[out0]; there a pixel has
+    out_pixel ≥ C numbers, the further ones zero."""
     first, last = min(max(-w0, 0), columns), max(min(W - w0, columns), 0)  # the columns inside the image
     for row in range(rows):
-        h, o = h0 + row, row * columns * out_pixel
+        h, o = h0 + row, out0 + row * columns * out_pixel
         if h < 0 or h >= H or first >= last:
             write_zeros(out, o, columns * out_pixel)
             continue

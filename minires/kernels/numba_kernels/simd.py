@@ -4,6 +4,7 @@ Loops alone do not get there: neither Numba nor LLVM turns a loop nest into code
 registers. With a vector type the block is written down, and each line below becomes one machine instruction:
 
     float32x16      x = load(array, i)                 array[i : i+16]
+                    x = gather(array, i, step)         array[i], array[i + step], … sixteen of them
                     x = broadcast(array, i)            array[i], sixteen times
                     x = splat(number)                  the number, sixteen times
                     x + y, x - y, x * y, fma(x, y, z)  per lane; fma is x·y + z, rounded once
@@ -120,6 +121,9 @@ if config.DISABLE_JIT:
     def load(array, i):
         return array[i : i + LANES].copy()
 
+    def gather(array, i, step):
+        return array[i + step * np.arange(LANES)]
+
     def store(array, i, x):
         array[i : i + LANES] = x
 
@@ -154,6 +158,18 @@ else:
             return emit_load(context, builder, signature.args[0], *args)
 
         return float32x16(array, INDEX), generate
+
+    @intrinsic
+    def gather(typing_context, array, i, step):
+        def generate(context, builder, signature, args):
+            array, i, step = args
+            vector = ir.Constant(VECTOR, ir.Undefined)
+            for lane in range(LANES):
+                pointer = element_pointer(context, builder, signature.args[0], array, row_index(builder, i, step, lane))
+                vector = builder.insert_element(vector, builder.load(pointer), ir.Constant(ir.IntType(32), lane))
+            return vector
+
+        return float32x16(array, INDEX, INDEX), generate
 
     @intrinsic
     def store(typing_context, array, i, x):

@@ -24,7 +24,9 @@ with them. The results stay in registers and go to memory once, so that the proc
 
 from typing import Any
 
-from minires.kernels.numba_kernels.compilation import helper
+import numba
+
+from minires.kernels.numba_kernels.compilation import OPTIONS
 from minires.kernels.numba_kernels.simd import HAS_AVX512, LANES, add_outer, load, load_rows, store_rows, zero_rows
 
 # Blocks that hide an FMA's latency and fit the registers: 8×32 or 24×16 in the 32 of AVX-512, 6×16 in the 16 of AVX2.
@@ -33,10 +35,14 @@ TALL_ROWS = 24 if HAS_AVX512 else 6
 TWO_PANELS = HAS_AVX512
 
 
+# Called for a few thousand multiplications: too few to pass forty arguments for.
+inlined: Any = numba.njit(forceinline=True, **OPTIONS)
+
+
 def tile_of(rows: int) -> Any:
     """Return the tile of `rows` rows and one panel of columns."""
 
-    @helper
+    @inlined
     def tile(y, y0, y_row, a, a0, a_row, a_r, a_k, b, b0, R, K, accumulate):
         acc = load_rows(y, y0, y_row, rows) if accumulate else zero_rows(rows)
         for r in range(R):
@@ -53,7 +59,7 @@ def tile_of(rows: int) -> Any:
 def wide_tile_of(rows: int) -> Any:
     """Return the tile of `rows` rows and two panels of columns, the second `b_panel` numbers after the first."""
 
-    @helper
+    @inlined
     def wide_tile(y, y0, y_row, a, a0, a_row, a_r, a_k, b, b0, b_panel, R, K, accumulate):
         left = load_rows(y, y0, y_row, rows) if accumulate else zero_rows(rows)
         right = load_rows(y, y0 + LANES, y_row, rows) if accumulate else zero_rows(rows)
@@ -70,18 +76,17 @@ def wide_tile_of(rows: int) -> Any:
     return wide_tile
 
 
-tile_tall, tile_full, tile_4, tile_2, tile_1 = tile_of(TALL_ROWS), tile_of(ROWS), tile_of(4), tile_of(2), tile_of(1)
-wide_full, wide_4, wide_2, wide_1 = wide_tile_of(ROWS), wide_tile_of(4), wide_tile_of(2), wide_tile_of(1)
+tile_tall, tile_full, tile_4, tile_1 = tile_of(TALL_ROWS), tile_of(ROWS), tile_of(4), tile_of(1)
+wide_full, wide_4, wide_1 = wide_tile_of(ROWS), wide_tile_of(4), wide_tile_of(1)
 
 
-@helper
+@inlined
 def panel_product(y, y0, y_row, a, a0, a_row, a_r, a_k, b, b0, rows, R, K, accumulate):
     """Write `rows` rows of one panel of 16 columns."""
     row = 0
     while row < rows:
-        yi = y0 + row * y_row
-        ai = a0 + row * a_row
-        left = rows - row
+        row = start_of_tile(row, rows, accumulate)
+        yi, ai, left = y0 + row * y_row, a0 + row * a_row, rows - row
         if left >= TALL_ROWS:
             tile_tall(y, yi, y_row, a, ai, a_row, a_r, a_k, b, b0, R, K, accumulate)
             row += TALL_ROWS
@@ -91,37 +96,41 @@ def panel_product(y, y0, y_row, a, a0, a_row, a_r, a_k, b, b0, rows, R, K, accum
         elif left >= 4:
             tile_4(y, yi, y_row, a, ai, a_row, a_r, a_k, b, b0, R, K, accumulate)
             row += 4
-        elif left >= 2:
-            tile_2(y, yi, y_row, a, ai, a_row, a_r, a_k, b, b0, R, K, accumulate)
-            row += 2
         else:
             tile_1(y, yi, y_row, a, ai, a_row, a_r, a_k, b, b0, R, K, accumulate)
             row += 1
 
 
-@helper
+@inlined
 def two_panel_product(y, y0, y_row, a, a0, a_row, a_r, a_k, b, b0, b_panel, rows, R, K, accumulate):
     """Write `rows` rows of two panels, 32 columns."""
     row = 0
     while row < rows:
-        yi = y0 + row * y_row
-        ai = a0 + row * a_row
-        left = rows - row
+        row = start_of_tile(row, rows, accumulate)
+        yi, ai, left = y0 + row * y_row, a0 + row * a_row, rows - row
         if left >= ROWS:
             wide_full(y, yi, y_row, a, ai, a_row, a_r, a_k, b, b0, b_panel, R, K, accumulate)
             row += ROWS
         elif left >= 4:
             wide_4(y, yi, y_row, a, ai, a_row, a_r, a_k, b, b0, b_panel, R, K, accumulate)
             row += 4
-        elif left >= 2:
-            wide_2(y, yi, y_row, a, ai, a_row, a_r, a_k, b, b0, b_panel, R, K, accumulate)
-            row += 2
         else:
             wide_1(y, yi, y_row, a, ai, a_row, a_r, a_k, b, b0, b_panel, R, K, accumulate)
             row += 1
 
 
-@helper
+@inlined
+def start_of_tile(row, rows, accumulate):
+    """Return where the next tile begins: at `row`, or, for the last rows, earlier, so that a whole tile fits: writing a
+    few rows twice takes less time than tiles of one row, but adding to them twice would be wrong."""
+    if not accumulate and rows - row < ROWS <= rows:
+        return rows - ROWS
+    if not accumulate and rows - row < 4 <= rows:
+        return rows - 4
+    return row
+
+
+@inlined
 def product(y, y0, y_row, a, a0, a_row, a_r, a_k, b, b0, rows, columns, R, K, accumulate):
     """Write Y, rows × columns, at y[y0], its rows y_row apart; columns a multiple of 16. See the head of this file."""
     b_panel = R * K * LANES

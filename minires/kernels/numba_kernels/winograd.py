@@ -26,7 +26,7 @@ import numpy as np
 
 from minires.kernels.numba_kernels.compilation import helper, kernel
 from minires.kernels.numba_kernels.padding import copy_pixels
-from minires.kernels.numba_kernels.simd import LANES, load, splat, store
+from minires.kernels.numba_kernels.simd import LANES, gather, load, splat, store
 from minires.kernels.numba_kernels.threads import claim
 from minires.kernels.numba_kernels.tile import product
 
@@ -76,8 +76,9 @@ def output_gradient_transform(y):
 
 
 @helper
-def filter_transform(g0, g1, g2):
+def filter_transform(g):
     """Return G g."""
+    g0, g1, g2 = g
     quarter, sixth = splat(np.float32(1 / 4)), splat(np.float32(1 / 6))
     twelfth, twentyfourth = splat(np.float32(1 / 12)), splat(np.float32(1 / 24))
     outer = splat(np.float32(-1 / 6)) * (g0 + g2)
@@ -200,19 +201,16 @@ def transform_output_gradient(y, y0, y_row, y_pixel, z, z0, z_panel, z_position,
 
 
 @helper
-def transform_inputs(x, first, last, H, W, C, I, J, P, Q, v, v_position, patch):
-    """Write V of every tile. Patches that touch the border, or have channels beside panels of 16, are padded first."""
+def transform_inputs(x, first, last, H, W, C, I, J, P, Q, v, v_position, window):
+    """Write V of every tile; the rows that a strip sees are copied to the window first, with zeros around."""
     strips, tiles, C16 = (I + 3) // 4, (J + 3) // 4, (C + 15) // LANES * LANES
+    columns = 4 * tiles + 2
     for strip in range(first, last):
-        image, h = strip // strips * H * W * C, strip % strips * 4 - P
+        h = strip % strips * 4 - P
+        copy_pixels(x, strip // strips * H * W * C, h, -Q, H, W, C, 6, columns, window, 0, C16)
         for tile in range(tiles):
-            w = tile * 4 - Q
             v0 = ((strip - first) * tiles + tile) * C16
-            if h >= 0 and h + 6 <= H and w >= 0 and w + 6 <= W and C == C16:
-                transform_patch(x, image + (h * W + w) * C, W * C, C, v, v0, v_position, C16)
-            else:
-                copy_pixels(x, image, h, w, H, W, C, 6, 6, patch, C16)
-                transform_patch(patch, 0, 6 * C16, C16, v, v0, v_position, C16)
+            transform_patch(window, tile * 4 * C16, columns * C16, C16, v, v0, v_position, C16)
 
 
 @helper
@@ -250,7 +248,7 @@ def transform_output_gradients(y, first, last, I, J, F, f0, f1, z, z_position, p
                 transform_output_gradient(y, y0, J * F, F, z, z0, z_panel, z_position, F16)
             else:
                 FP = (F + 15) // LANES * LANES
-                copy_pixels(y, image, i, j, I, J, F, 4, 4, patch, FP)
+                copy_pixels(y, image, i, j, I, J, F, 4, 4, patch, 0, FP)
                 transform_output_gradient(patch, f0, 4 * FP, FP, z, z0, z_panel, z_position, F16)
 
 
@@ -259,34 +257,45 @@ def transform_output_gradients(y, first, last, I, J, F, f0, f1, z, z_position, p
 
 @kernel("void(float32[::1], float32[::1], int64, int64, boolean, int64[::1])", dtypes=("float32",))
 def winograd_filters(weight, u, F, C, flip, counter):
-    """Write U = G g Gᵀ, 36 × panels of 16 filters × C × 16. flip: the filters of the gradient of x, a (C, F) weight."""
-    panels = (F + 15) // LANES
-    f_step, c_step, tap0, tap_step = (9, F * 9, 8, -1) if flip else (C * 9, 9, 0, 1)
-    g = np.zeros(9 * LANES, np.float32)
+    """Write U = G g Gᵀ, 36 × panels of 16 filters × C × 16, from weight (F, C, 3, 3), F a multiple of 16.
+
+    flip: U of the gradient of x, from a weight (C, F, 3, 3): filters flipped, F and C having changed places.
+    """
+    u_position = F * C
+    f_step, c_step, first, step = (9, F * 9, 8, -1) if flip else (C * 9, 9, 0, 1)
     panel = claim(counter)
-    while panel < panels:
-        g[:] = 0
+    while panel * LANES < F:
         for c in range(C):
-            for f in range(panel * LANES, min(F, panel * LANES + LANES)):
-                for tap in range(9):
-                    g[tap * LANES + f % LANES] = weight[f * f_step + c * c_step + tap0 + tap * tap_step]
-            transform_filter(g, u, (panel * C + c) * LANES, panels * C * LANES)
+            transform_filter(
+                weight,
+                panel * LANES * f_step + c * c_step + first,
+                step,
+                f_step,
+                u,
+                (panel * C + c) * LANES,
+                u_position,
+            )
         panel = claim(counter)
 
 
 @helper
-def transform_filter(g, u, u0, u_position):
-    """Write U = G g Gᵀ of sixteen 3×3 filters."""
-    u_row = 6 * u_position
-    t0 = filter_transform(load(g, 0), load(g, 3 * LANES), load(g, 6 * LANES))
-    t1 = filter_transform(load(g, LANES), load(g, 4 * LANES), load(g, 7 * LANES))
-    t2 = filter_transform(load(g, 2 * LANES), load(g, 5 * LANES), load(g, 8 * LANES))
-    store6(u, u0, u_position, filter_transform(t0[0], t1[0], t2[0]))
-    store6(u, u0 + u_row, u_position, filter_transform(t0[1], t1[1], t2[1]))
-    store6(u, u0 + 2 * u_row, u_position, filter_transform(t0[2], t1[2], t2[2]))
-    store6(u, u0 + 3 * u_row, u_position, filter_transform(t0[3], t1[3], t2[3]))
-    store6(u, u0 + 4 * u_row, u_position, filter_transform(t0[4], t1[4], t2[4]))
-    store6(u, u0 + 5 * u_row, u_position, filter_transform(t0[5], t1[5], t2[5]))
+def transform_filter(weight, w0, step, f_step, u, u0, u_position):
+    """Write U = G g Gᵀ of sixteen filters, whose taps are `step` apart."""
+    u_row, row = 6 * u_position, 3 * step
+    t0 = filter_transform(gather3(weight, w0, row, f_step))
+    t1 = filter_transform(gather3(weight, w0 + step, row, f_step))
+    t2 = filter_transform(gather3(weight, w0 + 2 * step, row, f_step))
+    store6(u, u0, u_position, filter_transform((t0[0], t1[0], t2[0])))
+    store6(u, u0 + u_row, u_position, filter_transform((t0[1], t1[1], t2[1])))
+    store6(u, u0 + 2 * u_row, u_position, filter_transform((t0[2], t1[2], t2[2])))
+    store6(u, u0 + 3 * u_row, u_position, filter_transform((t0[3], t1[3], t2[3])))
+    store6(u, u0 + 4 * u_row, u_position, filter_transform((t0[4], t1[4], t2[4])))
+    store6(u, u0 + 5 * u_row, u_position, filter_transform((t0[5], t1[5], t2[5])))
+
+
+@helper
+def gather3(a, i, step, lane_step):
+    return gather(a, i, lane_step), gather(a, i + step, lane_step), gather(a, i + 2 * step, lane_step)
 
 
 SIZES = ", ".join(["int64"] * 11)
@@ -301,14 +310,15 @@ def winograd_products(x, u, y, N, H, W, C, F, I, J, P, Q, group, parts, counter)
     items = (strips + group - 1) // group * parts
     v_position, m_position = group * tiles * C16 + LANES, group * tiles * F16 + LANES  # not a power of two apart
     v, m = np.empty(36 * v_position, np.float32), np.empty(36 * m_position, np.float32)
-    patch = np.empty(36 * max(C16, F16), np.float32)
+    window = np.empty(6 * (4 * tiles + 2) * C16, np.float32)
+    patch = np.empty(16 * F16, np.float32)
     transformed = -1
     item = claim(counter)
     while item < items:
         start = item // parts * group
         end = min(start + group, strips)
         if start != transformed:
-            transform_inputs(x, start, end, H, W, C, I, J, P, Q, v, v_position, patch)
+            transform_inputs(x, start, end, H, W, C, I, J, P, Q, v, v_position, window)
             transformed = start
         f0, f1 = panels * (item % parts) // parts * LANES, panels * (item % parts + 1) // parts * LANES
         T, columns = (end - start) * tiles, f1 - f0
@@ -337,10 +347,11 @@ def share_of_sum(share, part, x, grad_y, grad_u, N, H, W, C, F, I, J, P, Q, grou
     first, last = groups * share // shares, groups * (share + 1) // shares
     v_position, z_position = group * tiles * C16 + LANES, group * tiles * (f1 - f0) + LANES
     v, z = np.empty(36 * v_position, np.float32), np.empty(36 * z_position, np.float32)
-    patch = np.empty(36 * max(C16, FP), np.float32)
+    window = np.empty(6 * (4 * tiles + 2) * C16, np.float32)
+    patch = np.empty(16 * FP, np.float32)
     for number in range(first, last):
         start, end = number * group, min(number * group + group, strips)
-        transform_inputs(x, start, end, H, W, C, I, J, P, Q, v, v_position, patch)
+        transform_inputs(x, start, end, H, W, C, I, J, P, Q, v, v_position, window)
         transform_output_gradients(grad_y, start, end, I, J, F, f0, f1, z, z_position, patch)
         T, add = (end - start) * tiles, number > first
         for p in range(36):

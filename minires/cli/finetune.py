@@ -14,7 +14,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--data", required=True, metavar="NAME", help="a folder of classes of pictures, or digits, …")
     parser.add_argument("--classes", nargs="+", metavar="NAME", help="of the data set, these classes alone")
     parser.add_argument("--freeze", nargs="+", default=[], metavar="PATTERN",
-                        help="parameters to keep: 'layer1.*' '*.bn?.*', '[!f]*' for all but fc (none)")
+                        help="parameters to keep: 'layer1.*' '*bn?.*', or '[!f]*', all but fc (none)")
     parser.add_argument("--head-factor", type=float, default=10.0, metavar="X",
                         help="the new head learns so much faster than the rest (10)")
     parser.add_argument("--checkpoint", default="best", metavar="WHICH", help="of the run: best, last or a step (best)")

@@ -94,7 +94,7 @@ def ahead_lines(steps: backward_steps, count: int) -> list[str]:
         rows.append(["->", *op_cells(steps.current.index, steps.current.op)])
     for index, tensor in enumerate(steps.ahead[:count], start=steps.position):
         assert tensor.op is not None
-        rows.append(["", *op_cells(index, tensor.op)])
+        rows.append(["  ", *op_cells(index, tensor.op)])
     left = len(steps.ahead) - count
     return table(rows, indent="") + ([f"   … and {left} more"] if left > 0 else []) if rows else ["nothing: a leaf"]
 

@@ -264,7 +264,7 @@ class Debugger(Prompt):
     # Proving
 
     def do_into(self, arg: str) -> None:
-        """into: this op's backward once more, under pdb, from its first line; pdb's `continue` comes back."""
+        """into: this op's backward once more, under pdb; pdb's `continue` comes back."""
         try:
             step_into(self.here.op.backward, self.here.grad_y, commands=None if self.is_typed else self.stdin)
         except bdb.BdbQuit:  # pdb's quit means leaving pdb, not this debugger

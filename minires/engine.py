@@ -229,7 +229,7 @@ class Op:
                 raise TypeError(f"{type(self).__name__}: takes tensors, not {type(tensor).__name__}; wrap it: Tensor(x)")
         first = inputs[0].data
         for tensor in inputs:
-            if tensor.data.dtype != first.dtype or type(tensor.data) is not type(first):
+            if tensor.data.dtype != first.dtype or tensor.data.device != first.device:
                 raise mixed_inputs(self, inputs)
         self.kernels = kernels_for(first)
         self.needs_grad = tuple([thread.recording and tensor.requires_grad for tensor in inputs])

@@ -126,6 +126,7 @@ def make_device(member):
         member.type, member.size = tarfile.CHRTYPE, 0
 
 
+MANY = {f"set/{number}": bytes(2000) for number in range(10)}  # each small enough, together too much
 BOMB = {"set/a.bin": b"a", "set/huge": bytes(1_000_000), "set/b.bin": b"b"}
 
 
@@ -140,6 +141,7 @@ BOMB = {"set/a.bin": b"a", "set/huge": bytes(1_000_000), "set/b.bin": b"b"}
         (tar_gz(GOOD, make_link), r"'set/b\.bin', which is neither a file nor a folder"),
         (tar_gz(GOOD, make_device), r"'set/b\.bin', which is neither a file nor a folder"),
         (tar_gz(BOMB), r"unpacks to more than 0 MB"),
+        (tar_gz(MANY | GOOD), r"unpacks to more than 0 MB"),
         (tar_gz({"set/a.bin": b"a"}), r"lacks set/b\.bin: it is another archive"),
         (tar_gz(GOOD)[:-40], r"is damaged or no \.tar\.gz"),
         (tar_gz(GOOD)[:30], r"is damaged or no \.tar\.gz"),

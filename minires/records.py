@@ -145,6 +145,13 @@ def read_csv(path: Path) -> list[dict[str, str]]:
         raise ValueError(f"{path} is no table ({error})") from error
 
 
+def sync(path: Path) -> None:
+    """Have the operating system put what was written to a file, if there is one, onto the disk."""
+    if path.exists():
+        with path.open("rb") as file:
+            os.fsync(file.fileno())
+
+
 def append_jsonl(path: Path, record: Mapping[str, Any]) -> None:
     """Add one line of JSON to a file. A run that is killed loses no line that was added."""
     with path.open("a", encoding="utf-8") as file:

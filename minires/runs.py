@@ -40,7 +40,8 @@ def build(configuration: Configuration, weights: Mapping[str, Array] | None = No
             f"the model takes images of {channels} channels, those of {dataset.name} have {dataset.shape[0]}; "
             "a folder of pictures can be read with either: data.channels=1"
         )
-    configuration["model"].setdefault("fused", kernels.in_use() != "numpy" and has_fused_form(configuration))
+    fast = configuration["device"] != "cpu" or kernels.in_use() != "numpy"
+    configuration["model"].setdefault("fused", fast and has_fused_form(configuration))
     model = build_model(configuration)
     params = None
     if "finetune" in configuration:
@@ -150,6 +151,7 @@ def carry_out(folder: Path, trainer: Trainer, configuration: Configuration, comm
             print(words, file=sys.stderr)
 
     def save() -> None:
+        records.sync(folder / "metrics.jsonl")  # a power cut shall not leave a checkpoint without its metrics
         state = {**trainer.state_dict(), "configuration": configuration}
         checkpoint.save(checkpoints, trainer.step, state, trainer.parameters[0].data)
         checkpoint.prune(checkpoints, configuration["keep_checkpoints"], trainer.best.get("step"))

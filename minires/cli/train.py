@@ -13,13 +13,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--model", metavar="NAME", help="resnet20, preact_resnet56, resnet18, … (resnet20)")
     parser.add_argument("--data", metavar="NAME", help="digits, cifar10, …; see minires data list (digits)")
     parser.add_argument("--recipe", metavar="NAME",
-                        help="he2015, sgd-0.01, adam, digits, or a .toml file (digits for digits, else he2015)")
+                        help="he2015, sgd-0.01, adam, digits, or a .toml file (he2015 for CIFAR, else digits)")
     parser.add_argument("--set", nargs="+", action="extend", default=[], metavar="KEY=VALUE",
                         help="override any value of the recipe: steps=300 optimizer.lr=0.05 model.skip=false")
     parser.add_argument("--resume", metavar="RUN", help="go on with the run in this folder, from its last checkpoint")
     parser.add_argument("--data-dir", metavar="FOLDER", help="where the data set's files are (the usual place)")
     parser.add_argument("--skip-bad", action="store_true", help="leave out pictures of a folder that cannot be read")
-    parser.add_argument("--kernels", metavar="NAME", help="numpy or numba (numba where it can be had)")
+    parser.add_argument("--device", metavar="NAME", help="cpu, cuda, …; see minires doctor (cpu)")
+    parser.add_argument("--kernels", metavar="NAME", help="numpy or numba, on the CPU (numba where it can be had)")
     parser.add_argument("--out", default="runs", metavar="FOLDER", help="where to make the run's folder (runs)")
     parser.add_argument("--seed", type=int, metavar="N", help="of weights, batches and augmentation (0)")
 
@@ -35,8 +36,9 @@ def start(args: argparse.Namespace) -> int:
     """Begin a new run."""
     from minires import recipes, records, runs
 
-    recipe = args.recipe or ("digits" if args.data in (None, "digits") else "he2015")
-    configuration = recipes.resolve(recipe, args.set, model=args.model, data=args.data, seed=args.seed)
+    recipe = args.recipe or ("he2015" if args.data in ("cifar10", "cifar100") else "digits")
+    given = {"model": args.model, "data": args.data, "seed": args.seed, "device": args.device}
+    configuration = recipes.resolve(recipe, args.set, **given)
     if args.skip_bad:
         configuration["data"]["skip_bad"] = True
     if args.data_dir:
@@ -51,7 +53,7 @@ def resume(args: argparse.Namespace) -> int:
     """Go on with a run from its newest checkpoint."""
     from minires import recipes, records, runs
 
-    for name in ("model", "data", "recipe", "seed"):
+    for name in ("model", "data", "recipe", "seed", "device"):
         if getattr(args, name) is not None:
             raise ValueError(f"--resume goes on as the run began: leave out --{name}, or start a new run")
     folder = Path(args.resume)

@@ -218,8 +218,9 @@ def test_unwritable_folder(few, tmp_path, capsys):
     assert "cannot write to the output folder" in capsys.readouterr().err
 
 
-def test_evaluate(quick, capsys):
-    _, folder = quick(settings=["epochs=3"])
+@pytest.mark.parametrize("settings", [["epochs=3"], ["epochs=3", "ema_decay=0.9"]], ids=str)
+def test_evaluate(quick, capsys, settings):
+    _, folder = quick(settings=settings)
     capsys.readouterr()
     assert main(["evaluate", str(folder), "--checkpoint", "last"]) == 0
     assert "test accuracy" in capsys.readouterr().out

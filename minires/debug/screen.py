@@ -5,6 +5,7 @@ import linecache
 import math
 import os
 import re
+import textwrap
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -108,7 +109,11 @@ def where_lines(step: Step) -> list[str]:
     path, line, function = step.site
     lines = [f"called at {short(path)}:{line} in {function}"]
     lines += excerpt(path, line)
-    lines += ["", f"backward at {short(step.source.path)}:{step.source.line}", *numbered(step.source)]
+    lines += [
+        "",
+        f"backward at {short(step.source.path)}:{step.source.line}",
+        *numbered(step.source.line, step.source.text),
+    ]
     for name, kernel in kernels_called(step):
         lines.append(f"  {name}: {short(kernel.path)}:{kernel.line}")
     return lines
@@ -116,13 +121,15 @@ def where_lines(step: Step) -> list[str]:
 
 def excerpt(path: str, line: int) -> list[str]:
     """Return the lines around one, with an arrow at it."""
-    shown = range(max(1, line - CONTEXT), line + CONTEXT + 1)
-    texts = {number: linecache.getline(path, number).rstrip() for number in shown}
-    return [f"{'->' if number == line else '  '} {number:4}  {text}" for number, text in texts.items() if text]
+    first = max(1, line - CONTEXT)
+    text = "".join([linecache.getline(path, number) for number in range(first, line + CONTEXT + 1)])
+    return numbered(first, text, line)
 
 
-def numbered(source: Source) -> list[str]:
-    return [f"   {number:4}  {text}".rstrip() for number, text in enumerate(source.text.splitlines(), source.line)]
+def numbered(first: int, text: str, here: int = 0) -> list[str]:
+    """Number lines, as far to the left as they go, with an arrow at one."""
+    lines = textwrap.dedent(text).splitlines()
+    return [f"{'->' if number == here else '  '} {number:4}  {one}".rstrip() for number, one in enumerate(lines, first)]
 
 
 def kernels_called(step: Step) -> list[tuple[str, Source]]:

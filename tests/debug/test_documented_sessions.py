@@ -1,0 +1,128 @@
+"""The sessions in docs/stepping_through.md, replayed command by command on a pseudo-terminal."""
+
+import importlib.util
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+from test_pdb import Session
+from transcripts import code_blocks, exchanges, mismatch, same_line
+
+from minires import Tensor, debug, kernels, models, ops
+from minires.data import load_digits
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+PAGE = REPOSITORY / "docs" / "stepping_through.md"
+
+
+@pytest.fixture(scope="module")
+def broken_norm():
+    (source,) = [block for block in code_blocks(PAGE, "python") if block.startswith("# broken_norm.py")]
+    return source
+
+
+def replay(session, block):
+    _, pairs = exchanges(block)
+    assert pairs
+    for command, expected in pairs:
+        if command == "quit":
+            session.child.sendline("quit")
+            session.child.expect(session.eof)
+            return
+        printed = session(command).splitlines()
+        if printed and printed[0].strip() == command:
+            printed = printed[1:]  # the terminal's echo
+        assert mismatch(expected, printed) == "", f"after {command!r}"
+
+
+def opened(require, arguments):
+    pexpect = require("pexpect")
+    session = Session(pexpect, arguments, "numpy", prompt=r"\((?:Pdb|minires)\) ")
+    session.eof = pexpect.EOF
+    return session
+
+
+def test_the_pdb_session(require, monkeypatch):
+    monkeypatch.chdir(REPOSITORY)
+    (block,) = [block for block in code_blocks(PAGE, "console") if "python -m pdb" in block]
+    session = opened(require, ["-m", "pdb", "tests/debug/stepped_program.py"])
+    replay(session, block)
+    session.child.close(force=True)
+
+
+def test_the_session_that_finds_the_wrong_backward(require, monkeypatch, tmp_path, broken_norm):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PYTHONPATH", str(REPOSITORY))
+    Path("broken_norm.py").write_text(broken_norm, encoding="utf-8")
+    blocks = [block for block in code_blocks(PAGE, "console") if "(minires)" in block]
+    assert len(blocks) == 4
+    session = opened(require, ["broken_norm.py"])
+    greeting = session.greeting.replace("\r\n", "\n").splitlines()
+    assert mismatch(exchanges(blocks[0])[0][1:], greeting) == ""
+    for block in blocks:
+        replay(session, block)
+    assert not session.child.isalive()
+
+
+def test_the_mistake_is_one_of_the_planted_bugs(broken_norm):
+    path = REPOSITORY / "tests" / "gradient_check" / "planted_bugs.py"
+    spec = importlib.util.spec_from_file_location("planted_bugs_of_the_checker", path)
+    bugs = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(bugs)
+    names = {"np": np, "numpy_kernels": kernels.numpy_kernels}
+    exec(
+        broken_norm[broken_norm.index("def batch_norm_backward") : broken_norm.index("numpy_kernels.batch_norm")], names
+    )
+    rng = np.random.default_rng(0)
+    grad_y, x = rng.standard_normal((2, 5, 4, 2, 3))
+    weight, mean, var = rng.uniform(0.5, 1.5, (3, 4))
+    given = (grad_y, x, weight, mean, var, 1e-5)
+    for one, other in zip(names["batch_norm_backward"](*given), bugs.mean_term_dropped(*given), strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-12, atol=1e-14)
+
+
+def test_the_other_examples_run(monkeypatch, capsys):
+    images, labels, _, _ = load_digits()
+    model = models.resnet20(in_channels=1, seed=0)
+    names = {"debug": debug, "ops": ops, "model": model, "images": Tensor(images[:2]), "labels": labels[:2]}
+    with kernels.use("numpy"):
+        names["loss"] = ops.cross_entropy(model(names["images"]), labels[:2])
+        examples = [block for block in code_blocks(PAGE, "python") if "broken_norm" not in block]
+        assert len(examples) == 2
+        for example in reversed(examples):
+            exec(example, names)
+    out = capsys.readouterr().out
+    assert out.count("Step ") == 71 - 46 and out.count("Fork of layer") == 9
+
+
+def test_every_command_in_the_page_exists():
+    text = PAGE.read_text(encoding="utf-8")
+    from minires.debug.terminal import GROUPS
+
+    prompts = re.findall(r"^\(minires\) (\w+)", text, re.MULTILINE)
+    assert set(prompts) <= {name for names in GROUPS.values() for name in names}
+
+
+@pytest.mark.parametrize(
+    "expected, actual, same",
+    [
+        ("norm 0.261", "norm 0.262", True),
+        ("norm 0.261", "norm 0.361", False),
+        ("step 5 of 71", "step 6 of 71", False),
+        ("error 2.2e-08", "error 9.2e-08", True),
+        ("error 2.2e-08", "error 9.2e-03", False),
+        ("> minires/ops/shortcut.py(17)backward()", "> /somewhere/minires/ops/shortcut.py(19)backward()", True),
+        ("(8, 64, 2, 2)  → ReLU", "(8, 64, 2, 2)   → Tanh", False),
+        ("0.3  ████▋", "0.3  ████▌", True),
+    ],
+)
+def test_what_counts_as_the_same_line(expected, actual, same):
+    assert same_line(expected, actual) == same
+
+
+def test_lines_that_are_missing_or_left_out_are_found():
+    assert mismatch(["a", "…", "c"], ["a", "b", "b", "c"]) == ""
+    assert mismatch(["a", "…"], ["a", "b"]) == ""
+    assert "the page says\nc" in mismatch(["a", "…", "c"], ["a", "b"])
+    assert "the page leaves out\nb" in mismatch(["a"], ["a", "b"])

@@ -75,7 +75,8 @@ def main():
     share = 2 * ops_in_step * question / plain
 
     print(f"{args.model}, batch {args.batch_size}, {args.size}×{args.size}, NumPy kernels, {args.threads} threads")
-    print(f"step {plain * 1e3:.0f} ms of processor time; watched {median - 1:+.1%} (quartiles {low - 1:+.1%} … {high - 1:+.1%})")
+    print(f"step {plain * 1e3:.0f} ms of processor time")
+    print(f"watched {median - 1:+.1%} (quartiles {low - 1:+.1%} … {high - 1:+.1%})")
     print(f"not watched: {2 * ops_in_step} × {question * 1e9:.0f} ns, {share:.4%} of the step")
     if args.out:
         record = {"model": args.model, "batch_size": args.batch_size, "size": args.size, "threads": args.threads,

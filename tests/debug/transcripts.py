@@ -1,7 +1,7 @@
 """Reads the sessions in a page of the docs, and compares what they show with what happens.
 
-A line "…" stands for any lines. Numbers may differ in their last digits, line numbers and folders altogether, bars by the
-width of a hair.
+A line "…" stands for any lines. Numbers may differ in their last digits, line numbers and folders altogether, bars by
+the width of a hair.
 """
 
 import re

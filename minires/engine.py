@@ -226,7 +226,8 @@ class Op:
     def __call__(self, *inputs: Tensor) -> Tensor:
         for tensor in inputs:
             if not isinstance(tensor, Tensor):
-                raise TypeError(f"{type(self).__name__}: takes tensors, not {type(tensor).__name__}; wrap it: Tensor(x)")
+                given = type(tensor).__name__
+                raise TypeError(f"{type(self).__name__}: takes tensors, not {given}; wrap it: Tensor(x)")
         first = inputs[0].data
         for tensor in inputs:
             if tensor.data.dtype != first.dtype or tensor.data.device != first.device:

@@ -18,7 +18,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--steps", type=int, default=80, metavar="N", help="training steps, 0 for none (80)")
     parser.add_argument("--batch-size", type=int, default=64, metavar="N", help="images in a batch (64)")
     parser.add_argument("--lr", type=float, default=0.05, help="learning rate at the start (0.05)")
-    parser.add_argument("--kernels", metavar="NAME", help="numpy or numba (numba where it can be had)")
+    parser.add_argument("--device", default="cpu", metavar="NAME", help="cpu, cuda, …; see minires doctor (cpu)")
+    parser.add_argument("--kernels", metavar="NAME", help="numpy or numba, on the CPU (numba where it can be had)")
     parser.add_argument("--out", default="runs", metavar="FOLDER", help="where to make the run's folder (runs)")
     parser.add_argument("--seed", type=int, default=0, metavar="N", help="the first random seed (0)")
 
@@ -31,7 +32,7 @@ def run(args: argparse.Namespace) -> int:
     report = lab.compare(
         depths=args.depths, init=args.init, norm=args.norm, skip=[skip == "on" for skip in args.skip],
         activation=args.activation, seeds=args.seeds, steps=args.steps, batch_size=args.batch_size, lr=args.lr,
-        kernels=args.kernels, out=args.out, seed=args.seed, progress=True,
+        device=args.device, kernels=args.kernels, out=args.out, seed=args.seed, progress=True,
     )
     print(conclusions.table(report["summary"]))
     print()

@@ -19,6 +19,7 @@ from minires import records, training
 from minires.data import Loader, load_digits
 from minires.engine import Tensor, backward_order
 from minires.kernels import Array
+from minires.kernels.devices import to_device
 from minires.lab.conclusions import summarize, verdict
 from minires.models import cifar_resnet
 from minires.nn import Module
@@ -59,6 +60,7 @@ def compare(
     steps: int = 80,
     batch_size: int = 64,
     lr: float = 0.05,
+    device: str = "cpu",
     kernels: str | None = None,
     out: str | Path | None = None,
     seed: int = 0,
@@ -74,6 +76,7 @@ def compare(
     holds ‖dL/dh‖ at the outputs of the stem and of each block, ‖dL/dW‖ and ‖dL/dW‖ / ‖W‖ of every filter and matrix,
     their log10 (None for 0 and for what is not finite), the loss of every step, and the test accuracy.
 
+    device: "cpu", or "cuda" for a GPU. kernels: which to use on the CPU.
     out: where to make a run folder with report.json and tables, named in the report's "folder"; None writes nothing.
     Ctrl-C ends it early: the report then holds what is finished, and its "interrupted" is True.
     progress: show a bar. Before any work: ValueError for unknown names, impossible numbers and options that do not go
@@ -82,10 +85,11 @@ def compare(
     choices = itertools.product(several(init), several(norm), several(depths), several(skip))
     networks = [Network(depth, skip, init, norm, activation) for init, norm, depth, skip in choices]
     check(networks, seeds, steps, batch_size, seed)
+    to_device(np.empty(0), device)  # says what is missing, if anything is
     measured = range(seed, seed + (5 if seeds is None else seeds))
     trained = measured[:1] if seeds is None else measured
     report: Report = {
-        "data": "digits", "steps": steps, "batch_size": batch_size, "lr": lr, "seeds": list(measured),
+        "data": "digits", "device": device, "steps": steps, "batch_size": batch_size, "lr": lr, "seeds": list(measured),
         "trained_seeds": list(trained) if steps else [], "folder": None, "interrupted": False,
         "networks": [{"name": network.name, **asdict(network), "runs": []} for network in networks],
         "summary": [], "verdict": [],
@@ -95,7 +99,7 @@ def compare(
             model = "resnet" + "-".join(str(depth) for depth in several(depths))
             arguments = {"depths": several(depths), "init": several(init), "norm": several(norm), "skip": several(skip),
                          "activation": activation, "seeds": seeds, "steps": steps, "batch_size": batch_size, "lr": lr,
-                         "seed": seed}
+                         "device": device, "seed": seed}
             report["folder"] = str(records.new_run(out, "compare", model, arguments))
         try:
             fill(report, networks, progress)
@@ -123,7 +127,8 @@ def fill(report: Report, networks: Sequence[Network], progress: bool) -> None:
     """Measure every network, then train one after the other; after each, the files are complete again."""
     from tqdm import tqdm
 
-    train_images, train_labels, test_images, test_labels = load_digits()
+    device = report["device"]
+    train_images, train_labels, *test = [to_device(array, device) for array in load_digits()]
     entries = list(zip(networks, report["networks"], strict=True))
     layers = sum([network.depth for network in networks])  # the bar counts layers passed, so deep networks count more
     total = layers * (len(report["seeds"]) + len(report["trained_seeds"]) * report["steps"])
@@ -133,7 +138,7 @@ def fill(report: Report, networks: Sequence[Network], progress: bool) -> None:
             bar.set_description(f"measure {network.name}")
             for seed in report["seeds"]:
                 batches = Loader(train_images, train_labels, report["batch_size"], drop_last=True, seed=seed)
-                initial = measure(network.build(seed), *next(batches.epoch(0)))
+                initial = measure(network.build(seed).to(device), *next(batches.epoch(0)))
                 entry["runs"].append({"seed": seed, "initial": initial, "trained": None})
                 bar.update(network.depth)
         save(report)
@@ -141,13 +146,15 @@ def fill(report: Report, networks: Sequence[Network], progress: bool) -> None:
             bar.set_description(f"train {network.name}")
             for run in entry["runs"][:len(report["trained_seeds"])]:
                 batches = Loader(train_images, train_labels, report["batch_size"], drop_last=True, seed=run["seed"])
-                run["trained"] = train(network, batches, (test_images, test_labels), report["steps"], report["lr"], bar)
+                run["trained"] = train(network, batches, test, report["steps"], report["lr"], device, bar)
                 save(report)
 
 
-def train(network: Network, batches: Loader, test: tuple[Array, Array], steps: int, lr: float, bar: Any) -> Profile:
+def train(
+    network: Network, batches: Loader, test: Sequence[Array], steps: int, lr: float, device: str, bar: Any
+) -> Profile:
     """Train one network from its batches' seed; return its losses, its test accuracy and its gradients afterwards."""
-    model = network.build(batches.seed)
+    model = network.build(batches.seed).to(device)
     optimizer = SGD(model.parameters(), lr, momentum=0.9, weight_decay=1e-4)
     losses: list[float] = []
 
@@ -160,7 +167,7 @@ def train(network: Network, batches: Loader, test: tuple[Array, Array], steps: i
     except FloatingPointError:
         bar.update(network.depth * (steps - len(losses)))
         return {"losses": losses, "diverged_at": len(losses) + 1, "test_accuracy": None, "gradients": None}
-    _, accuracy = training.evaluate(model, Loader(*test, 256, shuffle=False))
+    _, accuracy = training.evaluate(model, Loader(test[0], test[1], 256, shuffle=False))
     gradients = measure(model, *next(batches.epoch(0)))
     return {"losses": losses, "diverged_at": None, "test_accuracy": accuracy, "gradients": gradients}
 
@@ -188,7 +195,7 @@ def measure(model: Module, images: Array, labels: Array) -> Profile:
 def norm(array: Array | None) -> float:
     """Return the root of the sum of squares, of all elements."""
     assert array is not None
-    return float(np.linalg.norm(array))
+    return float(np.linalg.norm(to_device(array, "cpu")))
 
 
 def block_outputs(model: Module, loss: Tensor) -> dict[str, Tensor]:

@@ -4,10 +4,12 @@ import fake_cupy
 import numpy as np
 import pytest
 
-from minires import kernels, models, nn, ops
-from minires.data import Loader, RandomCrop, RandomHorizontalFlip
+from minires import kernels, lab, models, nn, ops
+from minires.data import Dataset, Loader, RandomCrop, RandomHorizontalFlip, load_digits
 from minires.engine import Tensor, no_grad
+from minires.kernels import devices
 from minires.optim import SGD, AdamW
+from minires.records import read_json
 from minires.training import Trainer, evaluate
 
 IMAGES = np.random.default_rng(0).standard_normal((8, 3, 12, 10)).astype(np.float32)
@@ -206,3 +208,50 @@ def test_dropout_draws_the_same_mask(gpu):
     x = np.ones((50, 4), np.float32)
     here = ops.dropout(Tensor(x), 0.5, np.random.default_rng(0)).numpy()
     np.testing.assert_array_equal(ops.dropout(Tensor(x).to("cuda"), 0.5, np.random.default_rng(0)).numpy(), here)
+
+
+def test_the_comparison_of_networks_with_and_without_skips(gpu, monkeypatch):
+    few = [array[:8] for array in load_digits()]
+    monkeypatch.setattr("minires.lab.gradient_flow.load_digits", lambda: few)
+    options = {"depths": 8, "seeds": 1, "steps": 2, "batch_size": 4}
+    there, here = (lab.compare(**options, device=device) for device in ("cuda", "cpu"))
+    assert there["device"] == "cuda" and not there["interrupted"]
+    for network, other in zip(there["networks"], here["networks"], strict=True):
+        run, expected = network["runs"][0], other["runs"][0]
+        for name in ("grad_h", "grad_w", "relative_grad_w"):
+            np.testing.assert_allclose(run["initial"][name], expected["initial"][name], rtol=1e-6)
+        np.testing.assert_allclose(run["trained"]["losses"], expected["trained"]["losses"], rtol=1e-3)
+
+
+def test_the_commands_take_a_device(gpu, tmp_path, monkeypatch, capsys):
+    """The whole of `minires train --device cuda`, one step on few images: data, augmentation, records, checkpoint."""
+    from minires.cli.main import main
+
+    monkeypatch.setattr(Dataset, "to", few_images(Dataset.to))
+    command = ["train", "--device", "cuda", "--out", str(tmp_path), "--set", "steps=1", "batch_size=4",
+               'augmentation=["crop", "flip"]', "ema_decay=0.9", "max_norm=1.0", "model.name=resnet20"]  # fmt: skip
+    assert main(command) == 0, capsys.readouterr().err
+    folder = next(tmp_path.iterdir())
+    config = read_json(folder / "config.json")["arguments"]
+    assert config["device"] == "cuda" and config["model"]["fused"] is True
+    assert list(folder.glob("checkpoints/*.safetensors"))
+
+
+def few_images(move):
+    def few(dataset, device):
+        dataset = move(dataset, device)
+        for name in ("train_images", "train_labels", "test_images", "test_labels"):
+            setattr(dataset, name, getattr(dataset, name)[:6])
+        return dataset
+
+    return few
+
+
+@pytest.mark.parametrize("command", [["train"], ["compare"]], ids=" ".join)
+def test_without_a_gpu_the_commands_say_what_is_missing(command, monkeypatch, tmp_path, capsys):
+    from minires.cli.main import main
+
+    monkeypatch.setattr(devices, "gpu_problem", lambda: "there is none")
+    assert main([*command, "--device", "cuda", "--out", str(tmp_path)]) == 2
+    assert "device 'cuda' is not available: there is none" in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())

@@ -2,6 +2,7 @@
 
 import math
 import os
+import shlex
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -159,7 +160,7 @@ def carry_out(folder: Path, trainer: Trainer, configuration: Configuration, comm
     assert trainer.evaluation is not None
     name = trainer.evaluation[0]
     steps = configuration["steps"]
-    resume = f"minires train --resume {folder}"
+    resume = f"minires train --resume {shlex.quote(str(folder))}"
     code, outcome = 0, "finished"
     bar_format = "{desc} {percentage:3.0f}% |{bar}| {n_fmt}/{total_fmt} {elapsed}<{remaining}{postfix}"
     bar = tqdm(total=steps, initial=trainer.step, bar_format=bar_format, disable=None)

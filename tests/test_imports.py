@@ -23,6 +23,7 @@ ALLOWED = {
     "engine": ENGINE,
     "ops": ENGINE | {"ops"},
     "nn": ENGINE | {"ops", "nn"},
+    "profiling": ENGINE | {"ops", "profiling"},
     "models": ENGINE | {"ops", "nn", "models"},
     "optim": ENGINE | {"optim"},
     "data": ENGINE | {"data"},
@@ -43,8 +44,9 @@ ALLOWED |= {
     "lab": LIBRARY | {"plots"},
     "debug": LIBRARY,
     "interop": LIBRARY,
+    "learn": LIBRARY | {"learn"},
     "minires": LIBRARY,
-    "cli": LIBRARY | {"plots", "cli"},
+    "cli": LIBRARY | {"plots", "learn", "cli"},
     "__main__": {"cli"},
 }
 

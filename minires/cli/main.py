@@ -16,6 +16,8 @@ from collections.abc import Sequence
 import minires
 
 COMMANDS = {
+    "learn": "the chapters of the tutorials, and their exercises",
+    "check": "examine your answer to a chapter's exercise",
     "compare": "gradients in plain and residual networks, layer by layer, on handwritten digits",
     "train": "train a network of the ResNet family by a recipe, or go on with a run",
     "evaluate": "the accuracy of a trained run on its test images",
@@ -25,6 +27,7 @@ COMMANDS = {
     "debug": "walk backwards through a network, op by op, at a prompt or on a page",
     "data": "list, fetch and look at data sets",
     "gradcheck": "check every hand-written backward pass against finite differences",
+    "bench": "how long a training step takes here, and which ops it goes to",
     "doctor": "what is installed, which kernels run, and what is missing for a GPU",
 }
 

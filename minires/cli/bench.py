@@ -1,0 +1,85 @@
+"""`minires bench`: how long a training step and an inference take here, with which kernels; --profile: op by op."""
+
+import argparse
+import time
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--model", default="resnet20", metavar="NAME", help="resnet20, resnet18, … (resnet20)")
+    parser.add_argument("--stem", choices=("cifar", "imagenet"), help="of resnet18 to resnet152 (imagenet)")
+    parser.add_argument("--batch-size", type=int, default=128, metavar="N", help="images at a time (128)")
+    parser.add_argument("--size", type=int, metavar="PIXELS", help="height and width of the images (the model's own)")
+    parser.add_argument("--kernels", nargs="+", choices=("numpy", "numba"), metavar="NAME",
+                        help="numpy, numba or both (what is in use)")
+    parser.add_argument("--threads", type=int, metavar="N", help="of the Numba kernels (one a core)")
+    parser.add_argument("--unfused", action="store_true", help="batch norm, residual add and relu as ops of their own")
+    parser.add_argument("--rounds", type=int, default=7, metavar="N", help="repeats, of which median and quartiles (7)")
+    parser.add_argument("--profile", action="store_true", help="the time of each op of a training step instead")
+
+
+def run(args: argparse.Namespace) -> int:
+    import numpy as np
+
+    from minires import kernels, models, optim
+
+    for name in ("batch_size", "rounds", "size"):
+        value = getattr(args, name)
+        if value is not None and value < 1:
+            raise ValueError(f"bench: --{name.replace('_', '-')} must be at least 1, got {value}")
+    if args.threads is not None:
+        kernels.set_num_threads(args.threads)
+    options = {"stem": args.stem} if args.stem else {}
+    rng = np.random.default_rng(0)
+    for name in args.kernels or [kernels.in_use()]:
+        with kernels.use(name):
+            fused = name != "numpy" and not args.unfused
+            model = models.make(args.model, seed=0, fused=fused, **options)
+            channels, height, width = model.input_shape or (3, 32, 32)
+            size = (args.size or height, args.size or width)
+            images = rng.standard_normal((args.batch_size, channels, *size), dtype=np.float32)
+            labels = rng.integers(0, model.fc.weight.shape[0], args.batch_size)
+            sgd = optim.SGD(model.parameters(), lr=0.01, momentum=0.9, weight_decay=1e-4)
+            print(f"{args.model}, {args.batch_size} images of {size[0]}×{size[1]}, {name} kernels"
+                  f"{', fused' if fused else ''}")
+            if args.profile:
+                show_profile(model, sgd, images, labels, args.rounds)
+            else:
+                show_times(model, sgd, images, labels, args.rounds)
+    return 0
+
+
+def show_profile(model, sgd, images, labels, rounds: int) -> None:
+    from minires import profiling
+
+    profile = profiling.profile_step(model, sgd, images, labels, rounds)
+    print(profiling.table(profile, profiling.measured_peak()))
+
+
+def show_times(model, sgd, images, labels, rounds: int) -> None:
+    import numpy as np
+
+    from minires import Tensor, no_grad, ops
+
+    def train() -> None:
+        loss = ops.cross_entropy(model(Tensor(images)), labels)
+        sgd.zero_grad()
+        loss.backward()
+        sgd.step()
+
+    def infer() -> None:
+        with no_grad():
+            model(Tensor(images))
+
+    for what, step in (("training step", train), ("inference", infer)):
+        model.train(step is train)
+        start = time.perf_counter()
+        step()
+        first = time.perf_counter() - start
+        seconds = []
+        for _ in range(rounds):
+            start = time.perf_counter()
+            step()
+            seconds.append(time.perf_counter() - start)
+        low, median, high = np.percentile(seconds, [25, 50, 75])
+        print(f"  {what:<14}{median * 1e3:9.1f} ms   quartiles {low * 1e3:.1f} … {high * 1e3:.1f}   "
+              f"{len(images) / median:8.0f} images/s   the first {first:.2f} s")

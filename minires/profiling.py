@@ -1,0 +1,158 @@
+"""Where the time of a training step goes, op by op: what `minires bench --profile` prints.
+
+An observer of the engine is told when an op's forward or backward has ended; the time since the last such moment is
+that op's, with the Python around it. Floating-point operations are counted for convolutions and linear layers, two for
+each product that the definition asks for: a kernel that needs fewer, as Winograd's does, can pass the machine's peak.
+"""
+
+import time
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from minires import ops
+from minires.engine import Op, Tensor, thread
+from minires.kernels import Array
+
+
+@dataclass
+class Row:
+    """One kind of op on one shape of inputs: seconds and floating-point operations, summed over calls."""
+
+    op: str
+    shape: str
+    calls: int = 0
+    forward_s: float = 0.0
+    backward_s: float = 0.0
+    flops: int = 0
+
+    @property
+    def seconds(self) -> float:
+        return self.forward_s + self.backward_s
+
+
+@dataclass
+class Profile:
+    """The rows of one training step, and the seconds of the step's parts."""
+
+    rows: list[Row] = field(default_factory=list)
+    optimizer_s: float = 0.0
+    step_s: float = 0.0  # without anyone looking on
+
+
+class Clock:
+    """The observer: gives the time since the last event to the op whose event this is."""
+
+    def __init__(self) -> None:
+        self.rows: dict[tuple[str, str], Row] = {}
+        self.last = time.perf_counter()
+
+    def after_forward(self, op: Op, inputs: tuple[Tensor, ...], y: Tensor) -> None:
+        row = self.row(op, [tensor.shape for tensor in inputs])
+        row.calls += 1
+        row.forward_s += self.since()
+        row.flops += flops_of(op, [tensor.shape for tensor in inputs], y.shape)
+        self.last = time.perf_counter()
+
+    def after_backward(self, y: Tensor, grad_y: Array, grads: tuple[Array | None, ...]) -> None:
+        op = y.op
+        assert op is not None
+        row = self.row(op, list(op.input_shapes))
+        row.backward_s += self.since()
+        row.flops += flops_of(op, list(op.input_shapes), y.shape) * sum(op.needs_grad[:2])
+        self.last = time.perf_counter()
+
+    def since(self) -> float:
+        return time.perf_counter() - self.last
+
+    def row(self, op: Op, shapes: list[tuple[int, ...]]) -> Row:
+        name = type(op).__name__
+        shape = " · ".join("×".join(map(str, shape)) for shape in shapes if len(shape) > 1)
+        if hasattr(op, "stride"):
+            stride = op.stride if isinstance(op.stride, int) else op.stride[0]
+            shape += f", stride {stride}" if stride > 1 else ""
+        return self.rows.setdefault((name, shape), Row(name, shape))
+
+
+def flops_of(op: Op, shapes: list[tuple[int, ...]], y_shape: tuple[int, ...]) -> int:
+    """Return the floating-point operations of a forward pass, for what has a weight; 0 for all else."""
+    if type(op).__name__ not in ("Conv2d", "Linear"):
+        return 0
+    weights = int(np.prod(shapes[1]))
+    return 2 * y_shape[0] * int(np.prod(y_shape[2:])) * weights
+
+
+def profile_step(model: Any, sgd: Any, images: Array, labels: Array, rounds: int = 5) -> Profile:
+    """Time training steps of a model on one batch, op by op; the first, which may compile kernels, is not counted."""
+
+    def forward_and_backward() -> None:
+        loss = ops.cross_entropy(model(Tensor(images)), labels)
+        sgd.zero_grad()
+        loss.backward()
+
+    forward_and_backward()
+    sgd.step()
+    steps, optimizer = [], []
+    for _ in range(rounds):
+        start = time.perf_counter()
+        forward_and_backward()
+        before = time.perf_counter()
+        sgd.step()
+        steps.append(time.perf_counter() - start)
+        optimizer.append(time.perf_counter() - before)
+    clocks = [observed(forward_and_backward) for _ in range(rounds)]
+    profile = Profile(optimizer_s=float(np.median(optimizer)), step_s=float(np.median(steps)))
+    for key, first in clocks[0].rows.items():
+        row = Row(first.op, first.shape, first.calls, flops=first.flops)
+        row.forward_s = float(np.median([clock.rows[key].forward_s for clock in clocks]))
+        row.backward_s = float(np.median([clock.rows[key].backward_s for clock in clocks]))
+        profile.rows.append(row)
+    profile.rows.sort(key=lambda row: -row.seconds)
+    return profile
+
+
+def observed(work: Any) -> Clock:
+    """Run `work` with a clock as the engine's observer."""
+    before, thread.observer = thread.observer, Clock()
+    clock: Clock = thread.observer
+    try:
+        work()
+    finally:
+        thread.observer = before
+    return clock
+
+
+def measured_peak(size: int = 1536, rounds: int = 5) -> float:
+    """Return the most floating-point operations a second that a matrix product in float32 reaches here."""
+    a = np.random.default_rng(0).standard_normal((size, size), dtype=np.float32)
+    best = 0.0
+    for _ in range(rounds):
+        start = time.perf_counter()
+        a @ a
+        best = max(best, 2 * size**3 / (time.perf_counter() - start))
+    return best
+
+
+def table(profile: Profile, peak: float, limit: int = 25) -> str:
+    """Write a profile as text, the slowest first. peak: floating-point operations a second."""
+    rows = profile.rows[:limit]
+    width = max([len(row.shape) for row in rows] + [10])
+    head = f"{'forward':>10}{'backward':>10}{'share':>8}{'GFLOPS':>9}{'of peak':>9}"
+    lines = [f"{'op':<18}{'inputs':<{width}}{'calls':>6}{head}"]
+    total = sum(row.seconds for row in profile.rows) + profile.optimizer_s
+    for row in rows:
+        rate = row.flops / row.seconds if row.seconds else 0.0
+        speed = f"{rate / 1e9:9.0f}{rate / peak:9.0%}" if row.flops else ""
+        lines.append(
+            f"{row.op:<18}{row.shape:<{width}}{row.calls:6}{row.forward_s * 1e3:7.2f} ms{row.backward_s * 1e3:7.2f} ms"
+            f"{row.seconds / total:8.1%}{speed}"
+        )
+    left = profile.rows[limit:]
+    if left:
+        lines.append(f"{len(left)} more: {sum(row.seconds for row in left) * 1e3:.2f} ms")
+    lines.append(f"optimizer {profile.optimizer_s * 1e3:.2f} ms; whole step, unobserved, {profile.step_s * 1e3:.1f} ms")
+    lines.append(
+        f"peak: a float32 matrix product, {peak / 1e9:.0f} GFLOPS; convolutions are counted by their definition"
+    )
+    return "\n".join(lines)

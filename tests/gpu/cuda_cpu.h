@@ -2,6 +2,7 @@
 // another. A block's threads are fibers that run one at a time, each until it waits at a barrier or ends; first to last,
 // or last to first, so that a kernel that lacks a barrier gives another result in one of the two orders. A barrier that
 // only some threads reach is reported. Not played: memory speed, races between blocks, the hardware's own rounding.
+#include <setjmp.h>
 #include <ucontext.h>
 
 #include <algorithm>
@@ -26,36 +27,53 @@ struct Index {
 };
 inline Index threadIdx, blockIdx, blockDim, gridDim;
 
+// A fiber lives on after its block, to run the same thread of the next one. Contexts give each its stack, once; from
+// then on _longjmp changes between them, which unlike swapcontext asks nothing of the kernel.
 namespace fibers {
 const size_t STACK = 1 << 16;
+struct Fiber {
+    jmp_buf place;
+    bool begun;
+};
 inline std::vector<char> stacks;
-inline std::vector<ucontext_t> contexts;
-inline ucontext_t scheduler;
+inline std::vector<Fiber> fibers;
+inline jmp_buf scheduler;
 inline unsigned current;
 inline bool ended;
 inline void (*body)(void *);
 inline void *body_argument;
 
-inline void entry() {
-    body(body_argument);
-    ended = true;
-    swapcontext(&contexts[current], &scheduler);
+inline void wait() {
+    if (!_setjmp(fibers[current].place)) _longjmp(scheduler, 1);
 }
 
-inline void wait() { swapcontext(&contexts[current], &scheduler); }
+inline void entry() {
+    while (true) {
+        body(body_argument);
+        ended = true;
+        wait();
+    }
+}
+
+// Let one thread run until it waits or ends.
+__attribute__((noinline)) inline void resume(unsigned t) {
+    if (_setjmp(scheduler)) return;
+    if (fibers[t].begun) _longjmp(fibers[t].place, 1);
+    fibers[t].begun = true;
+    ucontext_t context;
+    getcontext(&context);
+    context.uc_stack.ss_sp = &stacks[t * STACK];
+    context.uc_stack.ss_size = STACK;
+    context.uc_link = nullptr;
+    makecontext(&context, entry, 0);
+    setcontext(&context);
+}
 
 // Run one block. False when some threads end while others wait at a barrier.
 inline bool run_block(unsigned threads, bool backwards) {
-    if (contexts.size() < threads) {
-        contexts.resize(threads);
+    if (fibers.size() < threads) {
+        fibers.assign(threads, Fiber());
         stacks.resize(threads * STACK);
-    }
-    for (unsigned t = 0; t < threads; t++) {
-        getcontext(&contexts[t]);
-        contexts[t].uc_stack.ss_sp = &stacks[t * STACK];
-        contexts[t].uc_stack.ss_size = STACK;
-        contexts[t].uc_link = nullptr;
-        makecontext(&contexts[t], entry, 0);
     }
     while (true) {  // from barrier to barrier
         unsigned ends = 0;
@@ -63,11 +81,14 @@ inline bool run_block(unsigned threads, bool backwards) {
             current = backwards ? threads - 1 - k : k;
             threadIdx = {current, 0, 0};
             ended = false;
-            swapcontext(&scheduler, &contexts[current]);
+            resume(current);
             ends += ended;
         }
         if (ends == threads) return true;
-        if (ends) return false;
+        if (ends) {
+            for (Fiber &fiber : fibers) fiber.begun = false;
+            return false;
+        }
     }
 }
 }  // namespace fibers

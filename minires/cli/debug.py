@@ -23,6 +23,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     model.add_argument("--activation", metavar="NAME", help="relu, elu, selu, …")
     model.add_argument("--shortcut", metavar="NAME", help="A, B, C or always")
     model.add_argument("--block", metavar="NAME", help="basic, bottleneck, misplaced_norm, …")
+    model.add_argument("--stem", metavar="NAME", help="cifar or imagenet, for resnet18 and its family")
+    model.add_argument("--depth", type=int, metavar="N", help="of wide_resnet: layers")
+    model.add_argument("--width", type=int, metavar="N", help="factor on the channels")
     pictures = parser.add_argument_group("instead of the prompt")
     pictures.add_argument("--html", metavar="FILE", help="write the whole pass as one page for a browser")
     pictures.add_argument("--twin", action="store_true", help="with --html: show the plain twin beside it")
@@ -68,7 +71,7 @@ def forward(args: argparse.Namespace, skip: bool) -> tuple[Any, Any]:
     from minires import Tensor, data, models, ops
 
     dataset = data.load(args.data, args.data_dir)
-    names = ("norm", "init", "activation", "shortcut", "block")
+    names = ("norm", "init", "activation", "shortcut", "block", "stem", "depth", "width")
     options = {name: getattr(args, name) for name in names if getattr(args, name) is not None}
     model = models.make(
         args.model, in_channels=dataset.shape[0], num_classes=len(dataset.classes), skip=skip, seed=args.seed, **options

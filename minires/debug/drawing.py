@@ -15,6 +15,7 @@ BOX = (196, 30)  # width and height of an op's box, in pixels
 STEP = (232, 54)  # from box to box, across and down
 MARGIN = 28
 BULGE = 34  # how far a skip's arc stands out beside the boxes that it passes
+CORNER = 12  # the radius of its corners
 
 # Fill by the kind of op: light tints of Okabe and Ito's colours, which colour-blind readers tell apart.
 COLOURS = {
@@ -214,11 +215,11 @@ def edge(source: Node, node: Node, nodes: Sequence[Node]) -> str:
     else:
         passed = [other.lane for other in nodes if source.layer < other.layer < node.layer and other.lane]
         right = MARGIN + 12 + max([0, source.lane, *passed]) * STEP[0] + BOX[0] + BULGE
-        out = (x1 + BOX[0], y1 + BOX[1] / 2)
-        into = (x2 + BOX[0], y2 + BOX[1] / 2)
+        leave, arrive = y1 + BOX[1] * 0.7, y2 + BOX[1] * 0.4  # a skip may begin at the box where one ends
+        bend = right - CORNER
         way = (
-            f"M{out[0]} {out[1]} C{right} {out[1]} {right} {out[1]} {right} {out[1] + BULGE} "
-            f"L{right} {into[1] - BULGE} C{right} {into[1]} {right} {into[1]} {into[0]} {into[1]}"
+            f"M{x1 + BOX[0]} {leave} H{bend} Q{right} {leave} {right} {leave + CORNER} "
+            f"V{arrive - CORNER} Q{right} {arrive} {bend} {arrive} H{x2 + BOX[0]}"
         )
         colour = SKIP
     return f'<path d="{way}" fill="none" stroke="{colour}" stroke-width="1.6" marker-end="url(#arrow)"/>'

@@ -346,6 +346,15 @@ def test_bad_arguments_end_in_2(arguments, message, capsys):
     assert message in capsys.readouterr().err
 
 
+def test_the_command_takes_the_options_of_the_model(tmp_path, capsys):
+    script = tmp_path / "session.txt"
+    script.write_text("until op MaxPool2d\n")
+    arguments = ["--model", "resnet18", "--stem", "imagenet", "--shortcut", "B", "--dtype", "float64"]
+    assert main(["debug", "--batch-size", "2", *arguments, "--script", str(script)]) == 0
+    out = capsys.readouterr().out
+    assert "Tensor((), float64, CrossEntropy" in out and "MaxPool2d  maxpool" in out
+
+
 def test_pictures_and_pages_instead_of_the_prompt(tmp_path, capsys):
     page, picture = tmp_path / "pass.html", tmp_path / "graph.svg"
     assert main(["debug", "--batch-size", "2", "--html", str(page), "--twin", "--draw", str(picture)]) == 0

@@ -330,6 +330,32 @@ def test_the_rerun_leaves_what_the_op_saved(monkeypatch):
     assert len(seen) == 2 and seen[0] is not seen[1]
 
 
+def test_compiled_kernels_are_watched_too(require, monkeypatch):
+    """Their arrays lie channels-last in memory."""
+    require("numba")
+    with kernels.use("numba"):
+        with debug.watch(norm_above=1e6, norm_below=1e-12, action="raise") as watch:
+            loss_of(Net()).backward()
+        assert watch.finding is None
+        poison_backward(monkeypatch, Conv2d)
+        with debug.watch(action="raise"), pytest.raises(debug.WatchError, match="stopped at Conv2d in conv, backward"):
+            loss_of(Net()).backward()
+
+
+def test_in_an_editor_the_rerun_waits_for_its_debugger(monkeypatch):
+    """VS Code and PyCharm load pydevd, and take breakpoint() for themselves."""
+    told = []
+    monkeypatch.setitem(sys.modules, "pydevd", sys)
+    monkeypatch.setattr(sys, "breakpointhook", lambda: told.append("breakpoint"))
+    poison_backward(monkeypatch, Tanh)
+    poisoned_backward = Tanh.backward
+    monkeypatch.setattr(Tanh, "backward", lambda op, grad: told.append("backward") or poisoned_backward(op, grad))
+    loss = loss_of(Net())
+    with debug.watch():
+        loss.backward()
+    assert told == ["backward", "breakpoint", "backward"]
+
+
 SCRIPT = """
 import numpy as np
 from minires import Tensor, debug, kernels, ops

@@ -106,3 +106,37 @@ def test_the_shipped_configuration_names_what_exists_and_chooses_the_numpy_kerne
         program = configuration.get("program")
         if program is not None and "${file}" not in program:
             assert (REPOSITORY / program.replace("${workspaceFolder}/", "")).is_file()
+
+
+WATCHED = """
+import numpy as np
+from minires import Tensor, debug, ops
+x = Tensor(np.array([1.0, 0.0]), requires_grad=True)
+with np.errstate(all="ignore"), debug.watch():
+    loss = (ops.sqrt(x) * 3.0).sum()
+    loss.backward()
+print("went on:", x.grad)
+"""
+
+
+def test_a_watch_stops_the_editor_just_before_the_guilty_backward_runs_again(require, tmp_path):
+    require("debugpy")
+    program = tmp_path / "watched.py"
+    program.write_text(WATCHED)
+    editor = Editor(program, "numpy")
+    try:
+        editor.begin({})
+        thread, frames = editor.stopped()
+        assert [frame["name"].rpartition(".")[2] for frame in frames][0] == "step_into"
+        for _ in range(4):  # over the breakpoint() itself, and into the call
+            if frames[0]["name"].endswith("step_into"):
+                thread, frames = editor.press("stepIn", thread)
+        assert frames[0]["name"].rpartition(".")[2] == "backward"
+        assert Path(frames[0]["source"]["path"]).name == "arithmetic.py"
+        assert editor.value("grad_y.tolist(), self.y.tolist()", frames[0]) == "([3.0, 3.0], [1.0, 0.0])"
+        editor.ask("continue", threadId=thread)
+        assert editor.stopped() is None
+        printed = editor.close()
+    finally:
+        editor.process.kill()
+    assert "watch: stopped at Sqrt, backward pass" in printed and "went on: [1.5 inf]" in printed

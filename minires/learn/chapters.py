@@ -1,0 +1,41 @@
+"""The chapters by number, and the exercises that there are."""
+
+import importlib
+import importlib.util
+
+from minires.learn.exercise import Exercise
+
+CHAPTERS = {
+    1: ("derivatives", "Derivatives and finite differences"),
+    2: ("tensor_that_remembers", "A tensor that remembers"),
+    3: ("diamond", "Backward by hand: the diamond x + f(x)"),
+    4: ("gradient_check", "Checking gradients so that a wrong one cannot pass"),
+    5: ("first_network", "A first network on the digits"),
+    6: ("convolution_forward", "Convolution forward: loops, then im2col"),
+    7: ("convolution_backward", "Convolution backward: the transpose of copying"),
+    8: ("batch_norm", "Batch norm, line by line"),
+    9: ("initialization", "Activations and initialization"),
+    10: ("going_deeper", "Going deeper"),
+    11: ("residual_add", "The residual add"),
+    12: ("the_family", "The family"),
+    13: ("stepping_through", "Stepping through backprop"),
+    14: ("with_and_without_skips", "With and without skips"),
+}
+
+
+def script(chapter: int) -> str:
+    """Return where a chapter is in the repository: tutorials/07_convolution_backward.py."""
+    return f"tutorials/{chapter:02}_{CHAPTERS[chapter][0]}.py"
+
+
+def exercise_of(chapter: int) -> Exercise:
+    """Return a chapter's exercise; ValueError, with the known ones, for a number that has none."""
+    if not has_exercise(chapter):
+        known = ", ".join([str(number) for number in CHAPTERS if has_exercise(number)])
+        raise ValueError(f"chapter {chapter} has no exercise; there is one for each of {known}")
+    module = importlib.import_module(f"minires.learn.exercises.chapter_{chapter:02}")
+    return module.EXERCISE
+
+
+def has_exercise(chapter: int) -> bool:
+    return chapter in CHAPTERS and importlib.util.find_spec(f"minires.learn.exercises.chapter_{chapter:02}") is not None

@@ -15,6 +15,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--unfused", action="store_true", help="batch norm, residual add and relu as ops of their own")
     parser.add_argument("--rounds", type=int, default=7, metavar="N", help="repeats, of which median and quartiles (7)")
     parser.add_argument("--profile", action="store_true", help="the time of each op of a training step instead")
+    parser.add_argument("--launches", action="store_true", help="the kernels of a training step on a GPU instead")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -29,6 +30,10 @@ def run(args: argparse.Namespace) -> int:
     if args.threads is not None:
         kernels.set_num_threads(args.threads)
     options = {"stem": args.stem} if args.stem else {}
+    if args.launches:
+        model = models.make(args.model, seed=0, fused=not args.unfused, **options).to("cuda")
+        show_launches(model, args.batch_size, args.size)
+        return 0
     rng = np.random.default_rng(0)
     for name in args.kernels or [kernels.in_use()]:
         with kernels.use(name):
@@ -46,6 +51,26 @@ def run(args: argparse.Namespace) -> int:
             else:
                 show_times(model, sgd, images, labels, args.rounds)
     return 0
+
+
+def show_launches(model, batch_size: int, size: int | None) -> None:
+    """Print how often each of our GPU kernels is launched in a training step; CuPy's own small ones come on top."""
+    import numpy as np
+
+    from minires import ops, optim
+    from minires.engine import Tensor
+    from minires.kernels.cupy_kernels.launching import launches
+
+    channels, height, width = model.input_shape or (3, 32, 32)
+    images = Tensor(np.zeros((batch_size, channels, size or height, size or width), np.float32)).to("cuda")
+    labels = Tensor(np.zeros(batch_size, np.int64)).to("cuda").data
+    before = launches.copy()
+    ops.cross_entropy(model(images), labels).backward()
+    optim.SGD(model.parameters(), lr=0.01, momentum=0.9).step()
+    counted = launches - before
+    for name, number in counted.most_common():
+        print(f"{name:34}{number:6}")
+    print(f"{'all':34}{counted.total():6}")
 
 
 def show_profile(model, sgd, images, labels, rounds: int) -> None:

@@ -36,10 +36,10 @@ def run(args: argparse.Namespace) -> int:
     for name, purpose in LIBRARIES.items():
         version = version_of(name)
         line = version if version else f"missing; pip install {name}"
-        print(f"  {name:<14}{line:<32}{purpose}")
+        print(f"  {name:<14}{line:<34}{purpose}")
     installed = [(name, version_of(name)) for name in CUPY if version_of(name)]
     for name, version in installed:
-        print(f"  {name:<14}{version:<32}kernels on the GPU")
+        print(f"  {name:<14}{version:<34}kernels on the GPU")
     print("\nCPU")
     print(f"  kernels       {kernels.in_use()}")
     print(f"  threading     {threading_layer()}")

@@ -8,6 +8,7 @@ that no kernel wrote, or that lies outside, shows; a kernel that writes outside 
 
 import importlib.machinery
 import sys
+import time
 import types
 
 import cuda_on_cpu
@@ -205,6 +206,20 @@ def array(value, dtype=None, **_):
     return ndarray(value.host.astype(dtype or value.dtype)) if isinstance(value, ndarray) else asarray(value, dtype)
 
 
+class Event:
+    """A moment; here work is done when it is started, and the clock is the CPU's."""
+
+    def record(self):
+        self.time = time.perf_counter()
+
+    def synchronize(self):
+        waits.append("synchronize")
+
+
+def get_elapsed_time(start, end):
+    return 1e3 * (end.time - start.time)
+
+
 class RawModule:
     def __init__(self, code, options):
         wanted = tuple([option.replace("--std=c++17", "-std=c++20") for option in options])
@@ -231,7 +246,7 @@ def install(monkeypatch):
         setattr(cupy, thing.__name__, thing)
     cupy.__version__, cupy.is_available = "fake", lambda: True
     runtime = types.SimpleNamespace(getDeviceCount=lambda: 1, getDevice=lambda: 0)
-    cupy.cuda = types.SimpleNamespace(Device=Device, runtime=runtime)
+    cupy.cuda = types.SimpleNamespace(Device=Device, runtime=runtime, Event=Event, get_elapsed_time=get_elapsed_time)
     cupy.asnumpy = lambda value: value.get() if isinstance(value, ndarray) else np.asarray(value)
     as_strided = through(np.lib.stride_tricks.as_strided, "as_strided")
     cupy.lib = types.SimpleNamespace(stride_tricks=types.SimpleNamespace(as_strided=as_strided))

@@ -5,6 +5,7 @@ np.int32 (C's int), np.int64 (long long) where they count the numbers of an arra
 """
 
 import functools
+from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
@@ -18,15 +19,14 @@ MOST_BLOCKS = 1 << 16  # of kernels whose threads go on to further numbers
 
 NULL = np.intp(0)  # the address of an array that is left out
 
-launches = 0  # of our kernels, by this process; CuPy's own are not in it
+launches: Counter[str] = Counter()  # of our kernels, by name, in this process; CuPy's own are not in it
 
 
 def launch(file: str, name: str, dtype: np.dtype[Any], grid: tuple[int, ...], *arguments: Any) -> None:
     """Start kernel `name` of `file`.cu, compiled for dtype, on a grid of blocks. It runs when the GPU gets to it."""
     if 0 in grid:  # CUDA refuses an empty grid
         return
-    global launches
-    launches += 1
+    launches[name] += 1
     kernel(file, name, dtype)(grid, (THREADS,), arguments)
 
 

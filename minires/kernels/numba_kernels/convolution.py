@@ -32,7 +32,7 @@ Shape = tuple[int, ...]
 Sizes = tuple[int, ...]  # N, H, W, C, F, I, J
 
 PRODUCTS = 160_000  # numbers of V and M that Winograd's way works on together: 640 kB
-TILES = 32, 128
+MANY_FILTERS = 1 << 14  # C·F beyond which their transforms, four times as large, would not stay in the cache
 WINDOW = 1 << 16  # numbers of a padded window of x: 256 kB
 ITEMS = 16  # pieces that work is cut into at least, where it can be: threads take them one by one
 
@@ -121,21 +121,25 @@ def whole_panels(weight: Array, axis: int) -> Array:
 
 def strips_together(N: int, C: int, F: int, I: int, J: int) -> Pair:
     """Return how many strips of tiles are worked on together, and how many such groups there are."""
-    tiles = min(max(PRODUCTS // (36 * (C + F)), TILES[0]), TILES[1])
-    group = max(1, tiles // -(-J // 4))
-    return group, -(-N * -(-I // 4) // group)
+    tiles = 128 if C * F > MANY_FILTERS else min(max(PRODUCTS // (36 * (C + F)), 32), 128)
+    strips = N * -(-I // 4)
+    group = min(max(1, tiles // -(-J // 4)), strips)
+    return group, -(-strips // group)
 
 
 def winograd_convolution(x: Array, weight: Array, I: int, J: int, padding: Pair, flip: bool) -> Array:
     """Convolve x with 3×3 filters; flip: with the filters of the gradient of x, where F and C have changed places."""
     N, C, H, W = x.shape
     F = weight.shape[1 if flip else 0]
-    u = np.empty(36 * panels_of(F) * LANES * C, np.float32)
-    winograd_filters(whole_panels(weight, 1 if flip else 0), u, panels_of(F) * LANES, C, flip)
-    y = nhwc_empty(N, F, I, J, x.dtype)
+    panels = panels_of(F)
     group, groups = strips_together(N, C, F, I, J)
-    parts = min(panels_of(F), -(-ITEMS // groups))
-    winograd_products(flat(x), u, flat(y), N, H, W, C, F, I, J, *padding, group, parts)
+    parts = panels // 4 if C * F > MANY_FILTERS else min(-(-panels // 2), -(-ITEMS // 2 // groups))
+    weight = whole_panels(weight, 1 if flip else 0)
+    u = np.empty(36 * panels * LANES * C if parts == 1 else 0, np.float32)
+    if parts == 1:
+        winograd_filters(weight, u, panels * LANES, C, flip)
+    y = nhwc_empty(N, F, I, J, x.dtype)
+    winograd_products(flat(x), weight, u, flat(y), N, H, W, C, F, I, J, *padding, group, parts, flip)
     return y
 
 

@@ -21,10 +21,8 @@ so each of the s·s classes is a stride-1 convolution of dL/dy with its part of 
 pixel. The gradient of the weight, row u, is runs (KW·C, I·J) @ dL/dy (I·J, F): the same runs, transposed by strides.
 """
 
-import numpy as np
-
 from minires.kernels.numba_kernels.compilation import helper, kernel
-from minires.kernels.numba_kernels.padding import copy_numbers, copy_pixels, write_zeros
+from minires.kernels.numba_kernels.padding import copy_numbers, copy_pixels, scratch, write_zeros
 from minires.kernels.numba_kernels.simd import LANES, gather, load, store
 from minires.kernels.numba_kernels.threads import claim
 from minires.kernels.numba_kernels.tile import product
@@ -66,8 +64,8 @@ def direct_products(
     padded = reaches_over(H, W, I, J, KH, KW, SH, SW, P, Q)
     source, x_image, x_row = x, H * W * C, W * C
     if padded:
-        source, x_image, x_row = np.empty(images * rows * columns * C, np.float32), rows * columns * C, columns * C
-    line = np.empty(max(J, lines) * LANES, np.float32)
+        source, x_image, x_row = scratch(images * rows * columns * C), rows * columns * C, columns * C
+    line = scratch(max(J, lines) * LANES)
     item = claim(counter)
     while item < groups * units:
         n, i = item // units * images, item % units * lines
@@ -123,8 +121,8 @@ def share_of_sum(share, part, x, grad_y, sums, N, H, W, C, F, I, J, KH, KW, SH, 
     padded, columns = reaches_over(H, W, I, J, KH, KW, SH, SW, P, Q), (J - 1) * SW + KW
     source, x_row = x, W * C
     if padded:
-        source, x_row = np.empty(((lines - 1) * SH + KH) * columns * C, np.float32), columns * C
-    z = np.empty(lines * J * (f1 - f0), np.float32)
+        source, x_row = scratch(((lines - 1) * SH + KH) * columns * C), columns * C
+    z = scratch(lines * J * (f1 - f0))
     for item in range(first, last):
         n, i = item // units, item % units * lines
         count, s0 = min(lines, I - i), (n * H + i * SH) * W * C
@@ -158,7 +156,7 @@ def pack_outputs(grad_y, y0, pixels, F, f0, f1, z):
 def direct_weight_gradient(sums, grad_weight, F, C, taps, shares, counter):
     """Write dL/dweight (F, C, KH·KW), the sum of the shares."""
     F16 = (F + LANES - 1) // LANES * LANES
-    total = np.empty(LANES, np.float32)
+    total = scratch(LANES)
     c = claim(counter)
     while c < C:
         for f0 in range(0, F, LANES):

@@ -1,4 +1,4 @@
-"""A window of an image, with zeros where it reaches over the border: what a padded convolution reads.
+"""Small arrays of a kernel's own, and windows of images in them, with zeros where they reach over the border.
 
       w0
    ┌ ─ ─ ─ ─ ─ ┐          rows × columns pixels are copied to a small array that stays in the cache:
@@ -13,6 +13,14 @@ import numpy as np
 
 from minires.kernels.numba_kernels.compilation import helper
 from minires.kernels.numba_kernels.simd import LANES, load, splat, store
+
+
+@helper
+def scratch(size):
+    """Return an uninitialized array that begins where a cache line does, so that no vector lies across two lines."""
+    array = np.empty(size + LANES, np.float32)
+    start = -(array.ctypes.data // 4) % LANES
+    return array[start : start + size]
 
 
 @helper

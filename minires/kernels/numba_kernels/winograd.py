@@ -25,7 +25,7 @@ weight runs the picture backwards: Z = A dy Aᵀ, dL/dU[p] = V[p]ᵀ @ Z[p], and
 import numpy as np
 
 from minires.kernels.numba_kernels.compilation import helper, kernel
-from minires.kernels.numba_kernels.padding import copy_pixels
+from minires.kernels.numba_kernels.padding import copy_pixels, scratch
 from minires.kernels.numba_kernels.simd import LANES, gather, load, splat, store
 from minires.kernels.numba_kernels.threads import claim
 from minires.kernels.numba_kernels.tile import product
@@ -261,21 +261,21 @@ def winograd_filters(weight, u, F, C, flip, counter):
 
     flip: U of the gradient of x, from a weight (C, F, 3, 3): filters flipped, F and C having changed places.
     """
-    u_position = F * C
-    f_step, c_step, first, step = (9, F * 9, 8, -1) if flip else (C * 9, 9, 0, 1)
     panel = claim(counter)
     while panel * LANES < F:
-        for c in range(C):
-            transform_filter(
-                weight,
-                panel * LANES * f_step + c * c_step + first,
-                step,
-                f_step,
-                u,
-                (panel * C + c) * LANES,
-                u_position,
-            )
+        transform_filters(weight, panel, panel + 1, F, C, flip, u, panel * C * LANES, F * C)
         panel = claim(counter)
+
+
+@helper
+def transform_filters(weight, first, last, F, C, flip, u, u0, u_position):
+    """Write U of the panels first … last to u[u0]."""
+    f_step, c_step, tap, step = (9, F * 9, 8, -1) if flip else (C * 9, 9, 0, 1)
+    for panel in range(first, last):
+        for c in range(C):
+            w0 = panel * LANES * f_step + c * c_step + tap
+            transform_filter(weight, w0, step, f_step, u, u0, u_position)
+            u0 += LANES
 
 
 @helper
@@ -298,38 +298,46 @@ def gather3(a, i, step, lane_step):
     return gather(a, i, lane_step), gather(a, i + step, lane_step), gather(a, i + 2 * step, lane_step)
 
 
-SIZES = ", ".join(["int64"] * 11)
+ARRAYS = "float32[::1], float32[::1], float32[::1]"
+SIZES = ", ".join(["int64"] * 11)  # N, H, W, C, F, I, J, padding, group, parts
 
 
-@kernel(f"void(float32[::1], float32[::1], float32[::1], {SIZES}, int64[::1])", dtypes=("float32",))
-def winograd_products(x, u, y, N, H, W, C, F, I, J, P, Q, group, parts, counter):
-    """Write y (N, I, J, F) from x (N, H, W, C), padding P×Q, and U. group: strips that are worked on together; parts:
-    into how many the filters are split, so that few tiles also keep all threads busy."""
+@kernel(f"void({ARRAYS}, float32[::1], {SIZES}, boolean, int64[::1])", dtypes=("float32",))
+def winograd_products(x, weight, u, y, N, H, W, C, F, I, J, P, Q, group, parts, flip, counter):
+    """Write y (N, I, J, F) from x (N, H, W, C), padding P×Q. group: strips that are worked on together.
+
+    Where all filters are few, their U is given. Where they are cut into parts, since they are many or the tiles few,
+    each thread makes U of the part that it works on, in its cache, and `u` is not looked at.
+    """
     strips, tiles, panels = N * ((I + 3) // 4), (J + 3) // 4, (F + 15) // LANES
-    C16, F16 = (C + 15) // LANES * LANES, ((panels + parts - 1) // parts) * LANES
-    items = (strips + group - 1) // group * parts
+    C16, F16, groups = (C + 15) // LANES * LANES, (panels + parts - 1) // parts * LANES, (strips + group - 1) // group
     v_position, m_position = group * tiles * C16 + LANES, group * tiles * F16 + LANES  # not a power of two apart
-    v, m = np.empty(36 * v_position, np.float32), np.empty(36 * m_position, np.float32)
-    window = np.empty(6 * (4 * tiles + 2) * C16, np.float32)
-    patch = np.empty(16 * F16, np.float32)
-    transformed = -1
+    v, m = scratch(36 * v_position), scratch(36 * m_position)
+    window, patch = scratch(6 * (4 * tiles + 2) * C16), scratch(16 * F16)
+    if parts > 1:
+        u = scratch(36 * F16 * C)
+    transformed, prepared = -1, -1
     item = claim(counter)
-    while item < items:
-        start = item // parts * group
+    while item < groups * parts:
+        part, start = item // groups, item % groups * group
         end = min(start + group, strips)
+        panel0, panel1 = panels * part // parts, panels * (part + 1) // parts
+        f0, f1 = panel0 * LANES, panel1 * LANES
         if start != transformed:
             transform_inputs(x, start, end, H, W, C, I, J, P, Q, v, v_position, window)
             transformed = start
-        f0, f1 = panels * (item % parts) // parts * LANES, panels * (item % parts + 1) // parts * LANES
+        if parts > 1 and part != prepared:
+            transform_filters(weight, panel0, panel1, panels * LANES, C, flip, u, 0, (f1 - f0) * C)
+            prepared = part
         T, columns = (end - start) * tiles, f1 - f0
         for p in range(36):
-            u0 = (p * panels * LANES + f0) * C
+            u0 = p * columns * C
             product(m, p * m_position, columns, v, p * v_position, C16, 0, 1, u, u0, T, columns, 1, C, False)
         transform_outputs(m, m_position, start, end, I, J, F, f0, f1, y, patch)
         item = claim(counter)
 
 
-@kernel(f"void(float32[::1], float32[::1], float32[::1], {SIZES}, int64, int64[::1])", dtypes=("float32",))
+@kernel(f"void({ARRAYS}, {SIZES}, int64, int64[::1])", dtypes=("float32",))
 def winograd_weight_products(x, grad_y, grad_u, N, H, W, C, F, I, J, P, Q, group, parts, shares, counter):
     """Write dL/dU (shares, 36, C, F16): the tiles are dealt out in `shares`, each with its own sum; parts as above."""
     item = claim(counter)
@@ -346,9 +354,9 @@ def share_of_sum(share, part, x, grad_y, grad_u, N, H, W, C, F, I, J, P, Q, grou
     groups = (strips + group - 1) // group
     first, last = groups * share // shares, groups * (share + 1) // shares
     v_position, z_position = group * tiles * C16 + LANES, group * tiles * (f1 - f0) + LANES
-    v, z = np.empty(36 * v_position, np.float32), np.empty(36 * z_position, np.float32)
-    window = np.empty(6 * (4 * tiles + 2) * C16, np.float32)
-    patch = np.empty(16 * FP, np.float32)
+    v, z = scratch(36 * v_position), scratch(36 * z_position)
+    window = scratch(6 * (4 * tiles + 2) * C16)
+    patch = scratch(16 * FP)
     for number in range(first, last):
         start, end = number * group, min(number * group + group, strips)
         transform_inputs(x, start, end, H, W, C, I, J, P, Q, v, v_position, window)
@@ -363,7 +371,7 @@ def share_of_sum(share, part, x, grad_y, grad_u, N, H, W, C, F, I, J, P, Q, grou
 def winograd_weight_gradient(grad_u, grad_weight, F, C, shares, counter):
     """Write dL/dg = Gᵀ dL/dU G, (F, C, 3, 3), dL/dU being the sum of the shares."""
     panels = (F + 15) // LANES
-    g = np.empty(9 * LANES, np.float32)
+    g = scratch(9 * LANES)
     c = claim(counter)
     while c < C:
         for panel in range(panels):

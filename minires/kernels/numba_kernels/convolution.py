@@ -105,7 +105,7 @@ def shares_and_parts(numbers: int, panels: int, items: int) -> Pair:
     Each share has its own copy of the sum, so large weights are cut by filters instead.
     """
     shares = 16 if numbers <= 1 << 16 else 8 if numbers <= 1 << 18 else 4 if numbers <= 1 << 20 else 1
-    return min(shares, items), min(panels, ITEMS // shares)
+    return min(shares, items), min(max(1, panels // 4), ITEMS // shares)
 
 
 def whole_panels(weight: Array, axis: int) -> Array:
@@ -197,6 +197,8 @@ def direct_grad_weight(grad_y: Array, x: Array, weight_shape: Shape, stride: Pai
         sizes = one_column(*sizes)
     N, H, W, C, F, I, J = sizes
     lines = lines_together(W + 2 * padding[1], C, I, KH, stride[0])
+    if J == 1:
+        lines = min(max(lines, 96), I)  # each of them adds to all of the gradient
     numbers = KH * KW * C * panels_of(F) * LANES
     shares, parts = shares_and_parts(numbers, panels_of(F), N * -(-I // lines))
     sums = np.empty(shares * numbers, np.float32)

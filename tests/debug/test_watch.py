@@ -1,5 +1,7 @@
 """watch: stops at the first guilty op, forward and backward, and says which, where, why and after what."""
 
+import io
+import re
 import subprocess
 import sys
 import threading
@@ -9,6 +11,7 @@ import numpy as np
 import pytest
 
 from minires import Tensor, debug, kernels, nn, no_grad, ops
+from minires.debug.pdb_prompt import step_into
 from minires.engine import Op, thread
 from minires.ops.activation import ReLU, Tanh
 from minires.ops.affine import Linear
@@ -381,4 +384,25 @@ def test_pdb_stops_at_the_first_line_of_the_guilty_backward(tmp_path):
     stop = out[out.index("before it") :]
     assert "arithmetic.py" in stop and "-> return (grad_y / (2 * self.y),)" in stop
     assert "(array([3., 3.]), array([1., 0.]))" in stop
+    assert re.search(r"-> loss.backward\(\)\n.*engine.py\(\d+\)backward\(\)\n", stop)  # the callers are in sight
     assert "went on: [1.5 inf]" in stop
+
+
+def test_an_outer_tracer_goes_on_after_the_rerun(monkeypatch):
+    monkeypatch.setattr(sys, "stdin", io.StringIO("c\n"))
+    traced = []
+
+    def tracer(frame, event, argument):
+        traced.append(frame.f_code.co_name)
+
+    def afterwards():
+        pass
+
+    before = sys.gettrace()
+    sys.settrace(tracer)
+    try:
+        assert step_into(lambda x: x + 1, 2) == 3
+        afterwards()
+    finally:
+        sys.settrace(before)
+    assert traced[-1] == "afterwards"

@@ -1,0 +1,167 @@
+"""Make docs/benchmarks.md and its figure from the JSON files that `cpu.py` wrote to benchmarks/results/cpu.
+
+    python benchmarks/report.py
+"""
+
+import json
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+RESULTS = HERE / "results" / "cpu"
+PAGE = HERE.parent / "docs" / "benchmarks.md"
+FIGURE = HERE.parent / "docs" / "images" / "benchmarks_cpu.png"
+
+CONTENDERS = ["minires numba", "minires numpy", "torch contiguous", "torch channels_last", "torch compile", "dezero"]
+COLOURS = {"minires numba": "#c0392b", "torch contiguous": "#9fb4c7", "torch channels_last": "#3d6b99"}
+
+HEAD = """# Speed on the CPU
+
+Made by `python benchmarks/report.py` from the files in `benchmarks/results/cpu`, which `python benchmarks/cpu.py`
+writes: one process per comparison, in which the contenders take turns; medians of the turns, quartiles in brackets.
+"Ratio" is the time over that of the faster PyTorch layout, eager, in the same process. "MiniRes numba" is fused.
+torch.compile and DeZero ran in processes of their own, so their ratios carry the machine's drift.
+"""
+
+
+def records():
+    """Return the records by file name, in the order that a reader looks for them."""
+    found = {path.stem: json.loads(path.read_text()) for path in sorted(RESULTS.glob("*.json"))}
+    order = {"resnet20": 0, "resnet56": 1, "resnet110": 2, "resnet18": 3, "resnet50": 4}
+
+    def rank(item):
+        record = item[1]
+        work = record["work"]
+        return record["threads"] != 2, not work["training"], order.get(work["model"], 9), work["size"]
+
+    return dict(sorted(found.items(), key=rank))
+
+
+def title(record):
+    work = record["work"]
+    stem = ", CIFAR stem" if work["options"].get("stem") == "cifar" else ""
+    name = work["model"].replace("resnet", "ResNet-")
+    return f"{name}{stem}, {work['batch_size']} images of {work['size']}×{work['size']}"
+
+
+def milliseconds(row):
+    low, high = row["quartiles_s"]
+    return f"{row['median_s'] * 1e3:.1f} ({low * 1e3:.1f}–{high * 1e3:.1f})"
+
+
+def time_table(found):
+    """One line per work: MiniRes's time, PyTorch's better layout, the ratio."""
+    lines = ["| work | MiniRes numba, ms | better PyTorch layout, ms | ratio |", "|---|---|---|---|"]
+    for record in found:
+        rows = record["results"]
+        best = record["best_peer"]
+        if best and "minires numba" in rows:
+            ours = rows["minires numba"]
+            ratio = ours["median_s"] / rows[best]["median_s"]
+            layout = best.removeprefix("torch ")
+            lines.append(
+                f"| {title(record)} | {milliseconds(ours)} | {milliseconds(rows[best])}, {layout} | **{ratio:.2f}** |"
+            )
+    return "\n".join(lines)
+
+
+def contender_table(record):
+    """One line per contender of one work, with its memory."""
+    rows = record["results"]
+    best = rows[record["best_peer"]] if record["best_peer"] else None
+    lines = ["| engine | ms | ratio | peak memory, MB | ratio |", "|---|---|---|---|---|"]
+    for name in [name for name in CONTENDERS if name in rows]:
+        row = rows[name]
+        ratio = f"{row['median_s'] / best['median_s']:.2f}" if best else ""
+        memory = row.get("peak_memory_mb")
+        memory_ratio = f"{memory / best['peak_memory_mb']:.2f}" if memory and best else ""
+        megabytes = f"{memory:.0f}" if memory else ""
+        lines.append(f"| {name} | {milliseconds(row)} | {ratio} | {megabytes} | {memory_ratio} |")
+    for name, why in record.get("missing", {}).items():
+        lines.append(f"| {name} | not measured: {why} | | | |")
+    return "\n".join(lines)
+
+
+def op_table(profile, limit=15):
+    """The slowest ops of a step."""
+    head = "| op | inputs | calls | forward, ms | backward, ms | share | GFLOPS | of peak |"
+    lines = [head, "|---|---|---|---|---|---|---|---|"]
+    for row in profile["rows"][:limit]:
+        seconds = row["forward_s"] + row["backward_s"]
+        speed = f"{row['gflops']:.0f} | {row['of_peak']:.0%}" if row["flops"] else " | "
+        lines.append(
+            f"| {row['op']} | {row['shape']} | {row['calls']} | {row['forward_s'] * 1e3:.2f} | "
+            f"{row['backward_s'] * 1e3:.2f} | {seconds / profile['observed_s']:.1%} | {speed} |"
+        )
+    return "\n".join(lines)
+
+
+def page(found):
+    parts = [HEAD, "![Times over the faster PyTorch layout's](images/benchmarks_cpu.png)\n"]
+    for threads in (2, 1):
+        for training in (True, False):
+            some = [r for r in found.values() if r["threads"] == threads and r["work"]["training"] == training]
+            if some:
+                kind = "Training step" if training else "Inference"
+                parts.append(f"## {kind}, {threads} thread{'s' if threads > 1 else ''}\n\n{time_table(some)}\n")
+    for record in found.values():
+        if any("peak_memory_mb" in row for row in record["results"].values()):
+            parts.append(f"## {title(record)}: all engines\n\nTraining step, {record['threads']} threads.\n\n"
+                         f"{contender_table(record)}\n")
+    for record in found.values():
+        if record.get("per_op"):
+            peak = record["per_op"]["peak_gflops"]
+            parts.append(
+                f"## {title(record)}: op by op\n\nOf the step of {record['per_op']['step_s'] * 1e3:.1f} ms, watched. "
+                f"GFLOPS count the definition's products, so Winograd's kernels can pass the peak, {peak:.0f} GFLOPS: "
+                f"a float32 matrix product here. `minires bench --profile` prints this for any model.\n\n"
+                f"{op_table(record['per_op'])}\n"
+            )
+    machines = {json.dumps(record["machine"], sort_keys=True) for record in found.values()}
+    parts.append("## The machine\n")
+    for text in sorted(machines):
+        parts.append("".join(f"- {key}: {value}\n" for key, value in json.loads(text).items()))
+    return "\n".join(parts)
+
+
+def figure(found):
+    """Bars per work: each engine's time over that of the faster PyTorch layout."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    import matplotlib.pyplot as plt
+
+    some = [record for record in found.values() if record["threads"] == 2 and record["best_peer"]]
+    height = 0.26
+    fig, axes = plt.subplots(figsize=(8, 0.62 * len(some) + 1.2), layout="constrained")
+    for k, (name, colour) in enumerate(COLOURS.items()):
+        places, ratios = [], []
+        for i, record in enumerate(some):
+            if name in record["results"]:
+                best = record["results"][record["best_peer"]]["median_s"]
+                places.append(i + (k - 1) * height)
+                ratios.append(record["results"][name]["median_s"] / best)
+        label = name.replace("minires", "MiniRes").replace("torch", "PyTorch").replace("_", " ")
+        bars = axes.barh(places, ratios, height, color=colour, label=label)
+        axes.bar_label(bars, fmt="%.2f", padding=2, fontsize=8)
+    kinds = {True: "training step", False: "inference"}
+    axes.set_yticks(range(len(some)), [f"{title(r)}\n{kinds[r['work']['training']]}" for r in some], fontsize=8)
+    axes.invert_yaxis()
+    axes.axvline(1, color="#444444", linewidth=0.8)
+    axes.set_xlabel("time over that of the faster PyTorch layout, 2 threads (less is better)")
+    axes.spines[["top", "right"]].set_visible(False)
+    fig.legend(loc="outside upper center", ncols=3, fontsize=9, frameon=False)
+    FIGURE.parent.mkdir(parents=True, exist_ok=True)
+    fig.savefig(FIGURE, dpi=150)
+
+
+def main():
+    found = records()
+    if not found:
+        raise SystemExit(f"{RESULTS} holds no results; first: python benchmarks/cpu.py")
+    figure(found)
+    PAGE.write_text(page(found))
+    print(f"{PAGE}\n{FIGURE}")
+
+
+if __name__ == "__main__":
+    main()

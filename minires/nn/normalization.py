@@ -6,7 +6,7 @@ import numpy as np
 
 from minires import ops
 from minires.engine import Tensor
-from minires.kernels import Array
+from minires.kernels import Array, kernels_for
 from minires.nn.module import Module, Parameter, check_sizes
 
 
@@ -50,9 +50,9 @@ class BatchNorm2d(Module):
 
     def track(self, x: Tensor, mean: Array, var: Array) -> None:
         """Let the running statistics follow those of a batch x."""
-        n = x.size // self.weight.size
-        self.running_mean[...] = (1 - self.momentum) * self.running_mean + self.momentum * mean
-        self.running_var[...] = (1 - self.momentum) * self.running_var + (self.momentum * n / (n - 1)) * var
+        M = x.size // self.weight.size
+        kernels = kernels_for(x.data)
+        kernels.batch_norm_track(self.running_mean, self.running_var, mean, var, M, self.momentum)
 
     def freeze(self, frozen: bool = True) -> Self:
         """Use the running statistics, and leave them as they are, also in training: `train()` does not thaw the layer.

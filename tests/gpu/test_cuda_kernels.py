@@ -193,6 +193,18 @@ def test_batch_norm_fused_with_what_follows(gpu, cupy_kernels, shape, dtype, see
     agree(gpu, cupy_kernels, "batch_norm_add_relu_inference", x, shortcut, weight, bias, mean, var, 1e-3, looser=2)
 
 
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("C", [1, 300])
+def test_running_statistics(gpu, cupy_kernels, C, dtype):
+    running = [normal(np.random.default_rng(0), C, dtype=dtype) for _ in range(2)]
+    batch = [normal(np.random.default_rng(1), C, dtype=dtype) for _ in range(2)]
+    on_device = [gpu.asarray(array) for array in running]
+    cupy_kernels.batch_norm_track(*on_device, *[gpu.asarray(array) for array in batch], 5, 0.1)
+    numpy_kernels.batch_norm_track(*running, *batch, 5, 0.1)
+    for got, expected in zip(on_device, running, strict=True):
+        close(got.get(), expected, TOLERANCE[dtype])
+
+
 @pytest.mark.parametrize("shape", [(128, 3, 9, 8), (2, 2, 70, 50)], ids=str)
 def test_batch_norm_in_several_parts_far_from_zero(gpu, cupy_kernels, shape):
     """Σx² − (Σx)²/M would lose every digit of this variance in float32."""

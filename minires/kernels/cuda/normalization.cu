@@ -130,3 +130,12 @@ extern "C" __global__ void batch_norm_gradients(const real *grad_y, const real *
         if (grad_shortcut) grad_shortcut[walk.index] = dy;
     }
 }
+
+// running = keep*running + momentum*batch, the variance times correction.
+extern "C" __global__ void batch_norm_track(real *running_mean, real *running_var, const real *mean, const real *var,
+                                            double keep, double momentum, double correction, int C) {
+    for (long long c = first_number(); c < C; c += next_number()) {
+        running_mean[c] = (real)keep * running_mean[c] + (real)momentum * mean[c];
+        running_var[c] = (real)keep * running_var[c] + (real)(momentum * correction) * var[c];
+    }
+}

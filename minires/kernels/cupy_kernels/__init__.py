@@ -26,6 +26,7 @@ from minires.kernels.cupy_kernels.normalization import (
     batch_norm_relu_backward,
     batch_norm_relu_forward,
     batch_norm_relu_inference,
+    batch_norm_track,
 )
 from minires.kernels.cupy_kernels.optimizers import adam_step, sgd_step
 from minires.kernels.cupy_kernels.pooling import (
@@ -50,6 +51,7 @@ __all__ = [
     "batch_norm_relu_backward",
     "batch_norm_relu_forward",
     "batch_norm_relu_inference",
+    "batch_norm_track",
     "col2im",
     "conv2d_forward",
     "conv2d_grad_input",

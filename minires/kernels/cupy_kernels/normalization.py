@@ -6,7 +6,16 @@ import cupy
 import numpy as np
 
 from minires.kernels import Array
-from minires.kernels.cupy_kernels.launching import NULL, THREADS, blocks_for, contiguous, ints, launch, or_null
+from minires.kernels.cupy_kernels.launching import (
+    NULL,
+    THREADS,
+    blocks_for,
+    contiguous,
+    ints,
+    launch,
+    launch_over,
+    or_null,
+)
 
 ENOUGH_BLOCKS = 1024
 FEWEST_NUMBERS = 2048  # that a block reduces
@@ -74,6 +83,14 @@ def batch_norm_add_relu_inference(
 ) -> Array:
     """Return max(batch norm of x by a given mean and variance + shortcut, 0)."""
     return inference(x, weight, bias, mean, var, eps, shortcut, relu=True)
+
+
+def batch_norm_track(running_mean: Array, running_var: Array, mean: Array, var: Array, M: int, momentum: float) -> None:
+    """running ← (1 − momentum) · running + momentum · batch, in place; the variance unbiased, M/(M − 1) · var."""
+    dtype = running_mean.dtype
+    arrays = running_mean, running_var, contiguous(mean, dtype), contiguous(var, dtype)
+    C, keep, correction = running_mean.size, 1 - float(momentum), M / (M - 1)
+    launch_over(C, "normalization", "batch_norm_track", dtype, *arrays, keep, float(momentum), correction, *ints(C))
 
 
 # One driver for each kernel; what is None is left out.

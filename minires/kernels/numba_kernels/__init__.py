@@ -43,6 +43,7 @@ from minires.kernels.numba_kernels.pooling import (
     max_pool2d_forward,
 )
 from minires.kernels.numba_kernels.shortcut import option_a_backward, option_a_forward
+from minires.kernels.numpy_kernels import batch_norm_track  # a few numbers per channel: nothing to compile
 
 __all__ = [
     "adam_step",
@@ -58,6 +59,7 @@ __all__ = [
     "batch_norm_relu_backward",
     "batch_norm_relu_forward",
     "batch_norm_relu_inference",
+    "batch_norm_track",
     "col2im",
     "configure",
     "conv2d_forward",

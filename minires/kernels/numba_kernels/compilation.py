@@ -93,7 +93,7 @@ def kernel(
 
 
 # A function that kernels call; it is compiled into each of them.
-helper: Any = numba.njit(**OPTIONS)
+helper: Any = numba.njit(no_cpython_wrapper=True, no_cfunc_wrapper=True, **OPTIONS)
 
 
 class Progress(event.Listener):

@@ -36,7 +36,7 @@ TWO_PANELS = HAS_AVX512
 
 
 # Called for a few thousand multiplications: too few to pass forty arguments for.
-inlined: Any = numba.njit(forceinline=True, **OPTIONS)
+inlined: Any = numba.njit(forceinline=True, no_cpython_wrapper=True, no_cfunc_wrapper=True, **OPTIONS)
 
 
 def tile_of(rows: int) -> Any:

@@ -1,0 +1,76 @@
+"""Chapter 1: right and typical wrong answers."""
+
+import numpy as np
+
+
+def numeric_gradient(f, x, h=1e-5):
+    grad = np.zeros_like(x)
+    for index in np.ndindex(x.shape):
+        ahead, behind = x.copy(), x.copy()
+        ahead[index] += h
+        behind[index] -= h
+        grad[index] = (f(ahead) - f(behind)) / (2 * h)
+    return grad
+
+
+def over_h(f, x, h=1e-5):
+    return 2 * numeric_gradient(f, x, h)
+
+
+def one_sided(f, x, h=1e-5):
+    grad = np.zeros_like(x)
+    for index in np.ndindex(x.shape):
+        ahead = x.copy()
+        ahead[index] += h
+        grad[index] = (f(ahead) - f(x)) / h
+    return grad
+
+
+def never_put_back(f, x, h=1e-5):
+    grad = np.zeros_like(x)
+    for index in np.ndindex(x.shape):
+        x[index] += h
+        ahead = f(x)
+        x[index] -= 2 * h
+        grad[index] = (ahead - f(x)) / (2 * h)
+    return grad
+
+
+def all_together(f, x, h=1e-5):
+    return np.full_like(x, (f(x + h) - f(x - h)) / (2 * h))
+
+
+def one_number(f, x, h=1e-5):
+    return (f(x + h) - f(x - h)) / (2 * h)
+
+
+def backwards(f, x, h=1e-5):
+    return -numeric_gradient(f, x, h)
+
+
+def own_step(f, x, h=1e-5):
+    return numeric_gradient(f, x)
+
+
+def first_axis_only(f, x, h=1e-5):
+    grad = np.zeros_like(x)
+    for i in range(len(x)):
+        ahead, behind = x.copy(), x.copy()
+        ahead[i] += h
+        behind[i] -= h
+        grad[i] = (f(ahead) - f(behind)) / (2 * h)
+    return grad
+
+
+RIGHT = {"numeric_gradient": numeric_gradient}
+
+WRONG = [
+    ({"numeric_gradient": over_h}, "the quotient is over h"),
+    ({"numeric_gradient": one_sided}, "this is the one-sided quotient"),
+    ({"numeric_gradient": never_put_back}, "x is not what it was"),
+    ({"numeric_gradient": all_together}, "all elements move together"),
+    ({"numeric_gradient": one_number}, "this is one number"),
+    ({"numeric_gradient": backwards}, "the sign is wrong"),
+    ({"numeric_gradient": own_step}, "does not depend on h"),
+    ({"numeric_gradient": first_axis_only}, r"array \(2, 3, 4\): 24 of 24 numbers are wrong"),
+]

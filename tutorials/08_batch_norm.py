@@ -1,0 +1,240 @@
+r"""
+8. Batch norm, line by line
+===========================
+
+Batch norm gives every channel of a batch mean 0 and variance 1. The formula is one line. Its gradient is the one that
+most people get wrong, because here **every number of the batch depends on every other**. What is it, where does it come
+from, and what do *training* and *evaluation* do differently?
+"""
+
+# %%
+# The formula
+# -----------
+# Each channel has its own mean and variance, over the :math:`M = N H W` numbers that it has in a batch, and two learned
+# numbers, :math:`\gamma` (the layer's ``weight``) and :math:`\beta` (its ``bias``):
+#
+# .. math::
+#
+#    \mu = \frac{1}{M} \sum_m x_m \qquad \sigma^2 = \frac{1}{M} \sum_m (x_m - \mu)^2 \qquad
+#    \hat x_m = \frac{x_m - \mu}{\sqrt{\sigma^2 + \varepsilon}} \qquad y_m = \gamma \hat x_m + \beta
+#
+# One channel is enough to understand it, so ``x`` below is a plain list of :math:`M` numbers. Forward in small steps,
+# and backward through the same steps in reverse: each line is the derivative of one line above it. Where a value is
+# used twice, what comes back is added (chapter 7: copying forward is adding backward).
+
+import matplotlib.pyplot as plt
+import numpy as np
+
+from minires import Tensor, gradcheck, nn, ops
+from minires.data import load_digits
+from minires.learn import quick
+
+EPS = 1e-5
+
+
+def batch_norm(x, weight, bias):
+    M = len(x)
+    mean = x.sum() / M
+    centred = x - mean
+    square = centred * centred
+    var = square.sum() / M
+    inv_std = (var + EPS) ** -0.5
+    x_hat = centred * inv_std
+    y = weight * x_hat + bias
+
+    def backward(grad_y):
+        grad_bias = grad_y.sum()  # bias was copied to every y
+        grad_weight = (grad_y * x_hat).sum()
+        grad_x_hat = grad_y * weight
+        grad_inv_std = (grad_x_hat * centred).sum()  # inv_std was copied to every x_hat
+        grad_var = grad_inv_std * -0.5 * (var + EPS) ** -1.5
+        grad_square = np.full(M, grad_var / M)  # a mean hands everyone the same share
+        grad_centred = grad_x_hat * inv_std + grad_square * 2 * centred  # centred is used in two places
+        grad_mean = -grad_centred.sum()
+        grad_x = grad_centred + grad_mean / M  # x is used in centred and in mean
+        return grad_x, grad_weight, grad_bias
+
+    return y, backward
+
+
+# %%
+# Three ways lead from :math:`x` to :math:`y`: directly, through the variance, through the mean. Put the lines
+# together, and most of it cancels. With :math:`\sum_m \hat x_m = 0`, what is left is one line:
+#
+# .. math::
+#
+#    \frac{dL}{dx_m} = \frac{\gamma}{\sqrt{\sigma^2 + \varepsilon}} \Big( dy_m
+#    - \frac{1}{M} \sum_k dy_k - \hat x_m \, \frac{1}{M} \sum_k dy_k\, \hat x_k \Big)
+
+
+def batch_norm_grad_x(grad_y, x, weight):
+    x_hat = (x - x.mean()) / np.sqrt(x.var() + EPS)
+    return weight / np.sqrt(x.var() + EPS) * (grad_y - grad_y.mean() - x_hat * (grad_y * x_hat).mean())
+
+
+rng = np.random.default_rng(0)
+x = np.sort(rng.normal(3, 2, 60))
+grad_y = 0.5 * x - 0.5 + rng.standard_normal(60)
+y, backward = batch_norm(x, 1.5, 0.5)
+grad_x, grad_weight, grad_bias = backward(grad_y)
+np.testing.assert_allclose(batch_norm_grad_x(grad_y, x, 1.5), grad_x)
+print(f"x: mean {x.mean():.2f}, std {x.std():.2f};  y: mean {y.mean():.2f}, std {y.std():.2f}")
+
+# %%
+# What the gradient means
+# -----------------------
+# Add 7 to every :math:`x`, or double all of them: :math:`y` stays what it was. So the gradient can have no part along
+# "all up" and none along "all further apart", and the two subtractions take away just those. That is what fitting a
+# straight line does: **dL/dx is what a line through the points** :math:`(\hat x_m, dy_m)` **cannot explain**.
+
+x_hat = (x - x.mean()) / np.sqrt(x.var() + EPS)
+slope, height = np.polyfit(x_hat, grad_y, 1)
+residual = grad_y - (slope * x_hat + height)
+np.testing.assert_allclose(grad_x * np.sqrt(x.var() + EPS) / 1.5, residual, atol=1e-5)  # EPS is why not closer
+
+figure, panels = plt.subplots(1, 2, figsize=(10, 4), sharey=True, layout="constrained")
+panels[0].plot(x_hat, grad_y, "o", color="#009E73")
+panels[0].plot(x_hat, slope * x_hat + height, color="black", label=f"best line: {slope:.2f} x̂ + {height:.2f}")
+panels[0].vlines(x_hat, slope * x_hat + height, grad_y, color="0.8", zorder=0)
+panels[0].set(title="what arrives", xlabel="x̂", ylabel="gradient")
+panels[1].plot(x_hat, residual, "o", color="#CC79A7")
+panels[1].axhline(0, color="black", label="best line: 0")
+panels[1].vlines(x_hat, 0, residual, color="0.8", zorder=0)
+panels[1].set(title="what leaves, times √(var + ε) / γ", xlabel="x̂")
+for panel in panels:
+    panel.legend(loc="lower left", fontsize=8)
+plt.show()
+assert abs(grad_x.sum()) < 1e-12 and abs((grad_x * x_hat).sum()) < 1e-3
+
+# %%
+# Two consequences. First, if all outputs have the same gradient, nothing is left: the gradient of ``y.sum()`` is zero,
+# whatever :math:`x`. A check of batch norm with ones as output gradient passes anything (chapter 4).
+
+print("largest gradient of y.sum():", np.abs(backward(np.ones(60))[0]).max())
+assert np.abs(backward(np.ones(60))[0]).max() < 1e-12
+
+# %%
+# Second, a convolution before a batch norm may be ten times as large: the output is the same, and the gradient of its
+# weight is a *tenth*. The larger a weight has grown, the smaller its steps. And a bias before a batch norm does nothing
+# at all: its gradient is zero, which is why the convolutions of residual networks have none.
+
+images, _, _, _ = load_digits()
+pictures = Tensor(images[:32].astype(float))
+filters, gamma, beta = rng.standard_normal((4, 1, 3, 3)), Tensor(np.ones(4)), Tensor(np.zeros(4))
+output_grad = rng.standard_normal((32, 4, 6, 6))
+results = []
+for scale in (1, 10):
+    weight, bias = Tensor(scale * filters, requires_grad=True), Tensor(np.ones(4), requires_grad=True)
+    y, mean, var = ops.batch_norm(ops.conv2d(pictures, weight, bias), gamma, beta, eps=0.0)
+    y.backward(output_grad)
+    results.append((y.data, weight.grad))
+    assert np.abs(bias.grad).max() < 1e-10
+np.testing.assert_allclose(results[0][0], results[1][0])
+np.testing.assert_allclose(results[0][1], 10 * results[1][1])
+
+# %%
+# The engine agrees
+# -----------------
+# :func:`minires.ops.batch_norm` does this for every channel of :math:`(N, C, H, W)`. It gives back the mean and the
+# variance beside :math:`y`: it keeps no state, and the layer below needs them.
+
+x4, weight, bias = rng.normal(1, 3, (4, 2, 3, 5)), rng.standard_normal(2), rng.standard_normal(2)
+leaves = [Tensor(array, requires_grad=True) for array in (x4, weight, bias)]
+y, mean, var = ops.batch_norm(*leaves)
+grad_y = rng.standard_normal(y.shape)
+y.backward(grad_y)
+for c in range(2):
+    y_c, backward = batch_norm(x4[:, c].ravel(), weight[c], bias[c])
+    grad_x, grad_weight, grad_bias = backward(grad_y[:, c].ravel())
+    np.testing.assert_allclose(y.data[:, c].ravel(), y_c)
+    np.testing.assert_allclose(leaves[0].grad[:, c].ravel(), grad_x, atol=1e-12)
+    np.testing.assert_allclose([leaves[1].grad[c], leaves[2].grad[c]], [grad_weight, grad_bias])
+print(gradcheck(ops.batch_norm, x4, weight, bias, names=["x", "weight", "bias"]))
+
+# %%
+# .. code-block:: text
+#    :caption: Step in here
+#
+#    $ python -m pdb tutorials/08_batch_norm.py
+#    (Pdb) import minires.kernels.numpy_kernels
+#    (Pdb) b minires.kernels.numpy_kernels.batch_norm_backward
+#    (Pdb) c
+#    > numpy_kernels.py batch_norm_backward()
+#    (Pdb) p x.shape, grad_y.shape, eps
+#    ((32, 4, 6, 6), (32, 4, 6, 6), 0.0)
+#    (Pdb) r
+#    (Pdb) p M
+#    1152
+#    (Pdb) p bool(abs(grad_x.sum(axis=axes)).max() < 1e-9)
+#    True
+#
+# The first stop is the convolution with scale 1. The kernel is the one-line formula, one product or sum at a time.
+#
+# Training and evaluation
+# -----------------------
+# In training an image's output depends on its companions in the batch. A trained network must answer for one image
+# alone, and always the same. So the layer :class:`minires.nn.BatchNorm2d` keeps *running statistics*: after each batch
+# they move a tenth of the way towards the batch's (the variance times :math:`M/(M-1)`, which makes it unbiased).
+# ``eval()`` switches to them; they are constants then, and the gradient is the first term alone. Whoever forgets
+# ``eval()`` gets answers that depend on what else is in the batch. How much? One digit, with companions drawn anew:
+
+layer = nn.BatchNorm2d(1)
+for _ in range(200 if not quick() else 20):
+    layer(Tensor(images[rng.integers(0, len(images), 64)]))
+assert abs(layer.running_mean[0] - images.mean()) < 0.1 or quick()
+layer.eval()
+evaluated = layer(Tensor(images[:1])).data
+np.testing.assert_allclose(evaluated, layer(Tensor(images[:64])).data[:1], rtol=1e-6)
+
+sizes, spreads = [2, 4, 8, 16, 32, 64, 128], []
+layer.train()
+for size in sizes:
+    outputs = []
+    for _ in range(300 if not quick() else 20):
+        companions = rng.integers(1, len(images), size - 1)
+        outputs.append(layer(Tensor(images[[0, *companions]])).data[0])
+    spreads.append(float(np.std(outputs, axis=0).mean()))
+
+figure, axes = plt.subplots(figsize=(6.5, 4), layout="constrained")
+axes.loglog(sizes, spreads, "o-", color="#009E73", label="training mode")
+axes.loglog(sizes, spreads[-1] * np.sqrt(sizes[-1] / np.array(sizes)), "--", color="0.5", label="∝ 1 / √(batch size)")
+axes.set(
+    xlabel="images in the batch",
+    ylabel="standard deviation of a pixel's output",
+    title="one image, changing companions",
+)
+axes.set_xticks(sizes, sizes)
+axes.set_yticks([0.01, 0.02, 0.05], ["0.01", "0.02", "0.05"])
+axes.minorticks_off()
+axes.legend()
+plt.show()
+print("\n".join(f"batch of {size:3}: ±{spread:.4f}" for size, spread in zip(sizes, spreads, strict=True)))
+assert abs(np.polyfit(np.log(sizes), np.log(spreads), 1)[0] + 0.5) < 0.15
+
+# %%
+# The dependence dies out as slowly as an average over :math:`N` images settles. In evaluation mode there is none, and
+# the gradient is a mere factor:
+
+x1 = Tensor(images[:8], requires_grad=True)
+y = layer.eval()(x1)
+grad_y = rng.standard_normal(y.shape).astype(np.float32)
+y.backward(grad_y)
+np.testing.assert_allclose(x1.grad, grad_y / np.sqrt(layer.running_var[0] + layer.eps), rtol=1e-5)
+
+# %%
+# Exercises
+# ---------
+# 1. On paper: derive the one-line formula from the nine lines. Begin with ``grad_mean``: which of its two sums is zero?
+# 2. On paper: a batch of two images with one number per channel. What is :math:`\hat x`? What is :math:`dL/dx`? And why
+#    does the layer refuse a batch of one such image?
+# 3. Leave out the term with :math:`\hat x` in ``batch_norm_grad_x``. What does the first figure's right panel become?
+# 4. **In code**, with an examiner: ``minires learn 8`` writes a file with a gap for the backward pass, and
+#    ``minires check 8`` names the term that is wrong. Once it passes, train the digits with it.
+#
+# Read next
+# ---------
+# - S. Ioffe, C. Szegedy, *Batch normalization: accelerating deep network training by reducing internal covariate
+#   shift*, arXiv 1502.03167: section 3 has the gradient, section 3.1 the evaluation.
+# - S. Santurkar, D. Tsipras, A. Ilyas, A. Madry, *How does batch normalization help optimization?*, arXiv 1805.11604:
+#   it does help, but not for the reason in the title above.
+# - ``minires/ops/normalization.py`` and ``minires/nn/normalization.py``: the op without state, the layer with it.

@@ -13,7 +13,7 @@ from chapters_on_disk import CHAPTERS, NAMES, number_of
 
 INTRODUCED = {
     1: ["Tensor", "learn.quick", "ops.exp"],
-    2: [],
+    2: ["Op", "backward_order", "no_grad", "plots.COLOURS"],
     3: [],
     4: [],
     5: [],

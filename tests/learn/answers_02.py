@@ -1,0 +1,88 @@
+"""Chapter 2: right and typical wrong answers."""
+
+
+def backward_order(loss, inputs):
+    uses, found = {}, [loss]
+    while found:
+        node = found.pop()
+        uses[node] = uses.get(node, 0) + 1
+        if uses[node] == 1:
+            found.extend(inputs(node))
+    order, ready = [], [loss]
+    while ready:
+        node = ready.pop()
+        order.append(node)
+        for source in inputs(node):
+            uses[source] -= 1
+            if uses[source] == 0:
+                ready.append(source)
+    return order
+
+
+def as_first_met(loss, inputs):
+    order, found = [], [loss]
+    while found:
+        node = found.pop(0)
+        if node not in order:
+            order.append(node)
+            found.extend(inputs(node))
+    return order
+
+
+def along_every_path(loss, inputs):
+    order, found = [], [loss]
+    while found:
+        node = found.pop(0)
+        if node in order:
+            order.remove(node)
+        order.append(node)
+        found.extend(inputs(node))
+    return order
+
+
+def recursive(loss, inputs):
+    order, seen = [], set()
+
+    def finish(node):
+        if node not in seen:
+            seen.add(node)
+            for source in inputs(node):
+                finish(source)
+            order.append(node)
+
+    finish(loss)
+    return order[::-1]
+
+
+def forward_order(loss, inputs):
+    return backward_order(loss, inputs)[::-1]
+
+
+def with_repetitions(loss, inputs):
+    order, found = [], [loss]
+    while found:
+        node = found.pop(0)
+        order.append(node)
+        found.extend(inputs(node))
+    return order
+
+
+def without_leaves(loss, inputs):
+    return [node for node in backward_order(loss, inputs) if inputs(node)]
+
+
+def as_iterator(loss, inputs):
+    return reversed(forward_order(loss, inputs))
+
+
+RIGHT = {"backward_order": backward_order}
+
+WRONG = [
+    ({"backward_order": as_first_met}, r"f\(x\): x comes before f, which was computed from it"),
+    ({"backward_order": along_every_path}, "it goes along every path"),
+    ({"backward_order": recursive}, "the recursion is too deep"),
+    ({"backward_order": forward_order}, "this is the order of the forward pass"),
+    ({"backward_order": with_repetitions}, "x is in the list 2 times"),
+    ({"backward_order": without_leaves}, "a is not in the list"),
+    ({"backward_order": as_iterator}, "should be a list"),
+]

@@ -179,9 +179,7 @@ def batch_norm_backward(
     return grad_x, grad_weight, grad_bias
 
 
-def batch_norm_track(
-    running_mean: Array, running_var: Array, mean: Array, var: Array, M: int, momentum: float
-) -> None:
+def batch_norm_track(running_mean: Array, running_var: Array, mean: Array, var: Array, M: int, momentum: float) -> None:
     """running ← (1 − momentum) · running + momentum · batch, in place; the variance unbiased, M/(M − 1) · var."""
     running_mean[...] = (1 - momentum) * running_mean + momentum * mean
     running_var[...] = (1 - momentum) * running_var + (momentum * M / (M - 1)) * var

@@ -14,7 +14,7 @@ from chapters_on_disk import CHAPTERS, NAMES, number_of
 INTRODUCED = {
     1: ["Tensor", "learn.quick", "ops.exp"],
     2: ["Op", "backward_order", "no_grad", "plots.COLOURS"],
-    3: [],
+    3: ["ops.tanh"],
     4: [],
     5: [],
     6: [],

@@ -122,17 +122,18 @@ for init, std in STD.items():
 #    $ python -m pdb tutorials/09_initialization.py
 #    (Pdb) import minires
 #    (Pdb) tbreak minires.nn.initialization.draw_weight
+#    (Pdb) b minires.ops.activation.Sigmoid.backward
 #    (Pdb) c
 #    > initialization.py draw_weight()
 #    (Pdb) p init, shape, fans(shape)
 #    ('pytorch', (128, 128), (128, 128))
-#    (Pdb) b minires.ops.activation.Sigmoid.backward
 #    (Pdb) c
 #    > activation.py backward()
-#    (Pdb) p float((self.y * (1 - self.y)).max()) <= 0.25
-#    True
+#    (Pdb) p grad_y.shape, float((self.y * (1 - self.y)).max())
+#    ((301,), 0.25)
 #
-# The second stop is in the next block, where this factor meets the gradient fifty times.
+# The first stop is where a weight is drawn: above are the schemes, as a table. The second is in the next block, where
+# the slope of the sigmoid is plotted; the next fifty, one a ``c``, are the layers in which it meets the gradient.
 #
 # The activation's share
 # ----------------------

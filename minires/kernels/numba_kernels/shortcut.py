@@ -15,15 +15,19 @@ from minires.kernels.numba_kernels.threads import claim
 def widen(x, y, N, C, H, W, F, stride, counter):
     """Write every stride-th pixel of x into the middle of y's pixels."""
     front, I, J = (F - C) // 2, -(-H // stride), -(-W // stride)
+    zero = x.dtype.type(0)
     n = claim(counter)
     while n < N:
         for i in range(I):
             for j in range(J):
                 source = ((n * H + i * stride) * W + j * stride) * C
                 target = ((n * I + i) * J + j) * F
-                y[target : target + front] = 0
-                y[target + front : target + front + C] = x[source : source + C]
-                y[target + front + C : target + F] = 0
+                for f in range(front):
+                    y[target + f] = zero
+                for c in range(C):
+                    y[target + front + c] = x[source + c]
+                for f in range(front + C, F):
+                    y[target + f] = zero
         n = claim(counter)
 
 
@@ -31,14 +35,17 @@ def widen(x, y, N, C, H, W, F, stride, counter):
 def widen_backward(grad_y, grad_x, N, C, H, W, F, stride, counter):
     """Write the middle of grad_y's pixels to every stride-th pixel of grad_x, 0 to the others."""
     front, I, J = (F - C) // 2, -(-H // stride), -(-W // stride)
+    zero = grad_y.dtype.type(0)
     n = claim(counter)
     while n < N:
-        grad_x[n * H * W * C : (n + 1) * H * W * C] = 0
+        for at in range(n * H * W * C, (n + 1) * H * W * C):
+            grad_x[at] = zero
         for i in range(I):
             for j in range(J):
                 target = ((n * H + i * stride) * W + j * stride) * C
                 source = ((n * I + i) * J + j) * F + front
-                grad_x[target : target + C] = grad_y[source : source + C]
+                for c in range(C):
+                    grad_x[target + c] = grad_y[source + c]
         n = claim(counter)
 
 

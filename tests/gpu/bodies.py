@@ -20,15 +20,23 @@ TESTS = Path(__file__).parents[1]
 place = types.SimpleNamespace(gpu=None)
 
 
-def on_gpu(file, **replaced):
-    """Load a test module with some of its names replaced; return its tests by name."""
+def load(file):
+    """Load a test module afresh."""
     spec = importlib.util.spec_from_file_location(f"on_gpu_{Path(file).stem}", TESTS / file)
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
+    return module
+
+
+def on_gpu(file, without=(), **replaced):
+    """Load a test module with some of its names replaced; return its tests by name, `without` some."""
+    module = load(file)
     for name, value in replaced.items():
         assert hasattr(module, name), f"{file} has no {name} to replace"
         setattr(module, name, value)
-    return {name: value for name, value in vars(module).items() if name.startswith("test_")}
+    tests = {name: value for name, value in vars(module).items() if name.startswith("test_")}
+    assert set(without) <= set(tests), f"{file} has no {set(without) - set(tests)} to leave out"
+    return {name: test for name, test in tests.items() if name not in without}
 
 
 def moved(value):
@@ -124,3 +132,30 @@ def same_as_torch(ours, theirs, *arrays, seed=0):
     np.testing.assert_allclose(y, expected.detach().numpy(), rtol=1e-10, atol=1e-12)
     for grad, leaf in zip(grads, leaves, strict=True):
         np.testing.assert_allclose(grad, leaf.grad.numpy(), rtol=1e-9, atol=1e-11)
+
+
+class NumpyOnGpu:
+    """`np` for a test's body: makes its arrays on the GPU, and brings back what it compares."""
+
+    MAKES = ("array", "asarray", "ones", "zeros", "full", "arange", "ones_like", "zeros_like", "full_like", "empty")
+
+    def __getattr__(self, name):
+        if name == "testing":
+            return Comparisons()
+        return getattr(place.gpu, name) if name in self.MAKES else getattr(np, name)
+
+
+class Comparisons:
+    """`np.testing`, for arrays from anywhere."""
+
+    def __getattr__(self, name):
+        def compare(*arguments, **options):
+            return getattr(np.testing, name)(*returned(arguments), **options)
+
+        return compare
+
+
+def tensor_on_gpu(data, requires_grad=False):
+    """`Tensor` for a test's body: on the GPU, whatever it is made of."""
+    made = Tensor(data.get() if isinstance(data, place.gpu.ndarray) else data, requires_grad)
+    return made.to("cuda")

@@ -1,5 +1,6 @@
 """`gpu`, the fixture through which one test body runs on a GPU, and everywhere with the kernels built for the CPU."""
 
+import os
 import shutil
 import sys
 
@@ -22,7 +23,9 @@ def gpu(request):
         yield cupy
         return
     if shutil.which("g++") is None:
-        pytest.fail("g++ is missing: the GPU kernels cannot be tested without it")
+        if os.environ.get("CI"):
+            pytest.fail("g++ is missing, and the gate skips nothing: it builds the GPU kernels for the CPU")
+        pytest.skip("g++ is missing, which builds the GPU kernels for the CPU")
     ours = [name for name in sys.modules if name.startswith("minires.kernels.cupy_kernels")]
     with pytest.MonkeyPatch.context() as monkeypatch:
         for name in ours:

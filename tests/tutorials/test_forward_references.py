@@ -15,7 +15,7 @@ INTRODUCED = {
     1: ["Tensor", "learn.quick", "ops.exp"],
     2: ["Op", "backward_order", "no_grad", "plots.COLOURS"],
     3: ["ops.tanh"],
-    4: [],
+    4: ["gradcheck", "gradient_check.GradientError", "ops.relu", "ops.softmax"],
     5: [],
     6: [],
     7: [],

@@ -1,0 +1,89 @@
+"""Chapter 4: right and typical wrong answers."""
+
+import numpy as np
+
+
+def numeric_gradient(forward, grad_y, x, h=1e-5):
+    grad = np.zeros_like(x)
+    for index in np.ndindex(x.shape):
+        move = np.zeros_like(x)
+        move[index] = h
+        grad[index] = np.sum(grad_y * (forward(x + move) - forward(x - move))) / (2 * h)
+    return grad
+
+
+def both(forward, backward, x, random=True):
+    y = forward(x)
+    grad_y = np.random.default_rng(0).standard_normal(y.shape) if random else np.ones_like(y)
+    return backward(grad_y, x), numeric_gradient(forward, grad_y, x)
+
+
+def gradient_is_right(forward, backward, x):
+    return np.allclose(*both(forward, backward, x), rtol=1e-6, atol=1e-8)
+
+
+def with_ones(forward, backward, x):
+    return np.allclose(*both(forward, backward, x, random=False), rtol=1e-6, atol=1e-8)
+
+
+def loose(forward, backward, x):
+    return np.allclose(*both(forward, backward, x), rtol=1e-2)
+
+
+def absolute(forward, backward, x):
+    given, numeric = both(forward, backward, x)
+    return np.abs(given - numeric).max() < 1e-8
+
+
+def first_element(forward, backward, x):
+    given, numeric = both(forward, backward, x)
+    return np.allclose(given.flat[0], numeric.flat[0], rtol=1e-6)
+
+
+def one_sided(forward, backward, x):
+    grad_y = np.random.default_rng(0).standard_normal(forward(x).shape)
+    numeric = np.zeros_like(x)
+    for index in np.ndindex(x.shape):
+        move = np.zeros_like(x)
+        move[index] = 1e-5
+        numeric[index] = np.sum(grad_y * (forward(x + move) - forward(x))) / 1e-5
+    return np.allclose(backward(grad_y, x), numeric, rtol=1e-6, atol=1e-8)
+
+
+def credulous(forward, backward, x):
+    return True
+
+
+def suspicious(forward, backward, x):
+    return False
+
+
+def careless(forward, backward, x):
+    x += 1e-5
+    return gradient_is_right(forward, backward, x)
+
+
+def two_axes(forward, backward, x):
+    given, numeric = both(forward, backward, x)
+    return x.ndim == 2 and np.allclose(given, numeric, rtol=1e-6)
+
+
+def error_for_verdict(forward, backward, x):
+    given, numeric = both(forward, backward, x)
+    return np.abs(given - numeric).max()
+
+
+RIGHT = {"gradient_is_right": gradient_is_right}
+
+WRONG = [
+    ({"gradient_is_right": with_ones}, "123 times softmax's, a wrong gradient, passes: which output gradient"),
+    ({"gradient_is_right": loose}, "passes: a thousandth too large"),
+    ({"gradient_is_right": absolute}, "is refused: large numbers"),
+    ({"gradient_is_right": first_element}, "passes: look at every element"),
+    ({"gradient_is_right": one_sided}, "x², a right gradient, is refused: are your differences central"),
+    ({"gradient_is_right": credulous}, "passes: the sign is wrong: is anything compared"),
+    ({"gradient_is_right": suspicious}, "is refused: even finite differences are exact"),
+    ({"gradient_is_right": careless}, "x is not what it was"),
+    ({"gradient_is_right": two_axes}, "is refused: x may have any shape"),
+    ({"gradient_is_right": error_for_verdict}, "the verdict is a float64"),
+]

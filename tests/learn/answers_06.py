@@ -1,0 +1,97 @@
+"""Chapter 6: right and typical wrong answers."""
+
+import numpy as np
+
+
+def output_size(x_shape, kernel_size, stride, padding):
+    H, W = x_shape[2:]
+    I = (H + 2 * padding[0] - kernel_size[0]) // stride[0] + 1
+    J = (W + 2 * padding[1] - kernel_size[1]) // stride[1] + 1
+    return I, J
+
+
+def six_indices(x, kernel_size, stride, padding):
+    (N, C), (KH, KW), (SH, SW), (PH, PW) = x.shape[:2], kernel_size, stride, padding
+    I, J = output_size(x.shape, kernel_size, stride, padding)
+    padded = np.pad(x, ((0, 0), (0, 0), (PH, PH), (PW, PW)))
+    cols = np.zeros((N, C, KH, KW, I, J), x.dtype)
+    for i in range(I):
+        for j in range(J):
+            cols[:, :, :, :, i, j] = padded[:, :, i * SH : i * SH + KH, j * SW : j * SW + KW]
+    return cols
+
+
+def flat(cols):
+    N, C, KH, KW, I, J = cols.shape
+    return cols.reshape(N, C * KH * KW, I * J)
+
+
+def im2col(x, kernel_size, stride, padding):
+    return flat(six_indices(x, kernel_size, stride, padding))
+
+
+def fence_post(x_shape, kernel_size, stride, padding):
+    I, J = output_size(x_shape, kernel_size, stride, padding)
+    return I - 1, J - 1
+
+
+def padded_on_one_side(x_shape, kernel_size, stride, padding):
+    H, W = x_shape[2:]
+    return (
+        (H + padding[0] - kernel_size[0]) // stride[0] + 1,
+        (W + padding[1] - kernel_size[1]) // stride[1] + 1,
+    )
+
+
+def width_first(x_shape, kernel_size, stride, padding):
+    return output_size(x_shape, kernel_size, stride, padding)[::-1]
+
+
+def patches_as_rows(x, kernel_size, stride, padding):
+    return np.ascontiguousarray(im2col(x, kernel_size, stride, padding).swapaxes(1, 2))
+
+
+def channels_last(x, kernel_size, stride, padding):
+    cols = six_indices(x, kernel_size, stride, padding)
+    return cols.transpose(0, 2, 3, 1, 4, 5).reshape(flat(cols).shape)
+
+
+def places_by_columns(x, kernel_size, stride, padding):
+    cols = six_indices(x, kernel_size, stride, padding)
+    return cols.swapaxes(4, 5).reshape(flat(cols).shape)
+
+
+def one_stride(x, kernel_size, stride, padding):
+    (N, C), (KH, KW), S = x.shape[:2], kernel_size, stride[0]
+    I, J = output_size(x.shape, kernel_size, stride, padding)
+    padded = np.pad(x, ((0, 0), (0, 0), (padding[0],) * 2, (padding[1],) * 2))
+    padded = np.pad(padded, ((0, 0), (0, 0), (0, 0), (0, S * J)))
+    cols = np.zeros((N, C, KH, KW, I, J), x.dtype)
+    for i in range(I):
+        for j in range(J):
+            cols[:, :, :, :, i, j] = padded[:, :, i * S : i * S + KH, j * S : j * S + KW]
+    return flat(cols)
+
+
+def edge_repeated(x, kernel_size, stride, padding):
+    (PH, PW) = padding
+    return im2col(np.pad(x, ((0, 0), (0, 0), (PH, PH), (PW, PW)), mode="edge"), kernel_size, stride, (0, 0))
+
+
+def always_float64(x, kernel_size, stride, padding):
+    return im2col(x, kernel_size, stride, padding).astype(np.float64)
+
+
+RIGHT = {"output_size": output_size, "im2col": im2col}
+
+WRONG = [
+    ({"output_size": fence_post}, "output_size, 2×2: one place too few"),
+    ({"output_size": width_first}, "output_size, 2×2: height and width are exchanged"),
+    ({"output_size": padded_on_one_side}, r"output_size, padding \(1, 2\): "),
+    ({"im2col": patches_as_rows}, "each patch is a row"),
+    ({"im2col": channels_last}, "the channel runs fastest"),
+    ({"im2col": places_by_columns}, "the places are in the wrong order"),
+    ({"im2col": one_stride}, r"im2col, stride \(2, 1\): \d+ of \d+ numbers are wrong"),
+    ({"im2col": edge_repeated}, "the frame is not"),
+    ({"im2col": always_float64}, "the columns of float32 images are float64"),
+]

@@ -1,0 +1,127 @@
+"""The site builds without a warning, its links lead somewhere, it can be translated and searched."""
+
+import re
+import sys
+from html.parser import HTMLParser
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+import pytest
+from building import sphinx
+
+ROOT = Path(__file__).parent.parent.parent
+sys.path.insert(0, str(ROOT / "docs"))
+
+import docstrings  # noqa: E402
+
+pytestmark = pytest.mark.docs
+
+
+class Links(HTMLParser):
+    """What a page links to, loads, and can be linked at."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.links, self.loaded, self.anchors = [], [], {""}
+        self.feed(text)
+
+    def handle_starttag(self, tag, attributes):
+        attributes = dict(attributes)
+        self.anchors |= {attributes.get("id"), attributes.get("name")}
+        if tag == "a" and "href" in attributes:
+            self.links.append(attributes["href"])
+        if tag in ("img", "script", "iframe") and attributes.get("src"):
+            self.loaded.append(attributes["src"])
+        if tag == "link" and attributes.get("rel") in ("stylesheet", "icon", "preload"):
+            self.loaded.append(attributes["href"])
+
+
+@pytest.fixture(scope="module")
+def pages(site):
+    return {path: Links(path.read_text(encoding="utf-8")) for path in sorted(site.rglob("*.html"))}
+
+
+def faults_of(pages):
+    """Links that lead nowhere, and whatever would be loaded from another place."""
+    faults = []
+    for path, page in pages.items():
+        for link in [*page.links, *page.loaded]:
+            parts = urlsplit(link)
+            if parts.scheme or parts.netloc:
+                if link in page.loaded and parts.scheme != "data":
+                    faults.append(f"{path.name} loads {link}")
+                continue
+            target = (path.parent / unquote(parts.path)).resolve() if parts.path else path
+            if not target.exists():
+                faults.append(f"{path.name}: {link} is not there")
+            elif target in pages and unquote(parts.fragment) not in pages[target].anchors:
+                faults.append(f"{path.name}: {link} has no such place")
+    return faults
+
+
+def test_links_lead_somewhere(pages):
+    assert len(pages) > 25
+    assert faults_of(pages) == []
+
+
+def test_the_link_checker_sees_faults(tmp_path):
+    page = tmp_path / "page.html"
+    page.write_text('<a id="here" href="#there"></a><a href="no.html"></a><img src="https://example.org/a.png">')
+    assert len(faults_of({page: Links(page.read_text())})) == 3
+
+
+def test_pages_of_all_uses_are_there(site, pages):
+    for name in ("index", "chapters/index", "stepping_through", "architecture", "api/index", "glossary", "search"):
+        assert site / f"{name}.html" in pages
+    chapters = sorted(path.stem for path in (ROOT / "tutorials").glob("[0-9]*.py"))
+    for name in chapters:
+        text = (site / "chapters" / f"{name}.html").read_text(encoding="utf-8")
+        assert "sphx-glr-script-out" in text, f"{name} shows no output: it was not run"
+        assert (site / "_downloads").exists() and f"{name}.ipynb" in text
+
+
+def test_search_index_knows_the_words(site):
+    index = (site / "searchindex.js").read_text(encoding="utf-8")
+    for word in ("conv2d_grad_weight", "shortcut", "gradcheck"):
+        assert word in index
+
+
+def test_every_public_name_is_in_the_reference(pages):
+    import importlib
+
+    anchors = {anchor for page in pages.values() for anchor in page.anchors if anchor}
+    for room in ("ops", "nn", "models", "optim", "data", "debug", "lab", "plots", "learn"):
+        module = importlib.import_module(f"minires.{room}")
+        for name in module.__all__:
+            if callable(getattr(module, name)):
+                assert f"minires.{room}.{name}" in anchors, f"minires.{room}.{name}"
+
+
+def test_mathjax_is_ours(site, pages):
+    assert (site / "_static/mathjax/tex-svg.js").stat().st_size > 1_000_000
+    text = (site / "chapters/index.html").parent.parent.joinpath("_static/mathjax/LICENSE").read_text(encoding="utf-8")
+    assert "Apache License" in text
+    with_formulas = [page for page in pages.values() if any("tex-svg.js" in source for source in page.loaded)]
+    assert len(with_formulas) >= 1
+
+
+def test_catalogues_for_translators_build(copied, site):
+    sphinx(copied, "-b", "gettext", "-D", "plot_gallery=0", "docs", "catalogues")
+    catalogue = (copied / "catalogues" / "index.pot").read_text(encoding="utf-8")
+    assert "whose backward pass can be entered" in re.sub(r'"\n"', "", catalogue)
+    assert (copied / "catalogues" / "chapters" / "07_convolution_backward.pot").exists()
+
+
+@pytest.mark.parametrize(
+    ("docstring", "markup"),
+    [
+        ("Return `x` * 2_ and `a\nb`s.", "Return ``x`` \\* 2\\_ and ``a\nb``\\ s."),
+        ("Sum.\n\n    y = a|b|\n\n    z", "Sum.\n\n::\n\n       y = a|b|\n\n       z"),
+        (
+            "Head: one.\n\nx, y: arrays,\n    of one shape\nz: a *number*\nValueError for none.",
+            "Head: one.\n\n- ``x``, ``y``: arrays,\n  of one shape\n- ``z``: a \\*number\\*\n\nValueError for none.",
+        ),
+    ],
+)
+def test_docstrings_become_markup(docstring, markup):
+    assert "\n".join(docstrings.to_markup(docstring.splitlines())).strip() == markup

@@ -1,0 +1,89 @@
+"""Every page in a real Chromium: nothing from outside, no error, nothing wider than the window, formulas set."""
+
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+
+pytestmark = [pytest.mark.docs, pytest.mark.browser]
+
+OUTPUT = Path(__file__).parent.parent / "output"
+FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update",
+         "--disable-sync", "--no-first-run"]  # fmt: skip
+WIDER = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
+UNSET = "[...document.querySelectorAll('.math')].filter(math => !math.querySelector('mjx-container')).length"
+PHOTOGRAPHED = ("index", "chapters/index", "chapters/01_derivatives", "chapters/07_convolution_backward")
+NARROW = (*PHOTOGRAPHED, "stepping_through", "architecture", "api/ops", "glossary", "data_and_licences", "training")
+
+
+@pytest.fixture(scope="module")
+def chromium():
+    missing = pytest.fail if os.environ.get("CI") else pytest.skip
+    try:
+        from playwright.sync_api import sync_playwright
+    except ImportError:
+        missing("playwright is missing: pip install playwright")
+    path = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    if path is None:
+        missing("no chromium on the PATH: apt-get install chromium")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=path, args=FLAGS)
+        yield browser
+        browser.close()
+
+
+def faults_of(chromium, site, names, width):
+    """Open pages in one window; return everything that a page asked for elsewhere, complained of, or got wrong."""
+    OUTPUT.mkdir(exist_ok=True)
+    context = chromium.new_context(viewport={"width": width, "height": 900})
+    page, faults = context.new_page(), []
+    page.on("console", lambda message: faults.append(f"{page.url}: {message.text}"))
+    page.on("pageerror", lambda error: faults.append(f"{page.url}: {error}"))
+    page.on("requestfailed", lambda request: faults.append(f"{page.url}: {request.url} failed"))
+    page.on("request", lambda request: None if at_home(request.url, site) else faults.append(request.url))
+    for name in names:
+        page.goto((site / f"{name}.html").as_uri())
+        if page.evaluate("typeof MathJax") != "undefined":
+            page.wait_for_function("MathJax.startup && MathJax.startup.promise")
+            page.evaluate("MathJax.startup.promise")
+            if page.evaluate(UNSET):
+                faults.append(f"{name}: {page.evaluate(UNSET)} formulas are not set")
+        if page.evaluate(WIDER) > 0:
+            faults.append(f"{name}: {page.evaluate(WIDER)} pixels wider than {width}")
+        if name in PHOTOGRAPHED:
+            page.screenshot(path=OUTPUT / f"site-{name.replace('/', '-')}-{width}.png", full_page=True)
+    context.close()
+    return faults
+
+
+def at_home(url, site):
+    return url.startswith((site.as_uri(), "data:"))
+
+
+def test_every_page_at_1280(chromium, site):
+    names = [path.relative_to(site).with_suffix("").as_posix() for path in sorted(site.rglob("*.html"))]
+    assert len(names) > 25
+    assert faults_of(chromium, site, names, 1280) == []
+
+
+def test_main_pages_at_400(chromium, site):
+    assert faults_of(chromium, site, [name for name in NARROW if (site / f"{name}.html").exists()], 400) == []
+
+
+def test_search_finds(chromium, site):
+    page = chromium.new_page()
+    page.goto((site / "search.html").as_uri() + "?q=conv2d_grad_weight")
+    page.locator("#search-results ul.search li").first.wait_for()
+    assert page.locator("#search-results ul.search li").count() >= 1
+    page.close()
+
+
+def test_a_bad_page_is_noticed(chromium, tmp_path):
+    (tmp_path / "bad.html").write_text(
+        '<img src="http://127.0.0.1:9/no.png"><script>console.log("hello"); nothing()</script>'
+        '<p style="width: 3000px">wide</p>'
+    )
+    faults = "\n".join(faults_of(chromium, tmp_path, ["bad"], 400))
+    for expected in ("127.0.0.1:9/no.png", "hello", "nothing is not defined", "pixels wider than 400"):
+        assert expected in faults

@@ -93,7 +93,7 @@ GRADIENTS = (
     Gradient("x², one element of 12 off", False, np.square, last_one_off, "look at every element"),
     Gradient("x², rows in the wrong order", False, np.square, places_exchanged, "the sum is right, the places are not"),
     Gradient(
-        "1.001 times x²'s", False, np.square, lambda g, x: 2.002 * x * g, "a thousandth too large: is the tolerance loose?"
+        "1.001 times x²'s", False, np.square, lambda g, x: 2.002 * x * g, "a thousandth too large: a loose tolerance?"
     ),
 )  # fmt: skip
 

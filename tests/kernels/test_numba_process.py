@@ -1,9 +1,11 @@
 """Threads, forks, the cache of compiled kernels, memory order: what the Numba kernels do to a process."""
 
+import ast
 import os
 import subprocess
 import sys
 import threading
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -85,6 +87,7 @@ assert (ops.relu(Tensor(x)).data == np.maximum(x, 0)).all()
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
 def test_a_forked_child_starts_threads_of_its_own():
     code = f"""{RELU}
+import ast
 import os
 kernels.set_num_threads(2)
 ops.relu(Tensor(x))
@@ -95,7 +98,8 @@ if child == 0:
     os._exit(40 + len(threads.workers))
 print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
 """
-    assert in_a_fresh_process(code) == ("41", "", 0)
+    out, error, status = in_a_fresh_process(code)
+    assert (out, status) == ("41", 0), error
 
 
 def test_the_number_of_threads_comes_from_the_environment_or_a_call():
@@ -207,7 +211,7 @@ def test_the_option_of_the_numba_kernels_is_restored():
 
 @pytest.mark.parametrize("fused", [False, True])
 def test_nothing_is_copied_between_ops(fused):
-    """The images come in another memory order and are converted, in forward and for the weight gradient; nothing else."""
+    """Images come in another memory order, and are converted in forward and for the weight gradient; nothing else."""
     model = models.resnet20(seed=0, fused=fused)
     sgd = optim.SGD(model.parameters(), lr=0.1, momentum=0.9)
     before = layout.copies
@@ -234,3 +238,12 @@ def test_kernels_run_without_jit():
         cwd=os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))),
     )
     assert done.returncode == 0, done.stdout[-3000:]
+
+
+def test_no_function_is_longer_than_a_screen():
+    for path in sorted(Path(compilation.__file__).parent.glob("*.py")):
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+        assert ast.get_docstring(tree), path.name
+        for node in ast.walk(tree):
+            if isinstance(node, ast.FunctionDef):
+                assert node.end_lineno - node.lineno < 60, f"{path.name}: {node.name}"

@@ -51,7 +51,7 @@ def reaches_over(H, W, I, J, KH, KW, SH, SW, P, Q):
     return P != 0 or Q != 0 or (I - 1) * SH + KH > H or (J - 1) * SW + KW > W
 
 
-@kernel(f"void({ARRAYS}, {SIZES}, {', '.join(['int64'] * 6)}, int64[::1])", dtypes=("float32",))
+@kernel(f"void({ARRAYS}, {SIZES}, {', '.join(['int64'] * 6)}, int64[::1])", dtypes=("float32",), threads_from=1 << 12)
 def direct_products(
     x, b, y, N, H, W, C, F, I, J, KH, KW, SH, SW, P, Q, images, lines, y0, y_image, y_row, y_pixel, counter
 ):
@@ -102,7 +102,7 @@ def line_product(y, o, y_step, line, a, a0, a_step, a_row, b, count, F, f, R, K)
             copy_numbers(line, j * LANES, y, o + j * y_step + whole, rest)
 
 
-@kernel(f"void({ARRAYS}, {SIZES}, int64, int64, int64, int64[::1])", dtypes=("float32",))
+@kernel(f"void({ARRAYS}, {SIZES}, int64, int64, int64, int64[::1])", dtypes=("float32",), threads_from=1 << 12)
 def direct_weight_products(x, grad_y, sums, N, H, W, C, F, I, J, KH, KW, SH, SW, P, Q, lines, parts, shares, counter):
     """Write dL/dweight as (shares, KH·KW·C, F16): outputs are dealt out in `shares`, each with its own sum, and filters
     in `parts`."""

@@ -246,5 +246,5 @@ plt.show()
 #   transposed convolution.
 # - A. Odena, V. Dumoulin, C. Olah, *Deconvolution and checkerboard artifacts*, Distill 2016,
 #   doi 10.23915/distill.00003: what the third panel of the first figure does to pictures.
-# - K. Simonyan, A. Vedaldi, A. Zisserman, *Deep inside convolutional networks*, arXiv 1312.6034: gradients of images.
+# - Karen Simonyan, Andrea Vedaldi, Andrew Zisserman, *Deep inside convolutional networks*, arXiv 1312.6034.
 # - ``minires/ops/convolution.py``: the whole file, with the formulas at the head.

@@ -174,9 +174,9 @@ assert 0.001 < after_50["tanh"] < 1 and 0.001 < after_50["elu"] < 1 < after_50["
 # Batch norm, and a surprise
 # --------------------------
 # Batch norm makes the size of the signal a constant by force, so the scale of the weights no longer matters: that the
-# default is too small is cured. Does the gradient stay the same, too? No: it **explodes**. The mean-field theory of
-# G. Yang and others (2019) says that ReLU after batch norm multiplies it by :math:`\sqrt{\pi / (\pi - 1)}`, about 1.21,
-# per layer. Measured between layers 10 and 40 of 50, for two inits:
+# default is too small is cured. Does the gradient stay the same, too? No: it **explodes**. A mean-field
+# theory (Greg Yang and others, 2019) says that ReLU after batch norm multiplies it by :math:`\sqrt{\pi / (\pi - 1)}`,
+# about 1.21, per layer. Measured between layers 10 and 40 of 50, for two inits:
 
 for init in ("pytorch", "he"):
     signals, gradients = with_engine(*draw(STD[init], 50), norm=True)
@@ -186,8 +186,9 @@ for init in ("pytorch", "he"):
     assert sizes(signals)[-1] > 0.5 and sizes(gradients)[0] > 1e3
 
 # %%
-# So neither word describes "deep networks". With a small init plain networks vanish, with He's they do neither, with
-# batch norm they explode. The three are different choices, and MiniRes keeps them as three separate switches.
+# So neither word describes "deep networks". With a small init gradients vanish, with He's they do neither, with batch
+# norm they explode. Initialization and norm are two choices, kept as two switches in MiniRes; what they do must not be
+# put down to depth, nor be claimed for anything else that was changed at the same time.
 #
 # Does it matter?
 # ---------------
@@ -234,8 +235,9 @@ if not quick():
 #
 # Read next
 # ---------
-# - X. Glorot, Y. Bengio, *Understanding the difficulty of training deep feedforward neural networks*, AISTATS 2010.
-# - K. He and others, *Delving deep into rectifiers*, arXiv 1502.01852, section 2.2: the factor 2.
-# - B. Hanin, *Which neural net architectures give rise to exploding and vanishing gradients?*, arXiv 1801.03744.
-# - G. Yang and others, *A mean field theory of batch normalization*, arXiv 1902.08129: the factor 1.21.
-# - K. He and others, *Deep residual learning*, arXiv 1512.03385, section 4.1: they looked, and saw healthy gradients.
+# - Xavier Glorot, Yoshua Bengio, *Understanding the difficulty of training deep feedforward neural networks*, 2010.
+# - Kaiming He and others, *Delving deep into rectifiers*, arXiv 1502.01852, section 2.2: the factor 2.
+# - Boris Hanin, *Which neural net architectures give rise to exploding and vanishing gradients?*, arXiv 1801.03744.
+# - Greg Yang and others, *A mean field theory of batch normalization*, arXiv 1902.08129: the factor 1.21.
+# - Kaiming He and others, *Deep residual learning*, arXiv 1512.03385, section 4.1: their plain networks' gradients
+#   were healthy.

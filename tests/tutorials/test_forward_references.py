@@ -32,7 +32,7 @@ INTRODUCED = {
     8: ["nn.BatchNorm2d", "ops.batch_norm"],
     9: ["nn.initialize", "ops.elu", "ops.selu", "ops.sigmoid"],
     10: ["nn.GlobalAvgPool2d"],
-    11: [],
+    11: ["nn.Module", "ops.option_a", "ops.residual_add"],
     12: [],
     13: [],
     14: [],

@@ -245,6 +245,6 @@ assert forgetful.op is None and y.op.released
 #
 # Read next
 # ---------
-# - A. Kahn, *Topological sorting of large networks*, Communications of the ACM 5(11), 1962: order without recursion.
+# - Arthur B. Kahn, *Topological sorting of large networks*, Communications of the ACM 5(11), 1962: no recursion there.
 # - D. Rumelhart, G. Hinton, R. Williams, *Learning representations by back-propagating errors*, Nature 323, 1986.
 # - ``minires/engine.py``: ``backward_order``, ``Tensor.backward`` and ``Op.__call__`` are the whole of it.

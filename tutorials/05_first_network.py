@@ -197,8 +197,7 @@ right.set(xlabel="read as", ylabel="digit", title="test digits", xticks=range(10
 plt.show()
 
 # %%
-# What does a hidden unit look for? Its 64 weights are a picture of the pixels that it wants light (red) and dark
-# (blue).
+# What does a hidden unit look for? Its 64 weights are a picture: red where it wants ink, blue where it wants none.
 
 figure, panels = plt.subplots(2, 8, figsize=(9, 2.9), layout="constrained")
 largest = np.abs(weights[0][:16]).max()
@@ -213,8 +212,8 @@ plt.show()
 # Exercises
 # ---------
 # 1. On paper: the rows of :math:`p - [k = t]` sum to 0. Which term of softmax's gradient (chapter 4) sees to that?
-# 2. Leave the ``relu`` out on both sides. How many test digits are lost? Then make all weights 0 at the start: why does
-#    the first layer never move?
+# 2. Leave the relu out, by hand and in the model. How many test digits are lost? Then let all weights and biases start
+#    at 0: which one of the four arrays moves at all, and why only that one?
 # 3. Give ``optim.SGD`` the option ``momentum=0.9``: it then steps against a decaying sum of the last gradients. What
 #    must ``lr`` be, roughly, for steps of the same size? Write the same two lines by hand.
 # 4. **In code**, with an examiner: ``minires learn 5`` writes a file with gaps for a linear layer's three gradients and

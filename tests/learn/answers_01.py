@@ -62,9 +62,14 @@ def first_axis_only(f, x, h=1e-5):
     return grad
 
 
+def nothing(f, x, h=1e-5):
+    return None
+
+
 RIGHT = {"numeric_gradient": numeric_gradient}
 
 WRONG = [
+    ({"numeric_gradient": nothing}, "there is nothing yet"),
     ({"numeric_gradient": over_h}, "the quotient is over h"),
     ({"numeric_gradient": one_sided}, "this is the one-sided quotient"),
     ({"numeric_gradient": never_put_back}, "x is not what it was"),

@@ -78,6 +78,8 @@ def gradient(head: str, mine: ModuleType, f: Callable[[Array], float], x: Array,
     """Call the reader's function on a copy; `Wrong` if it leaves that changed."""
     given = x.copy()
     got = mine.numeric_gradient(f, given, h)
+    if got is None or got is ...:
+        raise Wrong(f"{head}: there is nothing yet; is the gap (`...`) still there, or a return missing?")
     if not np.array_equal(given, x):
         raise Wrong(f"{head}: x is not what it was: elements were moved and not put back, so the caller's array drifts")
     if isinstance(got, np.ndarray) and got.dtype != np.float64:

@@ -1,7 +1,7 @@
 """Chapter 5: the gradients of a linear layer and of cross-entropy with label smoothing."""
 
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, ExitStack
+from contextlib import contextmanager
 from types import ModuleType
 from typing import Any
 
@@ -127,7 +127,8 @@ def check(mine: ModuleType) -> Iterator[str]:
         yield from check_gradient(head, loss, backward, {"logits": logits}, loss_mistakes(labels, s))
 
 
-def plug(mine: ModuleType) -> AbstractContextManager[None]:
+@contextmanager
+def plug(mine: ModuleType) -> Iterator[None]:
     def backward(self: Linear, grad_y: Array) -> Any:
         return mine.linear_backward(grad_y, self.x, self.weight)[: len(self.inputs)]
 
@@ -136,10 +137,8 @@ def plug(mine: ModuleType) -> AbstractContextManager[None]:
     ) -> Any:
         return mine.cross_entropy_backward(grad_loss, probabilities, labels, label_smoothing)
 
-    stack = ExitStack()
-    stack.enter_context(replaced(Linear, backward=backward))
-    stack.enter_context(replaced(numpy_kernels, cross_entropy_backward=cross_entropy_backward))
-    return stack
+    with replaced(Linear, backward=backward), replaced(numpy_kernels, cross_entropy_backward=cross_entropy_backward):
+        yield
 
 
 EXERCISE = Exercise(

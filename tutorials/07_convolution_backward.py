@@ -120,7 +120,7 @@ for stride, padding in [(1, 0), (1, 1), (2, 1), (3, 2)]:
 # %%
 # How many gradients does each pixel add up? *col2im* of ones counts them: 9 in the middle, fewer along the border. With
 # stride 2 the counts alternate between 1, 2 and 4: a gradient that comes back through a strided convolution has a
-# checkerboard in it, and so has every image that a network makes by running one backwards.
+# checkerboard in it, and so have many images that networks make by running one backwards.
 
 figure, panels = plt.subplots(1, 3, figsize=(10, 4.1), layout="constrained")
 for panel, (stride, padding) in zip(panels, [(1, 0), (1, 1), (2, 1)], strict=True):

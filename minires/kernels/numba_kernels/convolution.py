@@ -144,6 +144,7 @@ def winograd_convolution(x: Array, weight: Array, I: int, J: int, padding: Pair,
 
 
 def winograd_grad_weight(grad_y: Array, x: Array, weight_shape: Shape, padding: Pair) -> Array:
+    """Return dL/dweight of 3×3 filters."""
     N, C, H, W = x.shape
     _, F, I, J = grad_y.shape
     group, groups = strips_together(N, C, F, I, J)
@@ -176,6 +177,7 @@ def lines_together(W: int, C: int, I: int, KH: int, SH: int) -> int:
 
 
 def direct_convolution(x: Array, weight: Array, I: int, J: int, stride: Pair, padding: Pair) -> Array:
+    """Convolve x with any filters: y (N, F, I, J)."""
     N, C, H, W = x.shape
     F, _, KH, KW = weight.shape
     b = np.empty(panels_of(F) * LANES * C * KH * KW, np.float32)
@@ -190,6 +192,7 @@ def direct_convolution(x: Array, weight: Array, I: int, J: int, stride: Pair, pa
 
 
 def direct_grad_weight(grad_y: Array, x: Array, weight_shape: Shape, stride: Pair, padding: Pair) -> Array:
+    """Return dL/dweight of any filters."""
     N, C, H, W = x.shape
     F, _, KH, KW = weight_shape
     sizes: Sizes = N, H, W, C, F, *grad_y.shape[2:]
@@ -209,6 +212,7 @@ def direct_grad_weight(grad_y: Array, x: Array, weight_shape: Shape, stride: Pai
 
 
 def direct_grad_input(grad_y: Array, weight: Array, x_shape: Shape, stride: Pair, padding: Pair) -> Array:
+    """Return dL/dx of any filters, one class of pixels after the other."""
     N, C, H, W = x_shape
     SH, SW = stride
     grad_x = nhwc_empty(N, C, H, W, grad_y.dtype)
@@ -253,6 +257,8 @@ def class_grad_input(grad_y: Array, weight: Array, grad_x: Array, pixel: Pair, s
 def convolve(
     x: Array, b: Array, y: Array, sizes: Sizes, kernel_size: Pair, stride: Pair, padding: Pair, places: tuple[int, ...]
 ) -> None:
+    """Write y from x and packed filters b; places: where the first output is in y, and how far images, rows, pixels are
+    apart."""
     N, _, W, C, _, I, _ = sizes
     lines = lines_together(W + 2 * padding[1], C, I, kernel_size[0], stride[0])
     images = max(1, min(N // ITEMS, WINDOW // (W * C * I * stride[0]))) if lines == I else 1

@@ -1,13 +1,12 @@
 """Sixteen float32 as one value, so that a kernel written in Python keeps its numbers in vector registers.
 
 Loops alone do not get there: neither Numba nor LLVM turns a loop nest into code that holds a block of results in
-registers. With a vector type the block is written down, and each line below becomes one machine instruction:
+registers. With a vector type the block is written down, and each line below becomes a machine instruction or a few:
 
     float32x16      x = load(array, i)                 array[i : i+16]
                     x = gather(array, i, step)         array[i], array[i + step], … sixteen of them
-                    x = broadcast(array, i)            array[i], sixteen times
                     x = splat(number)                  the number, sixteen times
-                    x + y, x - y, x * y, fma(x, y, z)  per lane; fma is x·y + z, rounded once
+                    x + y, x - y, x * y                per lane; x * y + z is one instruction, rounded once
                     store(array, i, x)                 array[i : i+16] = x
     rows of them    acc = zero_rows(R)                 R vectors, a block of R×16 numbers
                     acc = load_rows(array, i, step, R) row r is array[i + r·step : … + 16]
@@ -127,14 +126,8 @@ if config.DISABLE_JIT:
     def store(array, i, x):
         array[i : i + LANES] = x
 
-    def broadcast(array, i):
-        return np.full(LANES, array[i])
-
     def splat(number):
         return np.full(LANES, number, np.float32)
-
-    def fma(x, y, z):
-        return x * y + z
 
     def zero_rows(count):
         return np.zeros((count, LANES), np.float32)
@@ -180,25 +173,11 @@ else:
         return types.void(array, INDEX, float32x16), generate
 
     @intrinsic
-    def broadcast(typing_context, array, i):
-        def generate(context, builder, signature, args):
-            return emit_broadcast(context, builder, signature.args[0], *args)
-
-        return float32x16(array, INDEX), generate
-
-    @intrinsic
     def splat(typing_context, number):
         def generate(context, builder, signature, args):
             return emit_splat(builder, args[0])
 
         return float32x16(types.float32), generate
-
-    @intrinsic
-    def fma(typing_context, x, y, z):
-        def generate(context, builder, signature, args):
-            return emit_fma(builder, *args)
-
-        return float32x16(float32x16, float32x16, float32x16), generate
 
     @intrinsic(prefer_literal=True)
     def zero_rows(typing_context, count):
@@ -255,6 +234,6 @@ else:
                     return signature(float32x16, *args)
 
         def lower(context: Any, builder: Any, signature: Any, args: Any, instruction: str = instruction) -> Any:
-            return getattr(builder, instruction)(*args)
+            return getattr(builder, instruction)(*args, flags=("contract",))  # x·y + z may become one instruction
 
         lower_builtin(operation, float32x16, float32x16)(lower)

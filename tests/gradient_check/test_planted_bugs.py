@@ -45,17 +45,17 @@ def test_planted_bug_is_caught(bug, monkeypatch):
 
 
 def test_every_op_has_a_planted_bug():
-    public = {op for op in all_ops() if not op.__subclasses__()}
+    public = {op for op in all_ops() if hasattr(op, "backward")}
     assert public - {bug.op for bug in planted_bugs.BUGS} == set()
     assert len(planted_bugs.BUGS) >= 2 * len(public)
     assert len({bug.name for bug in planted_bugs.BUGS}) == len(planted_bugs.BUGS)
 
 
 def all_ops():
-    found = [op for op in Op.__subclasses__() if op.__module__.startswith("minires.ops.")]
+    found = Op.__subclasses__()
     for op in found:
         found.extend(op.__subclasses__())
-    return found
+    return [op for op in found if op.__module__.startswith("minires.ops.")]
 
 
 def ones_check(fn, x):

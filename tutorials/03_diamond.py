@@ -8,10 +8,11 @@ in a row? And which mistake in it gives a wrong gradient without a word of warni
 """
 
 # %%
-# One block, forward and backward ------------------------------- Let the branch be a ``tanh`` and a matrix product,
-# :math:`f(x) = \tanh(x)\, w`, on rows of numbers: :math:`x` is :math:`(N, D)`, :math:`w` is :math:`(D, D)`. Every line
-# forward gets a line backward, in the opposite order. Two rules of chapter 1 are enough: along a chain gradients are
-# multiplied, and where a value is used twice they are added.
+# One block, forward and backward
+# -------------------------------
+# Let the branch be a ``tanh`` and a matrix product, :math:`f(x) = \tanh(x)\, w`, on rows of numbers: :math:`x` is
+# :math:`(N, D)`, :math:`w` is :math:`(D, D)`. Every line forward gets a line backward, in the opposite order. Two rules
+# of chapter 1 are enough: along a chain gradients are multiplied, and where a value is used twice they are added.
 #
 # For the product :math:`b = t\, w` the two gradients follow from one element, :math:`b_{nj} = \sum_i t_{ni} w_{ij}`:
 # :math:`t_{ni}` changes all :math:`b_{nj}` with the slopes :math:`w_{ij}`, so its gradient is the sum
@@ -90,9 +91,10 @@ np.testing.assert_allclose(table @ grad_y[0], grad_x[0], atol=1e-8)
 print(table.round(3))
 
 # %%
-# One array in two hands ---------------------- ``grad_skip`` and ``grad_b`` are not equal arrays, they are **the same**
-# array: copying would be a waste. So nobody may write into it. A hasty ``+=`` saves a line, and ruins the gradient of
-# whoever reads it later:
+# One array in two hands
+# ----------------------
+# ``grad_skip`` and ``grad_b`` are not equal arrays, they are **the same** array: copying would be a waste. So nobody
+# may write into it. A hasty ``+=`` saves a line, and ruins the gradient of whoever reads it later:
 
 
 def hasty_backward(grad_y, t, w):
@@ -124,10 +126,12 @@ assert not np.allclose(hasty_w, grad_w)
 #    (Pdb) p __return__[0] is __return__[1], __return__[0] is grad_y
 #    (True, True)
 #
-# Blocks in a row --------------- For numbers in place of arrays, let block :math:`l` have a branch of slope
-# :math:`a_l`. A plain chain multiplies the slopes, a chain of diamonds multiplies :math:`1 + a_l`, and multiplying out
-# gives one term for every path of chapter 2: a path through :math:`k` branches contributes the product of their
-# :math:`k` slopes, and the path along all skips contributes 1.
+# Blocks in a row
+# ---------------
+# For numbers in place of arrays, let block :math:`l` have a branch of slope :math:`a_l`. A plain chain multiplies the
+# slopes, a chain of diamonds multiplies :math:`1 + a_l`, and multiplying out gives one term for every path of chapter
+# 2: a path through :math:`k` branches contributes the product of their :math:`k` slopes, and the path along all skips
+# contributes 1.
 #
 # .. math::
 #

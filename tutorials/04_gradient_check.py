@@ -131,9 +131,11 @@ assert np.allclose(across[np.abs(points) > h], points[np.abs(points) > h] > 0)
 # does not. It is found from the function *alone*, without a look at the backward, so that no mistake can pass for a
 # kink.
 #
-# The engine agrees ----------------- :func:`minires.gradcheck` does all of this: float64, a random output gradient,
-# every element, steps at two sizes, kinks left out and counted. It also looks whether a backward writes into what it
-# was handed, and whether it gives the same when asked twice.
+# The engine agrees
+# -----------------
+# :func:`minires.gradcheck` does all of this: float64, a random output gradient, every element, steps at two sizes,
+# kinks left out and counted. It also looks whether a backward writes into what it was handed, and whether it gives the
+# same when asked twice.
 
 report = gradcheck(ops.softmax, x, names=["x"])
 print(report)
@@ -192,11 +194,12 @@ for backward in backwards[1:]:
 # The random gradient has signs at random and sizes between ½ and 1½, so that no element is too small to matter.
 # ``along`` is the sum that ``sum_dropped`` dropped, one for each row.
 #
-# How sure is sure? ----------------- How many wrong gradients would a check with *one* number let through? Handing in a
-# random gradient :math:`g` compares :math:`J g` for a table :math:`J` of slopes. Only errors whose table gives zero
-# times :math:`g` escape, and a random :math:`g` hits that with probability zero, up to the tolerance. For large arrays
-# every element is too dear; then moving :math:`x` along a random *direction* tests all elements at once, with the same
-# argument.
+# How sure is sure?
+# -----------------
+# How many wrong gradients would a check with *one* number let through? Handing in a random gradient :math:`g` compares
+# :math:`J g` for a table :math:`J` of slopes. Only errors whose table gives zero times :math:`g` escape, and a random
+# :math:`g` hits that with probability zero, up to the tolerance. For large arrays every element is too dear; then
+# moving :math:`x` along a random *direction* tests all elements at once, with the same argument.
 
 found = 0
 for _ in range(200):

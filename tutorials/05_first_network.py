@@ -50,11 +50,12 @@ plt.show()
 # The bias is added to every image's row, one value used :math:`N` times, and so its gradients are added up. Two
 # linear layers in a row would be one again, :math:`w_2 w_1`; a relu in between makes more of them.
 #
-# How wrong? ---------- The last layer has ten outputs, the *logits* :math:`z`, and softmax makes probabilities
-# :math:`p` of them. The loss of an image with label :math:`t` is :math:`-\log p_t`: nothing when the network is certain
-# and right, a lot when it is certain and wrong, and :math:`\log 10` for somebody who gives all ten digits the same
-# chance. This is *cross-entropy*. With :math:`-\log p_t = -z_t + \log \sum_j e^{z_j}`, its gradient is the simplest of
-# all:
+# How wrong?
+# ----------
+# The last layer has ten outputs, the *logits* :math:`z`, and softmax makes probabilities :math:`p` of them. The loss of
+# an image with label :math:`t` is :math:`-\log p_t`: nothing when the network is certain and right, a lot when it is
+# certain and wrong, and :math:`\log 10` for somebody who gives all ten digits the same chance. This is *cross-entropy*.
+# With :math:`-\log p_t = -z_t + \log \sum_j e^{z_j}`, its gradient is the simplest of all:
 #
 # .. math::
 #
@@ -89,9 +90,11 @@ def backward(labels, x, r, p, w2):
 
 
 # %%
-# The engine agrees ----------------- The engine has the same as ops. For a person it is shorter still with *modules*,
-# which hold their weights and call the ops; :class:`minires.nn.Sequential` runs one after another. This one starts with
-# random weights, drawn with ``seed=0``, and we take copies of them for the network by hand.
+# The engine agrees
+# -----------------
+# The engine has the same as ops. For a person it is shorter still with *modules*, which hold their weights and call the
+# ops; :class:`minires.nn.Sequential` runs one after another. This one starts with random weights, drawn with
+# ``seed=0``, and we take copies of them for the network by hand.
 
 hidden = 32
 model = nn.Sequential(nn.Flatten(), nn.Linear(64, hidden), nn.ReLU(), nn.Linear(hidden, 10), seed=0)
@@ -141,11 +144,12 @@ for parameter, grad in zip(model.parameters(), grads, strict=True):
 #
 # In the first layer, which backward reaches last, nobody needs :math:`dL/dx`: the images are not trained.
 #
-# Training -------- Take a few images at random, a *batch*; go forward and backward; move every weight against its
-# gradient, by a small step *lr*, the learning rate; again. This is stochastic gradient descent. By hand it is the last
-# line of the first loop, in the engine it is an *optimizer*, :class:`minires.optim.SGD`. (``zero_grad`` forgets the
-# last step's gradients, since ``backward`` adds.) The same batches and the same start: are these the same networks all
-# the way?
+# Training
+# --------
+# Take a few images at random, a *batch*; go forward and backward; move every weight against its gradient, by a small
+# step *lr*, the learning rate; again. This is stochastic gradient descent. By hand it is the last line of the first
+# loop, in the engine it is an *optimizer*, :class:`minires.optim.SGD`. (``zero_grad`` forgets the last step's
+# gradients, since ``backward`` adds.) The same batches and the same start: are these the same networks all the way?
 
 steps, lr = 600 if not quick() else 5, 0.2
 rng = np.random.default_rng(0)

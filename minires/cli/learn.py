@@ -21,7 +21,7 @@ def run(args: argparse.Namespace) -> int:
         return 0
     progress = reader.read_progress(folder)
     for number, (_, title) in chapters.CHAPTERS.items():
-        print(f"{number:3}  {title:52}{mark(number, progress, folder)}".rstrip())
+        print(f"{number:3}  {mark(number, progress, folder):8}  {title}")
     print("\nA chapter is a script, tutorials/NN_….py; `minires learn 7` writes the exercise of chapter 7.")
     return 0
 

@@ -191,7 +191,7 @@ def test_a_readers_way_through_chapter_7(tmp_path, capsys, monkeypatch):
     monkeypatch.chdir(tmp_path)
     folder = tmp_path / "my_minires"
     assert main(["learn"]) == 0
-    assert "  7  Convolution backward: the transpose of copying      exercise\n" in capsys.readouterr().out
+    assert "  7  exercise  Convolution backward: the transpose of copying\n" in capsys.readouterr().out
     assert main(["check", "7"]) == 2
     assert "`minires learn 7` writes it" in capsys.readouterr().err
 
@@ -216,7 +216,7 @@ def test_a_readers_way_through_chapter_7(tmp_path, capsys, monkeypatch):
     out = capsys.readouterr().out
     assert "WRONG" not in out and out.count("  ok     ") == 8
     assert "Chapter 7 passed" in out and "2 steps on the digits with your functions: loss 3." in out
-    assert main(["learn"]) == 0 and "copying      passed\n" in capsys.readouterr().out
+    assert main(["learn"]) == 0 and "  7  passed    Conv" in capsys.readouterr().out
     assert json.loads((folder / "progress.json").read_text()) == {"7": {"hints": 2, "passed": True}}
 
 

@@ -38,7 +38,9 @@ def test_form(path):
     """A title with its number, a question, blocks, an agreement with the engine, exercises, what to read next."""
     source = path.read_text(encoding="utf-8")
     title, underline, *question = [line for line in ast.get_docstring(ast.parse(source)).splitlines() if line]
-    assert title.startswith(f"{number_of(path)}. ") and underline == "=" * len(title)
+    number = number_of(path)
+    assert title == f"{number}. {chapters.CHAPTERS[number][1]}", "minires/learn/chapters.py has another title"
+    assert underline == "=" * len(title)
     assert any("?" in line for line in question), "the chapter opens with a question"
     assert len(re.findall(r"^# %%$", source, re.MULTILINE)) >= 5
     assert re.search(r"np\.testing\.assert_|^ *assert ", source, re.MULTILINE), "an assertion that the engine agrees"

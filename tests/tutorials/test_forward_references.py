@@ -33,7 +33,7 @@ INTRODUCED = {
     9: ["nn.initialize", "ops.elu", "ops.selu", "ops.sigmoid"],
     10: ["nn.GlobalAvgPool2d"],
     11: ["nn.Module", "ops.option_a", "ops.residual_add"],
-    12: [],
+    12: ["models", "nn.totals"],
     13: [],
     14: [],
 }

@@ -1,0 +1,123 @@
+"""Chapter 12: right and typical wrong answers."""
+
+from minires import nn, ops
+
+
+def conv(in_channels, out_channels, size, stride=1, bias=False):
+    return nn.Conv2d(in_channels, out_channels, size, stride, padding=size // 2, bias=bias)
+
+
+class ShortcutBlock(nn.Module):
+    bias = False
+
+    def __init__(self, in_channels, channels, stride):
+        self.conv1, self.conv2 = conv(in_channels, channels, 3, stride), conv(channels, channels, 3)
+        self.bn1, self.bn2, self.bn3 = nn.BatchNorm2d(channels), nn.BatchNorm2d(channels), nn.BatchNorm2d(channels)
+        self.same = in_channels == channels and stride == 1
+        self.projection = None if self.same else conv(in_channels, channels, 1, stride, self.bias)
+
+    def branch_of(self, x):
+        y = ops.relu(self.bn1(self.conv1(x)))
+        return self.bn2(self.conv2(y))
+
+    def shortcut_of(self, x):
+        return x if self.same else self.bn3(self.projection(x))
+
+    def forward(self, x):
+        return ops.relu(ops.residual_add(self.shortcut_of(x), self.branch_of(x)))
+
+
+class BasicBlock(ShortcutBlock):
+    def __init__(self, channels):
+        super().__init__(channels, channels, 1)
+
+
+class Bottleneck(nn.Module):
+    def __init__(self, channels):
+        self.conv1, self.conv2 = conv(4 * channels, channels, 1), conv(channels, channels, 3)
+        self.conv3 = conv(channels, 4 * channels, 1)
+        self.bn1, self.bn2, self.bn3 = (nn.BatchNorm2d(c * channels) for c in (1, 1, 4))
+
+    def forward(self, x):
+        y = ops.relu(self.bn1(self.conv1(x)))
+        y = ops.relu(self.bn2(self.conv2(y)))
+        return ops.relu(ops.residual_add(x, self.bn3(self.conv3(y))))
+
+
+class NormTooEarly(BasicBlock):
+    def branch_of(self, x):
+        return self.conv2(self.bn2(ops.relu(self.bn1(self.conv1(x)))))
+
+
+class NoReluInside(BasicBlock):
+    def branch_of(self, x):
+        return self.bn2(self.conv2(self.bn1(self.conv1(x))))
+
+
+class ReluBeforeAddition(BasicBlock):
+    def forward(self, x):
+        return ops.residual_add(x, ops.relu(self.branch_of(x)))
+
+
+class PlusInstead(BasicBlock):
+    def forward(self, x):
+        return ops.relu(x + self.branch_of(x))
+
+
+class AlwaysProjected(ShortcutBlock):
+    def __init__(self, in_channels, channels, stride):
+        super().__init__(in_channels, channels, stride)
+        self.same, self.projection = False, conv(in_channels, channels, 1, stride)
+
+
+class NoNormOnShortcut(ShortcutBlock):
+    def shortcut_of(self, x):
+        return x if self.same else self.projection(x)
+
+
+class BiasOnShortcut(ShortcutBlock):
+    bias = True
+
+
+class TwoConvolutions(nn.Module):
+    def __init__(self, channels):
+        self.conv1, self.conv2 = conv(4 * channels, 4 * channels, 3), conv(4 * channels, 4 * channels, 3)
+        self.bn = nn.BatchNorm2d(4 * channels)
+
+    def forward(self, x):
+        return ops.relu(ops.residual_add(x, self.bn(self.conv2(ops.relu(self.conv1(x))))))
+
+
+class OneNorm(Bottleneck):
+    def forward(self, x):
+        y = ops.relu(self.conv2(ops.relu(self.conv1(x))))
+        return ops.relu(ops.residual_add(x, self.bn3(self.conv3(y))))
+
+
+class ThreeByThreeFirst(Bottleneck):
+    def __init__(self, channels):
+        super().__init__(channels)
+        self.conv1, self.conv2 = conv(4 * channels, channels, 3), conv(channels, channels, 1)
+
+
+class NotNarrow(Bottleneck):
+    def __init__(self, channels):
+        self.conv1, self.conv2, self.conv3 = (conv(4 * channels, 4 * channels, size) for size in (1, 3, 1))
+        self.bn1, self.bn2, self.bn3 = (nn.BatchNorm2d(4 * channels) for _ in range(3))
+
+
+RIGHT = {"BasicBlock": BasicBlock, "ShortcutBlock": ShortcutBlock, "Bottleneck": Bottleneck}
+
+WRONG = [
+    ({"BasicBlock": NormTooEarly}, "BasicBlock: what the branch adds has not been normalized"),
+    ({"BasicBlock": NoReluInside}, "BasicBlock: the order on the branch is wrong"),
+    ({"BasicBlock": ReluBeforeAddition}, "BasicBlock: the last thing that happens must be a ReLU"),
+    ({"BasicBlock": PlusInstead}, "BasicBlock: there are 0 residual additions"),
+    ({"ShortcutBlock": AlwaysProjected}, "ShortcutBlock where shapes stay: there is no identity path"),
+    ({"ShortcutBlock": NoNormOnShortcut}, "on the shortcut there is Conv2d, which is not option B"),
+    ({"ShortcutBlock": BiasOnShortcut}, "ShortcutBlock where shapes change: a convolution in front of a batch norm"),
+    ({"Bottleneck": TwoConvolutions}, "Bottleneck: the branch has 2 convolutions"),
+    ({"Bottleneck": OneNorm}, "Bottleneck: of batch norms the branch has 1, and should have 3"),
+    ({"Bottleneck": ThreeByThreeFirst}, r"Bottleneck: filters of \[3, 1, 1\] pixels"),
+    ({"Bottleneck": NotNarrow}, r"Bottleneck: the convolutions give \[8, 8, 8\] channels"),
+]

@@ -224,6 +224,8 @@ class Op:
     released: bool = False
 
     def __call__(self, *inputs: Tensor) -> Tensor:
+        if self.released or hasattr(self, "needs_grad"):
+            raise RuntimeError(f"{self!r} has run already and keeps what it saved; make a new op for every call")
         for tensor in inputs:
             if not isinstance(tensor, Tensor):
                 given = type(tensor).__name__

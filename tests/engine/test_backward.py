@@ -131,6 +131,16 @@ def test_release_keeps_name_site_and_shapes_and_nothing_else():
     assert repr(y.op).startswith("Exp at test_backward.py:")
 
 
+def test_an_op_is_for_one_call():
+    op = ops.arithmetic.Exp()
+    y = op(leaf(1.0))
+    with pytest.raises(RuntimeError, match="Exp at .* has run already.*make a new op for every call"):
+        op(leaf(2.0))
+    y.backward()
+    with pytest.raises(RuntimeError, match="has run already"):
+        op(leaf(2.0))
+
+
 def test_a_leaf_is_its_own_graph():
     x = leaf(2.0)
     x.backward()

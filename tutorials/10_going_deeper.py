@@ -112,8 +112,8 @@ assert quick() or min(last["plain-56, lr 0.05"], last["plain-56, lr 0.01"]) > 3 
 
 # %%
 # It is **not overfitting**: that would be a low loss in training, and a high one on new digits. A smaller learning rate
-# helps the deep network, and not enough. And yet the better one of 56 layers exists. Here it is, built from the trained
-# one of 20: its units, and twelve identities more in every stage.
+# does not mend it. And yet the better network of 56 layers exists. Here it is, built from the trained one of 20: its
+# units, and twelve identities more in every stage.
 
 deeper = []
 for i, layer in enumerate(plain20):

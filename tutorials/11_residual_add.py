@@ -226,9 +226,11 @@ last = {name: np.mean(values[-20:]) for name, values in losses.items()}
 print(f"loss over the last 20 steps: plain {last['plain']:.2f}, residual {last['residual']:.2f}")
 print(f"in {np.sum(skip > branch)} of 27 blocks more arrives through the skip than through the branch")
 assert quick() or last["residual"] < last["plain"] / 3
-assert np.sum(skip > branch) > 20
+assert np.sum(skip > branch) > 20 and 5 < skip[0] / skip[-1] < 30
 
 # %%
+# Towards the input the gradient grows here too, but some ten times, where plain-56's grew thousands of times.
+#
 # Exercises
 # ---------
 # 1. Multiply out the gradient of two blocks :math:`x + F(x)`. How many ways lead from the loss to :math:`x` through

@@ -22,12 +22,25 @@ def process_docstring(app, what, name, obj, options, lines):
     if not getattr(obj, "__module__", None) and what == "data":
         lines[:] = []  # a constant shows its type's docstring otherwise
         return
-    lines[:] = to_markup(lines)
+    lines[:] = to_markup(as_indented(lines, obj))
 
 
 def process_signature(app, what, name, obj, options, signature, annotation):
     shorter = [ARRAY.sub("Array", text) if text else text for text in (signature, annotation)]
     return tuple(shorter)
+
+
+def as_indented(lines, obj):
+    """The lines as the source indents them: Sphinx drops the indentation that all below the first line share."""
+    raw = (getattr(obj, "__doc__", None) or "").splitlines()
+    if len(raw) < 2 or raw[-1].strip() or words(raw) != words(lines):
+        return lines
+    base = len(raw[-1])  # where the closing quotes stand
+    return [raw[0].strip(), *[line[base:] for line in raw[1:-1]], ""]
+
+
+def words(lines):
+    return " ".join(lines).split()
 
 
 def to_markup(lines):

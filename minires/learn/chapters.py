@@ -18,7 +18,7 @@ CHAPTERS = {
     10: ("going_deeper", "Going deeper: the degradation problem"),
     11: ("residual_add", "The residual add"),
     12: ("the_family", "The family"),
-    13: ("stepping_through", "Stepping through backprop"),
+    13: ("stepping_through", "Stepping through the backward pass"),
     14: ("with_and_without_skips", "With and without skips"),
 }
 

@@ -17,7 +17,7 @@ def run(args: argparse.Namespace) -> int:
         exercise = chapters.exercise_of(args.chapter)
         path = reader.write_exercise(exercise, folder)
         print(f"{exercise.title}: {', '.join(exercise.names)}\n")
-        print(f"  1. fill in the gaps in {path}\n  2. minires check {args.chapter}    (--hint for a hint)")
+        print(f"  1. do what {path} asks for\n  2. minires check {args.chapter}    (--hint for a hint)")
         return 0
     progress = reader.read_progress(folder)
     for number, (_, title) in chapters.CHAPTERS.items():

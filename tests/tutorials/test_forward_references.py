@@ -34,7 +34,7 @@ INTRODUCED = {
     10: ["nn.GlobalAvgPool2d"],
     11: ["nn.Module", "ops.option_a", "ops.residual_add"],
     12: ["models", "nn.totals"],
-    13: [],
+    13: ["debug", "kernels", "learn.replaced", "ops.shortcut.ResidualAdd"],
     14: [],
 }
 

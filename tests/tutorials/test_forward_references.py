@@ -35,7 +35,7 @@ INTRODUCED = {
     11: ["nn.Module", "ops.option_a", "ops.residual_add"],
     12: ["models", "nn.totals"],
     13: ["debug", "kernels", "learn.replaced", "ops.shortcut.ResidualAdd"],
-    14: [],
+    14: ["lab"],
 }
 
 

@@ -6,7 +6,8 @@
 
 A job runs in a process of its own. There all contenders take turns, so that a machine that slows down slows all of
 them; medians and quartiles are reported, and the ratio to the faster PyTorch layout. DeZero, which takes fifty times as
-long, and torch.compile, whose threads would stay, are timed in processes of their own. Peak memory is the resident set
+long, and the NumPy kernels and torch.compile, whose threads go on spinning beside the next contender, are timed in
+processes of their own. Peak memory is the resident set
 of a process that does nothing else than three steps, imports included. Each job is one JSON file with the machine's
 description; `report.py` makes the page and the figure from them. Nothing else should run meanwhile.
 """
@@ -24,7 +25,7 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 RESULTS = HERE / "results" / "cpu"
 SECONDS = 14  # for the turns of one job; at least three turns are taken
-ALONE = ("torch compile", "dezero")
+ALONE = ("minires numpy", "torch compile", "dezero")
 
 # file, model, options of the command line. The first in each group measures memory, ops and the peers that run alone.
 JOBS = [
@@ -93,7 +94,7 @@ def interleaved(steps, seconds):
 
 def subprocess_json(*more):
     """Run this file once more with the same arguments and `more`; return what it prints, or the end of its errors."""
-    own = [word for word in sys.argv[1:] if word not in ("--memory", "--peers", "--per-op")]
+    own = [word for word in sys.argv[1:] if word not in ("--numpy", "--memory", "--peers", "--per-op")]
     command = [sys.executable, __file__, *own, *more]
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=400)
@@ -165,7 +166,7 @@ def compare(args, work):
     import contenders
 
     possible = contenders.available()
-    names = args.only or [name for name in possible if name not in ALONE and (args.numpy or name != "minires numpy")]
+    names = args.only or [name for name in possible if name not in ALONE]
     steps = {name: contenders.make(name, work) for name in names}
     losses = {name: step() for name, step in steps.items()}
     spread = max(losses.values()) - min(losses.values())
@@ -173,11 +174,11 @@ def compare(args, work):
     seconds, _ = interleaved(steps, args.seconds)
     rows = {name: summary(seconds[name], None) for name in names}
     missing = {}
-    if args.peers:
-        for name in [name for name in ALONE if name in possible]:
-            rows[name], missing[name] = subprocess_json("--alone", name)
+    wanted = ["minires numpy"] * args.numpy + ["torch compile", "dezero"] * args.peers
+    for name in [name for name in wanted if name in possible]:
+        rows[name], missing[name] = subprocess_json("--alone", name)
     if args.memory:
-        for name in [name for name in rows if rows[name] and name not in ALONE]:
+        for name in [name for name in rows if rows[name] and name in (*names, "minires numpy")]:
             rows[name]["peak_memory_mb"], missing[name] = subprocess_json("--memory-of", name)
     rows = {name: row for name, row in rows.items() if row}
     missing = {name: why for name, why in missing.items() if why}

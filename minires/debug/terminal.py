@@ -23,7 +23,7 @@ from minires.debug.prompt import Prompt
 from minires.debug.step import Step
 from minires.debug.stepper import backward_steps, fits
 from minires.debug.watching import watch
-from minires.engine import Tensor
+from minires.engine import Op, Tensor
 from minires.gradient_check import GradientError, gradcheck
 from minires.nn import Module
 
@@ -276,7 +276,7 @@ class Debugger(Prompt):
         names = [one.name for one in self.here.inputs]
         arrays = [one.data for one in op.inputs]
         try:
-            report = gradcheck(lambda *inputs: copy.copy(op)(*inputs), *arrays, names=names, max_elements=2500)
+            report = gradcheck(lambda *inputs: uncalled(op)(*inputs), *arrays, names=names, max_elements=2500)
         except GradientError as error:
             print(
                 "WRONG.",
@@ -311,3 +311,10 @@ class Debugger(Prompt):
         return sorted([word for word in [*self.names(), "grad"] if word.startswith(text)])
 
     complete_hist = complete_plot = complete_print
+
+
+def uncalled(op: Op) -> Op:
+    """Return a copy of an op that may be called once more."""
+    new = copy.copy(op)
+    vars(new).pop("needs_grad", None)
+    return new

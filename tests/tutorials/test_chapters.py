@@ -15,6 +15,10 @@ RUNNER = Path(__file__).with_name("run_chapter.py")
 each_chapter = pytest.mark.parametrize("path", CHAPTERS, ids=NAMES)
 
 
+def test_the_path_has_no_gap():
+    assert [number_of(path) for path in CHAPTERS] == list(range(1, 15))
+
+
 @each_chapter
 def test_chapter_runs(path, tmp_path):
     result = subprocess.run(

@@ -220,52 +220,6 @@ def relu_backward(grad_y: Array, y: Array) -> Array:
     return grad_y * (y > 0)  # a product with bools takes a twentieth of np.where's time
 
 
-# Batch norm with what follows it, in one call: relu, or the residual add and relu. Backward needs y for relu's mask
-
-
-def batch_norm_relu_forward(x: Array, weight: Array, bias: Array, eps: float) -> tuple[Array, Array, Array]:
-    """Return y = max(batch norm of x, 0), and x's mean (C,) and var (C,)."""
-    y, mean, var = batch_norm_forward(x, weight, bias, eps)
-    return relu_forward(y), mean, var
-
-
-def batch_norm_relu_backward(
-    grad_y: Array, y: Array, x: Array, weight: Array, mean: Array, var: Array, eps: float
-) -> tuple[Array, Array, Array]:
-    """Return dL/dx, dL/dweight, dL/dbias, where mean and var were computed from x."""
-    masked = relu_backward(grad_y, y)
-    return batch_norm_backward(masked, x, weight, mean, var, eps)
-
-
-def batch_norm_add_relu_forward(
-    x: Array, shortcut: Array, weight: Array, bias: Array, eps: float
-) -> tuple[Array, Array, Array]:
-    """Return y = max(batch norm of x + shortcut, 0), and x's mean (C,) and var (C,)."""
-    y, mean, var = batch_norm_forward(x, weight, bias, eps)
-    return relu_forward(y + shortcut), mean, var
-
-
-def batch_norm_add_relu_backward(
-    grad_y: Array, y: Array, x: Array, weight: Array, mean: Array, var: Array, eps: float
-) -> tuple[Array, Array, Array, Array]:
-    """Return dL/dx, dL/dshortcut, dL/dweight, dL/dbias, where mean and var were computed from x."""
-    masked = relu_backward(grad_y, y)
-    grad_x, grad_weight, grad_bias = batch_norm_backward(masked, x, weight, mean, var, eps)
-    return grad_x, masked, grad_weight, grad_bias
-
-
-def batch_norm_relu_inference(x: Array, weight: Array, bias: Array, mean: Array, var: Array, eps: float) -> Array:
-    """Return max(batch norm of x by a given mean and variance, 0)."""
-    return relu_forward(batch_norm_inference(x, weight, bias, mean, var, eps))
-
-
-def batch_norm_add_relu_inference(
-    x: Array, shortcut: Array, weight: Array, bias: Array, mean: Array, var: Array, eps: float
-) -> Array:
-    """Return max(batch norm of x by a given mean and variance + shortcut, 0)."""
-    return relu_forward(batch_norm_inference(x, weight, bias, mean, var, eps) + shortcut)
-
-
 # Pooling
 
 
@@ -343,6 +297,11 @@ def option_a_backward(grad_y: Array, x_shape: Shape, stride: int) -> Array:
     grad_x = xp.zeros(x_shape, grad_y.dtype)
     grad_x[:, :, ::stride, ::stride] = grad_y[:, front : front + C]
     return grad_x
+
+
+def add_option_a_backward(grad_x: Array, grad_y: Array, stride: int) -> None:
+    """grad_x += dL/dx of option A, in place."""
+    grad_x += option_a_backward(grad_y, grad_x.shape, stride)
 
 
 # Cross-entropy of softmax: L = −Σ q·log p over the labelled images / their number, q = the label's one-hot, smoothed
@@ -430,3 +389,17 @@ def adam_step(
         s *= beta2
         s += (1 - beta2) * g * g
         w -= (lr / correction1) * m / (xp.sqrt(s) / correction2 + eps)
+
+
+# The fused kernels, in a file of their own, which calls the functions above
+
+from minires.kernels import numpy_fused  # noqa: E402
+
+batch_norm_relu_forward = numpy_fused.batch_norm_relu_forward
+batch_norm_relu_backward = numpy_fused.batch_norm_relu_backward
+batch_norm_relu_inference = numpy_fused.batch_norm_relu_inference
+conv2d_batch_norm_relu_forward = numpy_fused.conv2d_batch_norm_relu_forward
+conv2d_batch_norm_relu_backward = numpy_fused.conv2d_batch_norm_relu_backward
+conv2d_batch_norm_relu_inference = numpy_fused.conv2d_batch_norm_relu_inference
+residual_block_forward = numpy_fused.residual_block_forward
+residual_block_backward = numpy_fused.residual_block_backward

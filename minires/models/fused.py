@@ -1,4 +1,4 @@
-"""The blocks with fused forwards: batch norm and what follows it, relu or the residual add and relu, as one op.
+"""The blocks with fused forwards: convolution, batch norm, the residual add and relu as one op.
 
 Same parameters, same state dict, same gradients to rounding as the blocks that they come from; fewer passes over the
 activations. For training and measuring; `blocks.py` is the page to read.
@@ -8,54 +8,75 @@ from typing import Any
 
 from minires import nn, ops
 from minires.engine import Tensor
+from minires.kernels import Array
 from minires.models.blocks import BasicBlock, Bottleneck, PreActBlock, PreActBottleneck
+from minires.models.parts import OptionA
 
 
 class BatchNormReLU2d(nn.BatchNorm2d):
-    """relu(batch norm of x), or relu(batch norm of x + shortcut)."""
+    """relu(batch norm of x)."""
 
-    def forward(self, x: Tensor, shortcut: Tensor | None = None) -> Tensor:
+    def forward(self, x: Tensor) -> Tensor:
         self.check(x)
-        estimating = self.training and not self.frozen
-        mean, var = (None, None) if estimating else (self.running_mean, self.running_var)
-        if shortcut is None:
-            y, mean, var = ops.batch_norm_relu(x, self.weight, self.bias, mean, var, self.eps)
-        else:
-            y, mean, var = ops.batch_norm_add_relu(x, shortcut, self.weight, self.bias, mean, var, self.eps)
-        if estimating:
-            self.track(x, mean, var)
+        y, mean, var = ops.batch_norm_relu(x, self.weight, self.bias, *given_statistics(self), self.eps)
+        if estimates(self):
+            self.track(x.size // self.weight.size, mean, var)
         return y
 
 
 class FusedBasicBlock(BasicBlock):
-    def __init__(self, *sizes: int, **options: Any) -> None:
-        super().__init__(*sizes, **options)
-        fuse(self, "bn1", "relu1")
-        fuse(self, "bn2", "relu2")
-
     def forward(self, x: Tensor) -> Tensor:
-        y = self.conv1(x)
-        y = self.bn1(y)  # and relu
-        y = self.conv2(y)
-        shortcut = self.downsample(x) if self.skip else None
-        return self.bn2(y, shortcut)  # and the residual add, and relu
+        layers = [(self.conv1, self.bn1), (self.conv2, self.bn2)]
+        return forward(self, x, layers)
 
 
 class FusedBottleneck(Bottleneck):
-    def __init__(self, *sizes: int, **options: Any) -> None:
-        super().__init__(*sizes, **options)
-        fuse(self, "bn1", "relu1")
-        fuse(self, "bn2", "relu2")
-        fuse(self, "bn3", "relu3")
-
     def forward(self, x: Tensor) -> Tensor:
-        y = self.conv1(x)
-        y = self.bn1(y)  # and relu
-        y = self.conv2(y)
-        y = self.bn2(y)  # and relu
-        y = self.conv3(y)
-        shortcut = self.downsample(x) if self.skip else None
-        return self.bn3(y, shortcut)  # and the residual add, and relu
+        layers = [(self.conv1, self.bn1), (self.conv2, self.bn2), (self.conv3, self.bn3)]
+        return forward(self, x, layers)
+
+
+def forward(block: Any, x: Tensor, layers: list[tuple[Any, Any]]) -> Tensor:
+    """Return the block's output: one op where its shortcut has no parameters, else one for each of the layers."""
+    training = all([estimates(norm) for _, norm in layers])
+    if training and block.skip and isinstance(block.downsample, nn.Identity | OptionA):
+        return residual_block(x, layers)
+    y = x
+    for conv, norm in layers[:-1]:
+        y = conv_norm_relu(conv, norm, y)
+    shortcut = block.downsample(x) if block.skip else None
+    conv, norm = layers[-1]
+    return conv_norm_relu(conv, norm, y, shortcut)
+
+
+def residual_block(x: Tensor, layers: list[tuple[Any, Any]]) -> Tensor:
+    """Return relu(norm(conv(… relu(norm(conv(x))) …)) + shortcut) as one op."""
+    params = [(conv.weight, norm.weight, norm.bias) for conv, norm in layers]
+    strides, eps = tuple([conv.stride for conv, _ in layers]), tuple([norm.eps for _, norm in layers])
+    y, statistics = ops.residual_block(x, params, strides, eps)
+    for (_, norm), found in zip(layers, statistics, strict=True):
+        norm.track(*found)
+    return y
+
+
+def conv_norm_relu(conv: nn.Conv2d, norm: Any, x: Tensor, shortcut: Tensor | None = None) -> Tensor:
+    """Return relu(norm(conv(x)) [+ shortcut]) as one op."""
+    y, mean, var = ops.conv2d_batch_norm_relu(
+        x, conv.weight, norm.weight, norm.bias, shortcut, *given_statistics(norm), conv.stride, conv.padding, norm.eps
+    )
+    if estimates(norm):
+        norm.track(y.size // y.shape[1], mean, var)
+    return y
+
+
+def estimates(norm: nn.BatchNorm2d) -> bool:
+    """Say whether the norm takes mean and variance from the batch."""
+    return norm.training and not norm.frozen
+
+
+def given_statistics(norm: nn.BatchNorm2d) -> tuple[Array | None, Array | None]:
+    """Return the mean and variance that the op shall use, None for the batch's own."""
+    return (None, None) if estimates(norm) else (norm.running_mean, norm.running_var)
 
 
 class FusedPreActBlock(PreActBlock):

@@ -15,7 +15,7 @@ from typing import Any
 from minires import nn
 from minires.engine import Tensor
 from minires.models.blocks import BasicBlock, Bottleneck, PreActBlock, PreActBottleneck
-from minires.models.fused import fuse, fused_block
+from minires.models.fused import conv_norm_relu, fuse, fused_block
 from minires.models.parts import SHORTCUTS, activation_layer, choose, linear, norm_layer
 
 STEMS = ("cifar", "imagenet")
@@ -106,15 +106,19 @@ class ResNet(nn.Module):
             self.relu = activation_layer(activation)
         self.avgpool = nn.GlobalAvgPool2d()
         self.fc = linear(channels, num_classes, norm)
-        if fused:
+        self.fused = fused
+        if fused and self.preactivated:
             fuse(self, "bn1", "relu")
         if init is not None:
             nn.initialize(self, init, seed)
 
     def forward(self, x: Tensor) -> Tensor:
-        y = self.conv1(x)
-        y = self.bn1(y)
-        y = self.relu(y)
+        if self.fused:
+            y = conv_norm_relu(self.conv1, self.bn1, x)
+        else:
+            y = self.conv1(x)
+            y = self.bn1(y)
+            y = self.relu(y)
         y = self.maxpool(y)
         y = self.layer1(y)
         y = self.layer2(y)

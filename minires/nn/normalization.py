@@ -39,7 +39,7 @@ class BatchNorm2d(Module):
             y, _, _ = ops.batch_norm(x, self.weight, self.bias, self.running_mean, self.running_var, self.eps)
             return y
         y, mean, var = ops.batch_norm(x, self.weight, self.bias, eps=self.eps)
-        self.track(x, mean, var)
+        self.track(x.size // self.weight.size, mean, var)
         return y
 
     def check(self, x: Tensor) -> None:
@@ -48,10 +48,9 @@ class BatchNorm2d(Module):
         if x.ndim != self.ndim or x.shape[1] != C:
             raise ValueError(f"{type(self).__name__}: expected x {self.expected} with C = {C}, got {x.shape}")
 
-    def track(self, x: Tensor, mean: Array, var: Array) -> None:
-        """Let the running statistics follow those of a batch x."""
-        M = x.size // self.weight.size
-        kernels = kernels_for(x.data)
+    def track(self, M: int, mean: Array, var: Array) -> None:
+        """Let the running statistics follow those of a batch, of M numbers per channel."""
+        kernels = kernels_for(mean)
         kernels.batch_norm_track(self.running_mean, self.running_var, mean, var, M, self.momentum)
 
     def freeze(self, frozen: bool = True) -> Self:

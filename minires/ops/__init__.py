@@ -8,7 +8,7 @@ from minires.ops.activation import elu, leaky_relu, log_softmax, relu, selu, sig
 from minires.ops.affine import linear, matmul
 from minires.ops.arithmetic import abs, add, divide, exp, log, multiply, negative, power, sqrt, subtract, where
 from minires.ops.convolution import conv2d
-from minires.ops.fused import batch_norm_add_relu, batch_norm_relu
+from minires.ops.fused import batch_norm_relu, conv2d_batch_norm_relu, residual_block
 from minires.ops.loss import cross_entropy, mse_loss
 from minires.ops.normalization import batch_norm
 from minires.ops.pooling import adaptive_avg_pool2d, avg_pool2d, global_avg_pool2d, max_pool2d
@@ -23,10 +23,10 @@ __all__ = [
     "add",
     "avg_pool2d",
     "batch_norm",
-    "batch_norm_add_relu",
     "batch_norm_relu",
     "concatenate",
     "conv2d",
+    "conv2d_batch_norm_relu",
     "cross_entropy",
     "divide",
     "dropout",
@@ -52,6 +52,7 @@ __all__ = [
     "relu",
     "reshape",
     "residual_add",
+    "residual_block",
     "selu",
     "sigmoid",
     "softmax",

@@ -11,9 +11,10 @@ mathematics' cross-correlation: the filter is not flipped. Backward holds the fl
 """
 
 from minires.engine import Op, Tensor
-from minires.kernels import Array
+from minires.kernels import Array, numpy_kernels
 
 Pair = tuple[int, int]
+Shape = tuple[int, ...]
 
 
 class Conv2d(Op):
@@ -44,18 +45,25 @@ def conv2d(
     I = ⌊(H + 2·padding − KH) / stride⌋ + 1, J likewise. stride, padding: one number, or (height, width).
     ValueError where shapes do not fit.
     """
-    if x.ndim != 4 or weight.ndim != 4 or x.shape[1] != weight.shape[1]:
-        raise ValueError(
-            f"conv2d: x {x.shape} and weight {weight.shape} must be (N, C, H, W) and (F, C, KH, KW) with one C"
-        )
+    stride, padding, _ = check_conv("conv2d", x.shape, weight.shape, stride, padding)
     if bias is not None and bias.shape != weight.shape[:1]:
         raise ValueError(
             f"conv2d: bias {bias.shape} must be {weight.shape[:1]}, one per filter of weight {weight.shape}"
         )
-    stride, padding = pair("conv2d", "stride", stride, 1), pair("conv2d", "padding", padding, 0)
-    check_window("conv2d", x, weight.shape[2:], padding)
     op = Conv2d(stride, padding)
     return op(x, weight) if bias is None else op(x, weight, bias)
+
+
+def check_conv(
+    function: str, x: Shape, weight: Shape, stride: int | Pair, padding: int | Pair
+) -> tuple[Pair, Pair, Shape]:
+    """Return stride and padding as pairs, and the shape of the result; ValueError where the shapes do not fit."""
+    if len(x) != 4 or len(weight) != 4 or x[1] != weight[1]:
+        raise ValueError(f"{function}: x {x} and weight {weight} must be (N, C, H, W) and (F, C, KH, KW) with one C")
+    stride, padding = pair(function, "stride", stride, 1), pair(function, "padding", padding, 0)
+    check_window(function, x, weight[2:], padding)
+    I, J = numpy_kernels.output_size(x, weight[2:], stride, padding)
+    return stride, padding, (x[0], weight[0], I, J)
 
 
 def pair(function: str, name: str, value: int | Pair, least: int) -> Pair:
@@ -66,11 +74,11 @@ def pair(function: str, name: str, value: int | Pair, least: int) -> Pair:
     return both
 
 
-def check_window(function: str, x: Tensor, kernel_size: tuple[int, ...], padding: Pair) -> None:
+def check_window(function: str, x: Shape, kernel_size: Shape, padding: Pair) -> None:
     """ValueError where a window does not fit the padded input even once."""
-    H, W = x.shape[2] + 2 * padding[0], x.shape[3] + 2 * padding[1]
+    H, W = x[2] + 2 * padding[0], x[3] + 2 * padding[1]
     if kernel_size[0] > H or kernel_size[1] > W:
         raise ValueError(
-            f"{function}: a {kernel_size[0]}×{kernel_size[1]} window does not fit x {x.shape} with padding "
+            f"{function}: a {kernel_size[0]}×{kernel_size[1]} window does not fit x {x} with padding "
             f"{padding}: {H}×{W}; use larger images, more padding or fewer stages"
         )

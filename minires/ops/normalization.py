@@ -8,6 +8,8 @@ evaluation:  mean and var are given, constants: dL/dx = weight/√(var + eps) ·
 both:        dL/dweight = Σ dy·x̂      dL/dbias = Σ dy
 """
 
+import math
+
 from minires.engine import Op, Tensor
 from minires.kernels import Array
 
@@ -58,7 +60,7 @@ def batch_norm(
     Without mean and var the batch's own are used (var biased: divided by M) and differentiated; given arrays are
     constants. ValueError where shapes do not fit or a batch has one number per channel, whose variance is 0.
     """
-    check_norm("batch_norm", x, weight, bias, mean, var)
+    check_norm("batch_norm", x.shape, weight, bias, mean, var)
     if mean is not None and var is not None:
         return BatchNormInference(mean, var, eps)(x, weight, bias), mean, var
     op = BatchNorm(eps)
@@ -66,21 +68,23 @@ def batch_norm(
     return y, op.mean, op.var
 
 
-def check_norm(function: str, x: Tensor, weight: Tensor, bias: Tensor, mean: Array | None, var: Array | None) -> None:
-    """ValueError where shapes do not fit, or a batch has no variance."""
-    C = x.shape[1] if x.ndim in (2, 4) else None
+def check_norm(
+    function: str, shape: tuple[int, ...], weight: Tensor, bias: Tensor, mean: Array | None, var: Array | None
+) -> None:
+    """ValueError where the shape of x does not fit the others, or a batch has no variance."""
+    C = shape[1] if len(shape) in (2, 4) else None
     if C is None or weight.shape != (C,) or bias.shape != (C,):
         raise ValueError(
-            f"{function}: x {x.shape} must be (N, C, H, W) or (N, C), weight {weight.shape} and bias "
+            f"{function}: x {shape} must be (N, C, H, W) or (N, C), weight {weight.shape} and bias "
             f"{bias.shape} one number per channel, (C,)"
         )
     if (mean is None) != (var is None):
         raise ValueError(f"{function}: give both mean and var, or neither")
     if mean is not None and var is not None:
         if mean.shape != (C,) or var.shape != (C,):
-            raise ValueError(f"{function}: mean {mean.shape} and var {var.shape} must be ({C},) for x {x.shape}")
-    elif x.size <= C:
+            raise ValueError(f"{function}: mean {mean.shape} and var {var.shape} must be ({C},) for x {shape}")
+    elif math.prod(shape) <= C:
         raise ValueError(
-            f"{function}: x {x.shape} has at most one number per channel, so no batch variance; "
+            f"{function}: x {shape} has at most one number per channel, so no batch variance; "
             "use a larger batch or larger images, or evaluation mode"
         )

@@ -119,5 +119,5 @@ def window(
         raise ValueError(
             f"{function}: padding {around} is more than half of the window {size}: some would see padding only"
         )
-    check_window(function, x, size, around)
+    check_window(function, x.shape, size, around)
     return size, step, around

@@ -8,6 +8,8 @@ option A      y = x at every stride-th pixel, between zero channels (He et al. 2
 from minires.engine import Op, Tensor
 from minires.kernels import Array
 
+Shape = tuple[int, ...]
+
 
 class ResidualAdd(Op):
     def forward(self, shortcut: Array, branch: Array) -> Array:
@@ -32,30 +34,29 @@ class OptionA(Op):
 
 def residual_add(shortcut: Tensor, branch: Tensor) -> Tensor:
     """Return shortcut + branch, which must have one shape: a broadcast here is always a mistake in the network."""
-    check_shortcut("residual_add", shortcut, branch)
+    check_shortcut("residual_add", shortcut.shape, branch.shape)
     return ResidualAdd()(shortcut, branch)
 
 
-def check_shortcut(function: str, shortcut: Tensor, branch: Tensor) -> None:
-    """ValueError where the two do not have one shape."""
-    if shortcut.shape != branch.shape:
+def check_shortcut(function: str, shortcut: Shape, branch: Shape) -> None:
+    """ValueError where the two are not one shape."""
+    if shortcut != branch:
         raise ValueError(
-            f"{function}: the shortcut has shape {shortcut.shape}, the branch {branch.shape}; {cure(shortcut, branch)}"
+            f"{function}: the shortcut has shape {shortcut}, the branch {branch}; {cure(shortcut, branch)}"
         )
 
 
-def cure(shortcut: Tensor, branch: Tensor) -> str:
-    """Say what would make the shapes equal."""
-    a, b = shortcut.shape, branch.shape
+def cure(a: Shape, b: Shape) -> str:
+    """Say what would make the shapes of shortcut and branch equal."""
     if len(a) != 4 or len(b) != 4 or a[0] != b[0]:
         return "both must come from the same images"
     if a[2] < b[2] or a[3] < b[3]:
         return "give the branch the shortcut's stride"
     stride = -(-a[2] // b[2])
-    return (
-        f"use option A, option_a(x, {b[1]}, stride={stride}), or option B, a 1×1 convolution to {b[1]} channels "
-        f"with stride {stride}"
-    )
+    option_b = f"option B, a 1×1 convolution to {b[1]} channels with stride {stride}"
+    if b[1] < a[1]:
+        return f"use {option_b}"
+    return f"use option A, option_a(x, {b[1]}, stride={stride}), or {option_b}"
 
 
 def option_a(x: Tensor, out_channels: int, stride: int) -> Tensor:

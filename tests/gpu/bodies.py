@@ -77,10 +77,12 @@ def copy_back(before, after):
 
 
 class OpsOnGpu:
-    """The ops, for tensors on the GPU and constants (labels, conditions) that the test made on the CPU."""
+    """The ops, for tensors on the GPU and constants (labels, conditions, statistics) that the test made on the CPU."""
+
+    CONSTANTS = ("where", "cross_entropy", "mse_loss", "batch_norm", "batch_norm_relu", "conv2d_batch_norm_relu")
 
     def __getattr__(self, name):
-        if name not in ("where", "cross_entropy", "mse_loss", "batch_norm"):
+        if name not in self.CONSTANTS:
             return getattr(ops, name)
 
         def call(*arguments, **options):

@@ -230,6 +230,7 @@ class RawModule:
 
         def launch(grid, block, args):
             launches.append(name)
+            assert not any(isinstance(arg, np.ndarray) for arg in args), f"{name}: an array of NumPy's on the CPU"
             host = [arg.host if isinstance(arg, ndarray) else arg for arg in args]
             kernel(grid, block, host)
             for place, arg in enumerate(host):

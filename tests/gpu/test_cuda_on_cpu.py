@@ -144,6 +144,9 @@ def test_tf32_keeps_ten_bits_to_nearest():
 
 def test_arrays_of_the_stand_in_are_as_strict_as_those_of_cupy():
     x, host = fake_cupy.asarray(np.ones(3, np.float32)), np.ones(3, np.float32)
+    launched = (fake_cupy.asarray(host), np.ones(2, np.float32), np.int32(3))
+    with pytest.raises(AssertionError, match="sum: an array of NumPy's on the CPU"):
+        kernel(RIGHT)((2,), (THREADS,), launched)
     for mix in (lambda: x + host, lambda: host + x, lambda: fake_cupy.from_numpy("add")(x, host),
                 lambda: np.asarray(x), lambda: x.__setitem__(slice(None), host)):  # fmt: skip
         with pytest.raises(TypeError):

@@ -252,7 +252,6 @@ def test_no_input_starts_a_compilation():
         assert len(kernel.compiled.signatures) <= len(kernel.signatures)
         if kernel.name.startswith(("direct", "winograd", "pack")):
             assert list(kernel.signatures) == ["float32"]
-            assert len(kernel.compiled.signatures) == 1
 
 
 @pytest.mark.skipif(numba.config.DISABLE_JIT, reason="this is the process without the compiler")

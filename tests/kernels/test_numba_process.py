@@ -2,6 +2,7 @@
 
 import ast
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -156,6 +157,38 @@ def test_kernels_compile_on_first_use_once_and_say_so(tmp_path):
     assert len(compiled) == 1  # relu forward, and nothing else
     assert in_a_fresh_process(RELU, MINIRES_CACHE=tmp_path) == ("", "", 0)
     assert sorted(folder.rglob("*.nbc")) == compiled
+
+
+@pytest.fixture
+def default_interrupt():
+    """Ctrl-C as Python has it: a debugger that ran in this process may have left its own."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+def test_an_interrupt_while_compiling_comes_when_that_has_ended(default_interrupt):
+    steps = []
+    with pytest.raises(KeyboardInterrupt):
+        with compilation.InterruptLater():
+            signal.raise_signal(signal.SIGINT)
+            steps.append("compiled to the end")
+        steps.append("never")
+    assert steps == ["compiled to the end"]
+    with pytest.raises(KeyboardInterrupt):
+        with compilation.InterruptLater():
+            signal.raise_signal(signal.SIGINT)
+            signal.raise_signal(signal.SIGINT)
+            steps.append("never")
+    assert steps == ["compiled to the end"]
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    before = signal.signal(signal.SIGINT, lambda number, frame: steps.append("who has a handler is not asked"))
+    try:
+        with compilation.InterruptLater():
+            signal.raise_signal(signal.SIGINT)
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert steps[1:] == ["who has a handler is not asked"]
 
 
 def test_a_change_in_any_source_makes_a_new_cache(tmp_path):

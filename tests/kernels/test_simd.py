@@ -17,6 +17,9 @@ from minires.kernels.numba_kernels.simd import (  # noqa: E402
     gather,
     load,
     load_rows,
+    positive,
+    prefetch,
+    prefetch_to_write,
     splat,
     store,
     store_rows,
@@ -40,18 +43,23 @@ def each_operation(x, y, number, out):
     store(out, 64, load(x, 0) + load(y, 1))
     store(out, 80, load(x, 0) - load(y, 1))
     store(out, 96, load(x, 0) * load(y, 1))
+    store(out, 112, positive(load(x, 0), load(y, 1)))
+    prefetch(x, 1_000_000)  # no one waits for it, and where nothing is nothing happens
+    prefetch_to_write(out, 3)
 
 
 def test_operations_on_vectors():
-    x, y, out = numbers(64), numbers(64, 1), np.zeros(7 * LANES, np.float32)
+    x, y, out = numbers(64), numbers(64, 1), np.zeros(8 * LANES, np.float32)
+    x[4] = np.nan
     each_operation(x, y, np.float32(0.1), out)
-    loaded, fused, same, gathered, added, subtracted, multiplied = out.reshape(7, LANES)
+    loaded, fused, same, gathered, added, subtracted, multiplied, behind_relu = out.reshape(8, LANES)
     np.testing.assert_array_equal(loaded, x[3:19])
     np.testing.assert_array_equal(same, np.full(16, np.float32(0.1)))
     np.testing.assert_array_equal(gathered, x[2:50:3])
     np.testing.assert_array_equal(added, x[:16] + y[1:17])
     np.testing.assert_array_equal(subtracted, x[:16] - y[1:17])
     np.testing.assert_array_equal(multiplied, x[:16] * y[1:17])
+    np.testing.assert_array_equal(behind_relu, np.where(x[:16] <= 0, 0, y[1:17]))  # a NaN lets the gradient through
     np.testing.assert_allclose(fused, x[:16].astype(np.float64) * y[1:17] + x[7:23], rtol=1e-6, atol=1e-7)
 
 

@@ -10,7 +10,8 @@ MAKERS = {
     "basic, option A": lambda **options: models.cifar_resnet(8, **options),
     "basic, option B": lambda **options: models.cifar_resnet(8, shortcut="B", **options),
     "basic, plain": lambda **options: models.cifar_resnet(8, skip=False, **options),
-    "bottleneck": lambda **options: models.cifar_resnet(11, block=models.Bottleneck, shortcut="B", **options),
+    "bottleneck, option A": lambda **options: models.cifar_resnet(11, block=models.Bottleneck, **options),
+    "bottleneck, option B": lambda **options: models.cifar_resnet(20, block=models.Bottleneck, shortcut="B", **options),
     "pre-activation": lambda **options: models.preact_resnet20(**options),
     "pre-activation bottleneck": lambda **options: models.cifar_resnet(
         11, block=models.PreActBottleneck, shortcut="B", **options
@@ -59,15 +60,93 @@ def test_fused_models_are_the_same_models(name, kind, require):
             np.testing.assert_allclose(fused_grads[key], grad, rtol=1e-7, atol=1e-10)
 
 
+def same_steps(plain, fused, x, labels, rtol, atol):
+    """In training and then in evaluation: the same loss, gradients, their dtypes, and running statistics."""
+    for training in (True, False):
+        for model in (plain, fused):
+            model.train(training).zero_grad()
+        loss, grads = step(plain, x, labels)
+        fused_loss, fused_grads = step(fused, x, labels)
+        assert fused_loss == pytest.approx(loss, rel=rtol)
+        for key, grad in grads.items():
+            assert fused_grads[key].dtype == grad.dtype == x.dtype
+            np.testing.assert_allclose(fused_grads[key], grad, rtol=rtol, atol=atol * np.abs(grad).max(), err_msg=key)
+        fused_state = fused.state_dict()
+        for key, array in plain.state_dict().items():
+            np.testing.assert_allclose(fused_state[key], array, rtol=rtol / 10, atol=atol / 10, err_msg=key)
+
+
+@pytest.mark.parametrize("name", ["basic, option A", "basic, option B", "bottleneck, option B"])
+@pytest.mark.parametrize("dtype, tolerance", [("float64", 1e-10), ("float32", 2e-4)])
+@pytest.mark.parametrize("kind", ["numpy", "numba"])
+def test_images_of_odd_size(name, dtype, tolerance, kind, require):
+    """9×7, 5×4 after a stride of 2, 3×2 after another: what a fused layer counts is what there is."""
+    if kind == "numba":
+        require("numba")
+    rng = np.random.default_rng(1)
+    plain, fused = (MAKERS[name](seed=3, fused=fused, width=16).to(dtype) for fused in (False, True))
+    x, labels = rng.standard_normal((5, 3, 9, 7)).astype(dtype), rng.integers(0, 10, 5)
+    with kernels.use(kind):
+        same_steps(plain, fused, x, labels, tolerance, tolerance)
+
+
+@pytest.mark.parametrize("name", ["basic, option A", "basic, option B", "bottleneck, option A"])
+@pytest.mark.parametrize("frozen", [["bn1"], ["bn2"], ["bn1", "bn2"]], ids=" ".join)
+@pytest.mark.parametrize("kind", ["numpy", "numba"])
+def test_one_block_with_frozen_norms(name, frozen, kind, require):
+    if kind == "numba":
+        require("numba")
+    rng = np.random.default_rng(2)
+    x, labels = rng.standard_normal((4, 3, 8, 6)), rng.integers(0, 10, 4)
+    both = plain, fused = [MAKERS[name](seed=3, fused=fused, **WIDTH).to("float64") for fused in (False, True)]
+    for model in both:
+        for norm in [getattr(model.layer2[0], one) for one in frozen]:
+            norm.running_mean += 0.1
+            norm.running_var *= 1.5
+            norm.freeze()
+    with kernels.use(kind):
+        same_steps(plain, fused, x, labels, 1e-7, 1e-10)
+    kept = getattr(fused.layer2[0], frozen[0])
+    np.testing.assert_allclose(kept.running_mean, 0.1, rtol=1e-12)
+
+
+LAYER, GIVEN = "ConvBatchNormReLU", "ConvBatchNormReLUInference"
+
+
+def names(tensor):
+    """Name the ops behind a tensor, the first one first."""
+    return [type(one.op).__name__ for one in reversed(backward_order(tensor))]
+
+
 def test_a_fused_block_has_fewer_ops():
     x = Tensor(np.random.default_rng(0).standard_normal((2, 8, 4, 4)).astype(np.float32))
+    plain, fused = models.BasicBlock(8, 8), models.fused.FusedBasicBlock(8, 8)
+    option_a = models.fused.FusedBasicBlock(8, 16, 2, shortcut="A")
+    without = models.fused.FusedBasicBlock(8, 8, skip=False)
+    projection, bottleneck = models.fused.FusedBasicBlock(8, 16, 2), models.fused.FusedBottleneck(8, 2)
+    single = ["Conv2d", "BatchNorm", "ReLU", "Conv2d", "BatchNorm", "ResidualAdd", "ReLU", "Sum"]
+    assert names(plain(x).sum()) == single
+    assert names(fused(x).sum()) == names(option_a(x).sum()) == names(bottleneck(x).sum()) == ["ResidualBlock", "Sum"]
+    assert names(without(x).sum()) == [LAYER, LAYER, "Sum"]
+    assert sorted(names(projection(x).sum())) == ["BatchNorm", "Conv2d", LAYER, LAYER, "Sum"]
 
-    def names(fused):
-        block = models.BasicBlock(8, 8) if not fused else models.fused.FusedBasicBlock(8, 8)
-        return [type(tensor.op).__name__ for tensor in reversed(backward_order(block(x).sum()))]
+    fused.bn1.freeze()  # one norm that estimates nothing, and the block falls apart into its layers
+    assert names(fused(x).sum()) == [GIVEN, LAYER, "Sum"]
+    for block in (fused, option_a, projection, bottleneck):
+        block.eval()
+    assert names(fused(x).sum()) == [GIVEN, GIVEN, "Sum"]
+    assert sorted(names(option_a(x).sum())) == [GIVEN, GIVEN, "Sum"]
+    assert sorted(names(projection(x).sum())) == ["BatchNormInference", "Conv2d", GIVEN, GIVEN, "Sum"]
+    assert names(bottleneck(x).sum()) == [GIVEN, GIVEN, GIVEN, "Sum"]
 
-    assert names(False) == ["Conv2d", "BatchNorm", "ReLU", "Conv2d", "BatchNorm", "ResidualAdd", "ReLU", "Sum"]
-    assert names(True) == ["Conv2d", "BatchNormReLU", "Conv2d", "BatchNormAddReLU", "Sum"]
+
+def test_the_ops_of_a_fused_network():
+    x = Tensor(np.random.default_rng(0).standard_normal((2, 3, 8, 8)).astype(np.float32))
+    model = models.cifar_resnet(8, fused=True)
+    assert names(model(x)) == [LAYER, *["ResidualBlock"] * 3, "GlobalAvgPool2d", "Linear"]
+    model.bn1.freeze()
+    assert names(model(x))[:2] == [GIVEN, "ResidualBlock"]
+    assert set(names(model.eval()(x))) == {GIVEN, "OptionA", "GlobalAvgPool2d", "Linear"}
 
 
 def test_weights_pass_between_the_two():
@@ -100,9 +179,57 @@ def test_what_cannot_be_fused_is_refused():
 def test_shapes_that_do_not_fit_are_refused_by_name():
     x, one = Tensor(np.zeros((2, 3, 4, 4), np.float32)), Tensor(np.ones(3, np.float32))
     narrow = Tensor(np.zeros((2, 2, 4, 4), np.float32))
-    with pytest.raises(ValueError, match=r"batch_norm_add_relu: the shortcut has shape \(2, 2, 4, 4\), the branch"):
-        ops.batch_norm_add_relu(x, narrow, one, one)
     with pytest.raises(ValueError, match="batch_norm_relu: x"):
         ops.batch_norm_relu(narrow, one, one)
     with pytest.raises(ValueError, match="batch_norm_relu: give both mean and var, or neither"):
         ops.batch_norm_relu(x, one, one, mean=one.data)
+
+
+def test_a_fused_layer_whose_shapes_do_not_fit_is_refused():
+    layer = ops.conv2d_batch_norm_relu
+    x, filters, one = (Tensor(np.ones(shape, np.float32)) for shape in [(2, 3, 5, 4), (6, 3, 3, 3), (6,)])
+    with pytest.raises(
+        ValueError,
+        match=r"conv2d_batch_norm_relu: the shortcut has shape \(2, 3, 5, 4\), the branch \(2, 6, 3, 2\); use option "
+        r"A, option_a\(x, 6, stride=2\), or option B, a 1×1 convolution to 6 channels with stride 2",
+    ):
+        layer(x, filters, one, one, x, stride=2, padding=1)
+    with pytest.raises(ValueError, match="conv2d_batch_norm_relu: the shortcut .* both must come from the same images"):
+        layer(x, filters, one, one, Tensor(np.ones((1, 6, 5, 4), np.float32)), padding=1)
+    with pytest.raises(ValueError, match=r"conv2d_batch_norm_relu: x \(2, 3, 5, 4\) and weight \(6, 2, 3, 3\) must be"):
+        layer(x, Tensor(np.ones((6, 2, 3, 3), np.float32)), one, one)
+    with pytest.raises(ValueError, match=r"conv2d_batch_norm_relu: a 3×3 window does not fit x .* use larger images"):
+        layer(Tensor(np.ones((2, 3, 2, 4), np.float32)), filters, one, one)
+    with pytest.raises(ValueError, match=r"conv2d_batch_norm_relu: x \(2, 6, 3, 2\) must be .* weight \(3,\) and bias"):
+        layer(x, filters, Tensor(np.ones(3, np.float32)), one)
+    with pytest.raises(ValueError, match="conv2d_batch_norm_relu: give both mean and var, or neither"):
+        layer(x, filters, one, one, mean=one.data)
+    with pytest.raises(ValueError, match="conv2d_batch_norm_relu: .* no batch variance; use a larger batch"):
+        layer(Tensor(np.ones((1, 3, 3, 3), np.float32)), filters, one, one)
+
+
+def test_a_residual_block_whose_shapes_do_not_fit_is_refused():
+    def ones(*shape):
+        return Tensor(np.ones(shape, np.float32))
+
+    def block(x, *filters, strides=(1, 1)):
+        layers = [(ones(*shape), ones(shape[0]), ones(shape[0])) for shape in filters]
+        return ops.residual_block(ones(*x), layers, strides, (1e-5,) * len(layers))
+
+    with pytest.raises(ValueError, match=r"residual_block: x \(2, 4, 5, 4\) and weight \(4, 3, 3, 3\) .* with one C"):
+        block((2, 3, 5, 4), (4, 3, 3, 3), (4, 3, 3, 3))
+    with pytest.raises(
+        ValueError,
+        match=r"residual_block: the shortcut has shape \(2, 3, 5, 4\), the branch \(2, 2, 5, 4\); .* option B, a 1×1 "
+        "convolution to 2 channels with stride 1",
+    ):
+        block((2, 3, 5, 4), (4, 3, 3, 3), (2, 4, 3, 3))
+    with pytest.raises(ValueError, match="residual_block: .* no batch variance; use a larger batch or larger images"):
+        block((1, 3, 2, 2), (4, 3, 3, 3), (4, 4, 3, 3), strides=(2, 1))
+    with pytest.raises(ValueError, match=r"residual_block: filters \(3, 3, 2, 2\) must have odd sizes"):
+        block((2, 3, 5, 4), (3, 3, 2, 2), (3, 3, 3, 3))
+    for strides in ((1,), (1, 1, 1), ((1, 1), 1)):
+        with pytest.raises(ValueError, match="residual_block: 2 layers need a stride, a whole number, and an eps each"):
+            block((2, 3, 5, 4), (3, 3, 3, 3), (3, 3, 3, 3), strides=strides)
+    with pytest.raises(ValueError, match="residual_block: 0 layers need"):
+        block((2, 3, 5, 4), strides=())

@@ -14,11 +14,15 @@ from minires.kernels.cupy_kernels.convolution import (
     conv2d_grad_weight,
     im2col,
 )
+from minires.kernels.cupy_kernels.fused import (
+    conv2d_batch_norm_relu_backward,
+    conv2d_batch_norm_relu_forward,
+    conv2d_batch_norm_relu_inference,
+    residual_block_backward,
+    residual_block_forward,
+)
 from minires.kernels.cupy_kernels.loss import cross_entropy_backward, cross_entropy_forward
 from minires.kernels.cupy_kernels.normalization import (
-    batch_norm_add_relu_backward,
-    batch_norm_add_relu_forward,
-    batch_norm_add_relu_inference,
     batch_norm_backward,
     batch_norm_forward,
     batch_norm_inference,
@@ -35,15 +39,13 @@ from minires.kernels.cupy_kernels.pooling import (
     max_pool2d_backward,
     max_pool2d_forward,
 )
-from minires.kernels.cupy_kernels.shortcut import option_a_backward, option_a_forward
+from minires.kernels.cupy_kernels.shortcut import add_option_a_backward, option_a_backward, option_a_forward
 
 __all__ = [
     "adam_step",
+    "add_option_a_backward",
     "avg_pool2d_backward",
     "avg_pool2d_forward",
-    "batch_norm_add_relu_backward",
-    "batch_norm_add_relu_forward",
-    "batch_norm_add_relu_inference",
     "batch_norm_backward",
     "batch_norm_forward",
     "batch_norm_inference",
@@ -53,6 +55,9 @@ __all__ = [
     "batch_norm_relu_inference",
     "batch_norm_track",
     "col2im",
+    "conv2d_batch_norm_relu_backward",
+    "conv2d_batch_norm_relu_forward",
+    "conv2d_batch_norm_relu_inference",
     "conv2d_forward",
     "conv2d_grad_input",
     "conv2d_grad_weight",
@@ -65,6 +70,8 @@ __all__ = [
     "option_a_forward",
     "relu_backward",
     "relu_forward",
+    "residual_block_backward",
+    "residual_block_forward",
     "sgd_step",
     "xp",
 ]

@@ -57,32 +57,9 @@ def batch_norm_relu_backward(
     return backward(grad_y, x, y, weight, mean, var, eps)[:3]
 
 
-def batch_norm_add_relu_forward(
-    x: Array, shortcut: Array, weight: Array, bias: Array, eps: float
-) -> tuple[Array, Array, Array]:
-    """Return y = max(batch norm of x + shortcut, 0), and x's mean (C,) and var (C,)."""
-    return forward(x, weight, bias, eps, shortcut, relu=True)
-
-
-def batch_norm_add_relu_backward(
-    grad_y: Array, y: Array, x: Array, weight: Array, mean: Array, var: Array, eps: float
-) -> tuple[Array, Array, Array, Array]:
-    """Return dL/dx, dL/dshortcut, dL/dweight, dL/dbias, where mean and var were computed from x."""
-    grads = backward(grad_y, x, y, weight, mean, var, eps, with_shortcut=True)
-    grad_x, grad_weight, grad_bias, grad_shortcut = grads
-    return grad_x, grad_shortcut, grad_weight, grad_bias
-
-
 def batch_norm_relu_inference(x: Array, weight: Array, bias: Array, mean: Array, var: Array, eps: float) -> Array:
     """Return max(batch norm of x by a given mean and variance, 0)."""
     return inference(x, weight, bias, mean, var, eps, None, relu=True)
-
-
-def batch_norm_add_relu_inference(
-    x: Array, shortcut: Array, weight: Array, bias: Array, mean: Array, var: Array, eps: float
-) -> Array:
-    """Return max(batch norm of x by a given mean and variance + shortcut, 0)."""
-    return inference(x, weight, bias, mean, var, eps, shortcut, relu=True)
 
 
 def batch_norm_track(running_mean: Array, running_var: Array, mean: Array, var: Array, M: int, momentum: float) -> None:

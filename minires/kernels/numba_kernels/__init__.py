@@ -1,7 +1,11 @@
 """The kernels compiled by Numba: the same functions as in `numpy_kernels`, for speed instead of reading.
 
-    convolution.py     which way each convolution takes: winograd.py, direct.py, with tile.py and simd.py
-    normalization.py   batch norm, plain and fused; activation.py, pooling.py, shortcut.py, loss.py, optimizers.py
+    convolution.py     which way each convolution takes: winograd.py with winograd_transforms.py, or direct.py
+    normalization.py   batch norm, plain and with relu, by normalization_passes.py and gradient_sums.py
+    fused.py           convolution, batch norm, add and relu in one call: layer_forward.py, layer_backward.py, with what
+                       is done before a convolution (prologue.py) and behind it (epilogue.py) while it is in the cache
+    activation.py, pooling.py, shortcut.py, loss.py, optimizers.py
+    tile.py            the matrix product, in vectors: simd.py; padding.py: windows of images in the cache
     layout.py          memory order: channels-last
     threads.py         who computes
     compilation.py     when it is compiled
@@ -21,12 +25,16 @@ from minires.kernels.numba_kernels.convolution import (
     conv2d_grad_weight,
     im2col,
 )
+from minires.kernels.numba_kernels.fused import (
+    conv2d_batch_norm_relu_backward,
+    conv2d_batch_norm_relu_forward,
+    conv2d_batch_norm_relu_inference,
+    residual_block_backward,
+    residual_block_forward,
+)
 from minires.kernels.numba_kernels.loss import cross_entropy_backward, cross_entropy_forward
 from minires.kernels.numba_kernels.malloc import keep_freed_memory
 from minires.kernels.numba_kernels.normalization import (
-    batch_norm_add_relu_backward,
-    batch_norm_add_relu_forward,
-    batch_norm_add_relu_inference,
     batch_norm_backward,
     batch_norm_forward,
     batch_norm_inference,
@@ -42,16 +50,14 @@ from minires.kernels.numba_kernels.pooling import (
     max_pool2d_backward,
     max_pool2d_forward,
 )
-from minires.kernels.numba_kernels.shortcut import option_a_backward, option_a_forward
+from minires.kernels.numba_kernels.shortcut import add_option_a_backward, option_a_backward, option_a_forward
 from minires.kernels.numpy_kernels import batch_norm_track  # a few numbers per channel: nothing to compile
 
 __all__ = [
     "adam_step",
+    "add_option_a_backward",
     "avg_pool2d_backward",
     "avg_pool2d_forward",
-    "batch_norm_add_relu_backward",
-    "batch_norm_add_relu_forward",
-    "batch_norm_add_relu_inference",
     "batch_norm_backward",
     "batch_norm_forward",
     "batch_norm_inference",
@@ -62,6 +68,9 @@ __all__ = [
     "batch_norm_track",
     "col2im",
     "configure",
+    "conv2d_batch_norm_relu_backward",
+    "conv2d_batch_norm_relu_forward",
+    "conv2d_batch_norm_relu_inference",
     "conv2d_forward",
     "conv2d_grad_input",
     "conv2d_grad_weight",
@@ -74,6 +83,8 @@ __all__ = [
     "option_a_forward",
     "relu_backward",
     "relu_forward",
+    "residual_block_backward",
+    "residual_block_forward",
     "sgd_step",
     "xp",
 ]

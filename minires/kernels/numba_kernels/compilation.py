@@ -18,8 +18,10 @@ chunks, which threads share, comes from `threads.run`.
 import functools
 import hashlib
 import os
+import signal
 import sys
 import tempfile
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -71,7 +73,7 @@ class Kernel:
             raise TypeError(f"{self.name}: no kernel for {dtype}; it has {', '.join(self.signatures)}")
         if not numba.config.DISABLE_JIT:
             self.compiled.disable_compile(False)
-            with event.install_listener("numba:compile", Progress(self, dtype)):
+            with event.install_listener("numba:compile", Progress(self, dtype)), InterruptLater():
                 self.compiled.compile(self.signatures[dtype])
             self.compiled.disable_compile()  # no input may start a compilation
         self.ready.add(np.dtype(dtype).char)
@@ -94,6 +96,34 @@ def kernel(
 
 # A function that kernels call; it is compiled into each of them.
 helper: Any = numba.njit(no_cpython_wrapper=True, no_cfunc_wrapper=True, **OPTIONS)
+
+# A long stretch of one kernel, as a function for the reader: it is pasted into the kernel before the compiler begins.
+# Numba compiles a helper by itself and once more in each function that calls it, and so on up.
+section: Any = numba.njit(inline="always", no_cpython_wrapper=True, no_cfunc_wrapper=True, **OPTIONS)
+
+
+class InterruptLater:
+    """Inside, Ctrl-C is remembered and raised at the end, a second one at once.
+
+    The compiler's destructors run Python code, where Python drops a KeyboardInterrupt: it would be lost.
+    """
+
+    def __enter__(self) -> None:
+        self.interrupted = False
+        main = threading.current_thread() is threading.main_thread()
+        self.deferring = main and signal.getsignal(signal.SIGINT) is signal.default_int_handler
+        if self.deferring:
+            signal.signal(signal.SIGINT, self.remember)
+
+    def remember(self, number: int, frame: object) -> None:
+        self.interrupted = True
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+    def __exit__(self, *error: object) -> None:
+        if self.deferring:
+            signal.signal(signal.SIGINT, signal.default_int_handler)
+        if self.interrupted:
+            raise KeyboardInterrupt
 
 
 class Progress(event.Listener):

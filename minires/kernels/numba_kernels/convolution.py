@@ -9,6 +9,8 @@ Shapes, signatures and results are those of the NumPy kernels. Sizes are chosen 
 of threads, so that results are the same to the last bit whatever that is.
 """
 
+import math
+
 import numpy as np
 
 from minires.kernels import Array, numpy_kernels
@@ -18,8 +20,10 @@ from minires.kernels.numba_kernels.direct import (
     direct_weight_products,
     pack_filters,
 )
+from minires.kernels.numba_kernels.epilogue import NOTHING
 from minires.kernels.numba_kernels.layout import contiguous, flat, nhwc_empty
 from minires.kernels.numba_kernels.simd import HAS_SIMD, LANES
+from minires.kernels.numba_kernels.tile import ROWS
 from minires.kernels.numba_kernels.winograd import (
     winograd_filters,
     winograd_products,
@@ -31,10 +35,12 @@ Pair = tuple[int, int]
 Shape = tuple[int, ...]
 Sizes = tuple[int, ...]  # N, H, W, C, F, I, J
 
-PRODUCTS = 160_000  # numbers of V and M that Winograd's way works on together: 640 kB
+PRODUCTS = 48_000  # numbers of V and M that Winograd's way works on together: 192 kB
 MANY_FILTERS = 1 << 14  # C·F beyond which their transforms, four times as large, would not stay in the cache
 WINDOW = 1 << 16  # numbers of a padded window of x: 256 kB
 ITEMS = 16  # pieces that work is cut into at least, where it can be: threads take them one by one
+
+EMPTY = np.empty(0, np.float32)  # stands for an array that is not looked at
 
 use_winograd = True
 
@@ -119,36 +125,61 @@ def whole_panels(weight: Array, axis: int) -> Array:
 # Winograd
 
 
-def strips_together(N: int, C: int, F: int, I: int, J: int) -> Pair:
-    """Return how many strips of tiles are worked on together, and how many such groups there are."""
-    tiles = 128 if C * F > MANY_FILTERS else min(max(PRODUCTS // (36 * (C + F)), 32), 128)
-    strips = N * -(-I // 4)
-    group = min(max(1, tiles // -(-J // 4)), strips)
+def strips_together(N: int, numbers: int, many_filters: bool, I: int, J: int) -> Pair:
+    """Return how many strips of tiles are worked on together, and how many such groups there are.
+
+    numbers: those that a tile has at each of the 36 positions. A group's tiles are rows of products, so there are ROWS
+    of them, or a multiple, where that can be.
+    """
+    wanted = 128 if many_filters else min(max(PRODUCTS // (36 * numbers), 16), 64)
+    tiles, strips = -(-J // 4), N * -(-I // 4)
+    group = min(max(1, wanted // tiles), strips)
+    step = ROWS // math.gcd(tiles, ROWS)
+    group -= group % step if group > step else 0
     return group, -(-strips // group)
 
 
-def winograd_convolution(x: Array, weight: Array, I: int, J: int, padding: Pair, flip: bool) -> Array:
-    """Convolve x with 3×3 filters; flip: with the filters of the gradient of x, where F and C have changed places."""
+def winograd_convolution(
+    x: Array,
+    weight: Array,
+    I: int,
+    J: int,
+    padding: Pair,
+    flip: bool,
+    then: int = NOTHING,
+    bias: Array = EMPTY,
+    shortcut: Array = EMPTY,
+) -> Array:
+    """Convolve x with 3×3 filters; flip: with the filters of the gradient of x, where F and C have changed places.
+
+    then: what is done with the outputs, as in `epilogue.py`, with the bias and the shortcut.
+    """
     N, C, H, W = x.shape
     F = weight.shape[1 if flip else 0]
     panels = panels_of(F)
-    group, groups = strips_together(N, C, F, I, J)
+    group, groups = strips_together(N, C + F, C * F > MANY_FILTERS, I, J)
     parts = panels // 4 if C * F > MANY_FILTERS else min(-(-panels // 2), -(-ITEMS // 2 // groups))
     weight = whole_panels(weight, 1 if flip else 0)
     u = np.empty(36 * panels * LANES * C if parts == 1 else 0, np.float32)
     if parts == 1:
         winograd_filters(weight, u, panels * LANES, C, flip)
     y = nhwc_empty(N, F, I, J, x.dtype)
-    winograd_products(flat(x), weight, u, flat(y), N, H, W, C, F, I, J, *padding, group, parts, flip)
+    arrays = flat(x), weight, u, flat(y), shortcut, bias, EMPTY
+    winograd_products(*arrays, N, H, W, C, F, I, J, *padding, group, parts, flip, then)
     return y
+
+
+def sum_of_products(C: int, F: int) -> int:
+    """Return how many numbers a share of dL/dU has: C rows of 36 positions × F, and a little to keep rows apart."""
+    return C * (36 * panels_of(F) + 1) * LANES
 
 
 def winograd_grad_weight(grad_y: Array, x: Array, weight_shape: Shape, padding: Pair) -> Array:
     """Return dL/dweight of 3×3 filters."""
     N, C, H, W = x.shape
     _, F, I, J = grad_y.shape
-    group, groups = strips_together(N, C, F, I, J)
-    numbers = 36 * C * panels_of(F) * LANES
+    group, groups = strips_together(N, C + F, C * F > MANY_FILTERS, I, J)
+    numbers = sum_of_products(C, F)
     shares, parts = shares_and_parts(numbers, panels_of(F), groups)
     grad_u = np.empty(shares * numbers, np.float32)
     winograd_weight_products(flat(x), flat(grad_y), grad_u, N, H, W, C, F, I, J, *padding, group, parts, shares)
@@ -165,6 +196,13 @@ def pointwise(KH: int, KW: int, stride: Pair, padding: Pair) -> bool:
     return (KH, KW) == (1, 1) and stride == (1, 1) and padding == (0, 0)
 
 
+def seen_alone(x: Array, weight_shape: Shape, stride: Pair, padding: Pair) -> tuple[Array, Pair]:
+    """Return x and the stride; for a 1×1 filter x without the pixels that it never sees, and stride 1."""
+    if weight_shape[2:] == (1, 1) and stride != (1, 1) and padding == (0, 0):
+        return channels_last(x[:, :, :: stride[0], :: stride[1]]), (1, 1)
+    return x, stride
+
+
 def one_column(N: int, H: int, W: int, C: int, F: int, I: int, J: int) -> Sizes:
     """Return the sizes where all pixels of a batch are seen as one image, a single column."""
     return 1, N * H * W, 1, C, F, N * I * J, 1
@@ -178,6 +216,7 @@ def lines_together(W: int, C: int, I: int, KH: int, SH: int) -> int:
 
 def direct_convolution(x: Array, weight: Array, I: int, J: int, stride: Pair, padding: Pair) -> Array:
     """Convolve x with any filters: y (N, F, I, J)."""
+    x, stride = seen_alone(x, weight.shape, stride, padding)
     N, C, H, W = x.shape
     F, _, KH, KW = weight.shape
     b = np.empty(panels_of(F) * LANES * C * KH * KW, np.float32)
@@ -191,8 +230,19 @@ def direct_convolution(x: Array, weight: Array, I: int, J: int, stride: Pair, pa
     return y
 
 
-def direct_grad_weight(grad_y: Array, x: Array, weight_shape: Shape, stride: Pair, padding: Pair) -> Array:
-    """Return dL/dweight of any filters."""
+def direct_grad_weight(
+    grad_y: Array,
+    x: Array,
+    weight_shape: Shape,
+    stride: Pair,
+    padding: Pair,
+    z: Array = EMPTY,
+    constants: Array = EMPTY,
+    masked: bool = False,
+) -> Array:
+    """Return dL/dweight of any filters. constants: those of batch norm behind the outputs z, with its gradient grad_y,
+    which is to be masked or not, in place of the convolution's (prologue.py)."""
+    x, stride = seen_alone(x, weight_shape, stride, padding)
     N, C, H, W = x.shape
     F, _, KH, KW = weight_shape
     sizes: Sizes = N, H, W, C, F, *grad_y.shape[2:]
@@ -205,7 +255,8 @@ def direct_grad_weight(grad_y: Array, x: Array, weight_shape: Shape, stride: Pai
     numbers = KH * KW * C * panels_of(F) * LANES
     shares, parts = shares_and_parts(numbers, panels_of(F), N * -(-I // lines))
     sums = np.empty(shares * numbers, np.float32)
-    direct_weight_products(flat(x), flat(grad_y), sums, *sizes, KH, KW, *stride, *padding, lines, parts, shares)
+    all_sizes = *sizes, KH, KW, *stride, *padding, lines, parts, shares
+    direct_weight_products(flat(x), flat(grad_y), sums, flat(z), constants, masked, all_sizes)
     grad_weight = np.empty(weight_shape, np.float32)
     direct_weight_gradient(sums, grad_weight.reshape(-1), F, C, KH * KW, shares)
     return grad_weight

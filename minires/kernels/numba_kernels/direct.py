@@ -21,8 +21,9 @@ so each of the s·s classes is a stride-1 convolution of dL/dy with its part of 
 pixel. The gradient of the weight, row u, is runs (KW·C, I·J) @ dL/dy (I·J, F): the same runs, transposed by strides.
 """
 
-from minires.kernels.numba_kernels.compilation import helper, kernel
-from minires.kernels.numba_kernels.padding import copy_numbers, copy_pixels, scratch, write_zeros
+from minires.kernels.numba_kernels.compilation import helper, kernel, section
+from minires.kernels.numba_kernels.padding import copy_numbers, copy_pixels, prefetch_part, scratch, write_zeros
+from minires.kernels.numba_kernels.prologue import gradient_row
 from minires.kernels.numba_kernels.simd import LANES, gather, load, store
 from minires.kernels.numba_kernels.threads import claim
 from minires.kernels.numba_kernels.tile import product
@@ -68,6 +69,7 @@ def direct_products(
     line = scratch(max(J, lines) * LANES)
     item = claim(counter)
     while item < groups * units:
+        following = claim(counter)
         n, i = item // units * images, item % units * lines
         many, count = min(images, N - n), min(lines, I - i)
         s0 = n * x_image + i * SH * x_row
@@ -77,44 +79,59 @@ def direct_products(
                 x0 = (n + image) * H * W * C
                 copy_pixels(x, x0, i * SH - P, -Q, H, W, C, rows, columns, source, image * x_image, C)
         o = y0 + n * y_image + i * y_row
+        x1, x2 = 0, 0  # where the next item's x begins and ends
+        if following < groups * units:
+            row0 = following // units * images * H + max(following % units * lines * SH - P, 0)
+            x1, x2 = row0 * W * C, min(row0 + (images - 1) * H + rows, N * H) * W * C
+        y1 = o + (many - 1) * y_image + count * y_row if y_pixel == F else o  # only where no other pixels lie between
+        outputs, runs, y_step, a_step = count, J, y_pixel, SW * C
+        if J == 1:  # a column of outputs is treated as a row
+            outputs, runs, y_step, a_step = 1, count, y_row, SH * x_row
+        part, parts = 0, (F + 2 * LANES - 1) // (2 * LANES) * many * outputs
         for f in range(0, F, 2 * LANES):  # two panels of filters, for all outputs of the item, while they are cached
             for image in range(many):
-                s, t = s0 + image * x_image, o + image * y_image + f
-                if J == 1:  # a column of outputs is treated as a row
-                    line_product(y, t, y_row, line, source, s, SH * x_row, x_row, b, count, F, f, KH, KW * C)
-                    continue
-                for row in range(count):
-                    a0 = s + row * SH * x_row
-                    line_product(y, t + row * y_row, y_pixel, line, source, a0, SW * C, x_row, b, J, F, f, KH, KW * C)
-        item = claim(counter)
+                for row in range(outputs):
+                    prefetch_part(x, x1, x2, part, parts, False)
+                    prefetch_part(y, o, y1, part, parts, True)
+                    part += 1
+                    a0, t = s0 + image * x_image + row * SH * x_row, o + image * y_image + row * y_row
+                    line_product(y, t, y_step, line, source, a0, a_step, x_row, b, runs, F, f, KH, KW * C)
+        item = following
 
 
-@helper
+@section
 def line_product(y, o, y_step, line, a, a0, a_step, a_row, b, count, F, f, R, K):
     """Write channels f … f + 32 of `count` outputs, y_step apart, from runs that begin a_step apart."""
-    whole = min(F - f, 2 * LANES) // LANES * LANES
-    if whole > 0:
-        product(y, o, y_step, a, a0, a_step, a_row, 1, b, f * R * K, count, whole, R, K, False)
-    rest = min(F - f, 2 * LANES) - whole
-    if rest > 0:  # the last panel is wider than a pixel has channels
-        product(line, 0, LANES, a, a0, a_step, a_row, 1, b, (f + whole) * R * K, count, LANES, R, K, False)
-        for j in range(count):
-            copy_numbers(line, j * LANES, y, o + j * y_step + whole, rest)
+    end = min(F, f + 2 * LANES)
+    while f < end:
+        to, t0, t_step, columns = y, o + f, y_step, (end - f) // LANES * LANES
+        if columns == 0:  # the last panel is wider than a pixel has channels
+            to, t0, t_step, columns = line, 0, LANES, LANES
+        product(to, t0, t_step, a, a0, a_step, a_row, 1, b, f * R * K, count, columns, R, K, False)
+        if f + columns > end:
+            for j in range(count):
+                copy_numbers(line, j * LANES, y, o + j * y_step + f, end - f)
+        f += columns
 
 
-@kernel(f"void({ARRAYS}, {SIZES}, int64, int64, int64, int64[::1])", dtypes=("float32",), threads_from=1 << 12)
-def direct_weight_products(x, grad_y, sums, N, H, W, C, F, I, J, KH, KW, SH, SW, P, Q, lines, parts, shares, counter):
+@kernel(
+    f"void({ARRAYS}, float32[::1], float32[::1], boolean, UniTuple(int64, 16), int64[::1])",
+    dtypes=("float32",),
+    threads_from=1 << 12,
+)
+def direct_weight_products(x, grad_y, sums, z, constants, masked, sizes, counter):
     """Write dL/dweight as (shares, KH·KW·C, F16): outputs are dealt out in `shares`, each with its own sum, and filters
-    in `parts`."""
+    in `parts`. constants: empty, or those of batch norm behind the outputs z; then grad_y is the gradient behind it."""
+    parts, shares = sizes[14:]
     item = claim(counter)
     while item < shares * parts:
-        share, part = item // parts, item % parts
-        share_of_sum(share, part, x, grad_y, sums, N, H, W, C, F, I, J, KH, KW, SH, SW, P, Q, lines, parts, shares)
+        share_of_sum(item // parts, item % parts, x, grad_y, sums, z, constants, masked, sizes)
         item = claim(counter)
 
 
-@helper
-def share_of_sum(share, part, x, grad_y, sums, N, H, W, C, F, I, J, KH, KW, SH, SW, P, Q, lines, parts, shares):
+@section
+def share_of_sum(share, part, x, grad_y, sums, z, constants, masked, sizes):
+    N, H, W, C, F, I, J, KH, KW, SH, SW, P, Q, lines, parts, shares = sizes
     panels, units = (F + LANES - 1) // LANES, (I + lines - 1) // lines
     f0, f1 = panels * part // parts * LANES, panels * (part + 1) // parts * LANES
     first, last = N * units * share // shares, N * units * (share + 1) // shares
@@ -122,50 +139,68 @@ def share_of_sum(share, part, x, grad_y, sums, N, H, W, C, F, I, J, KH, KW, SH, 
     source, x_row = x, W * C
     if padded:
         source, x_row = scratch(((lines - 1) * SH + KH) * columns * C), columns * C
-    z = scratch(lines * J * (f1 - f0))
+    packed, made = scratch(lines * J * (f1 - f0)), scratch(lines * J * F if constants.size > 0 else 0)
     for item in range(first, last):
         n, i = item // units, item % units * lines
         count, s0 = min(lines, I - i), (n * H + i * SH) * W * C
         if padded:
             rows, s0 = (count - 1) * SH + KH, 0
             copy_pixels(x, n * H * W * C, i * SH - P, -Q, H, W, C, rows, columns, source, 0, C)
-        pack_outputs(grad_y, (n * I + i) * J * F, count * J, F, f0, f1, z)
+        y0 = (n * I + i) * J * F
+        if constants.size > 0:
+            gradient_row((grad_y, z, constants, masked), y0, count * J, F, made, 0)
+            pack_outputs(made, 0, count * J, F, f0, f1, packed)
+        else:
+            pack_outputs(grad_y, y0, count * J, F, f0, f1, packed)
         R, K, a_r, a_k = count, J, SH * x_row, SW * C
         if J == 1:  # one long sum instead of many of one number
             R, K, a_r, a_k = 1, count, 0, SH * x_row
         for u in range(KH):
             o = (share * KH + u) * KW * C * panels * LANES + f0
             s, step = s0 + u * x_row, panels * LANES
-            product(sums, o, step, source, s, 1, a_r, a_k, z, 0, KW * C, f1 - f0, R, K, item > first)
+            product(sums, o, step, source, s, 1, a_r, a_k, packed, 0, KW * C, f1 - f0, R, K, item > first)
 
 
 @helper
-def pack_outputs(grad_y, y0, pixels, F, f0, f1, z):
+def pack_outputs(grad_y, y0, pixels, F, f0, f1, packed):
     """Copy channels f0 … f1 of dL/dy to panels of 16 channels, (pixels, 16) each."""
     for f in range(f0, f1, LANES):
-        z0, valid = (f - f0) * pixels, min(LANES, F - f)
+        p0, valid = (f - f0) * pixels, min(LANES, F - f)
         for pixel in range(pixels):
             if valid == LANES:
-                store(z, z0 + pixel * LANES, load(grad_y, y0 + pixel * F + f))
+                store(packed, p0 + pixel * LANES, load(grad_y, y0 + pixel * F + f))
                 continue
-            write_zeros(z, z0 + pixel * LANES, LANES)
-            copy_numbers(grad_y, y0 + pixel * F + f, z, z0 + pixel * LANES, valid)
+            write_zeros(packed, p0 + pixel * LANES, LANES)
+            copy_numbers(grad_y, y0 + pixel * F + f, packed, p0 + pixel * LANES, valid)
 
 
 @kernel("void(float32[::1], float32[::1], int64, int64, int64, int64, int64[::1])", dtypes=("float32",))
 def direct_weight_gradient(sums, grad_weight, F, C, taps, shares, counter):
-    """Write dL/dweight (F, C, KH·KW), the sum of the shares."""
-    F16 = (F + LANES - 1) // LANES * LANES
-    total = scratch(LANES)
-    c = claim(counter)
-    while c < C:
+    """Write dL/dweight (F, C, KH·KW), the sum of the shares: a transposition, in blocks of 16 channels × 16 filters."""
+    block = scratch(LANES * taps * LANES)
+    channels = claim(counter) * LANES
+    while channels < C:
+        count = min(LANES, C - channels) * taps  # numbers of a filter that lie side by side
         for f0 in range(0, F, LANES):
-            for tap in range(taps):
-                i = (tap * C + c) * F16 + f0
-                vector = load(sums, i)
-                for share in range(1, shares):
-                    vector = vector + load(sums, i + share * taps * C * F16)
-                store(total, 0, vector)
-                for f in range(f0, min(F, f0 + LANES)):
-                    grad_weight[(f * C + c) * taps + tap] = total[f - f0]
-        c = claim(counter)
+            sum_of_shares(sums, channels, count, f0, F, C, taps, shares, block)
+            for f in range(f0, min(F, f0 + LANES)):
+                o, j = (f * C + channels) * taps, 0
+                while j + LANES <= count:
+                    store(grad_weight, o + j, gather(block, j * LANES + f - f0, LANES))
+                    j += LANES
+                while j < count:
+                    grad_weight[o + j] = block[j * LANES + f - f0]
+                    j += 1
+        channels = claim(counter) * LANES
+
+
+@helper
+def sum_of_shares(sums, channels, count, f0, F, C, taps, shares, block):
+    """Write the sums of 16 filters from f0 on, for all taps of some channels: row c·taps + tap of the block."""
+    F16 = (F + LANES - 1) // LANES * LANES
+    for j in range(count):
+        i = (j % taps * C + channels + j // taps) * F16 + f0
+        vector = load(sums, i)
+        for share in range(1, shares):
+            vector = vector + load(sums, i + share * taps * C * F16)
+        store(block, j * LANES, vector)

@@ -14,11 +14,17 @@ from minires.kernels import Array
 copies = 0  # arrays that came in another memory order, since the process began
 
 
+def in_order(x: Array) -> bool:
+    """Say whether x (N, C, H, W) or (N, C) is channels-last in memory, and can be written to."""
+    rows = x.transpose(0, 2, 3, 1) if x.ndim == 4 else x
+    return rows.flags.c_contiguous and rows.flags.behaved  # Numba takes read-only arrays for another type
+
+
 def flat(x: Array) -> Array:
     """Return the numbers of x (N, C, H, W) or (N, C) channels-last, as a flat array: a view where it can be."""
     global copies
     rows = x.transpose(0, 2, 3, 1) if x.ndim == 4 else x
-    if not (rows.flags.c_contiguous and rows.flags.behaved):  # Numba takes read-only arrays for another type
+    if not in_order(x):
         copies += 1
         rows = np.array(rows, order="C")
     return rows.reshape(-1)

@@ -12,7 +12,7 @@ h0   0 0 0 0 0            the zeros cost no branch in the loops that do the arit
 import numpy as np
 
 from minires.kernels.numba_kernels.compilation import helper
-from minires.kernels.numba_kernels.simd import LANES, load, splat, store
+from minires.kernels.numba_kernels.simd import LANES, load, prefetch, prefetch_to_write, splat, store
 
 
 @helper
@@ -21,6 +21,18 @@ def scratch(size):
     array = np.empty(size + LANES, np.float32)
     start = -(array.ctypes.data // 4) % LANES
     return array[start : start + size]
+
+
+@helper
+def prefetch_part(array, first, last, part, parts, write):
+    """Prefetch one of so many parts of array[first : last]. Asked for bit by bit while the processor multiplies, memory
+    is there when it is needed; asked for all at once, it would be waited for."""
+    size = last - first
+    for i in range(first + size * part // parts, first + size * (part + 1) // parts, LANES):
+        if write:
+            prefetch_to_write(array, i)
+        else:
+            prefetch(array, i)
 
 
 @helper
@@ -66,3 +78,28 @@ def copy_pixels(x, image, h0, w0, H, W, C, rows, columns, out, out0, out_pixel):
                 copy_numbers(x, i + pixel * C, out, o + (first + pixel) * out_pixel, C)
                 write_zeros(out, o + (first + pixel) * out_pixel + C, out_pixel - C)
         write_zeros(out, o + last * out_pixel, (columns - last) * out_pixel)
+
+
+def window_of(write_row):
+    """Return a function that writes the six rows of pixels which a strip of Winograd's tiles sees, padding 1, each row
+    made by write_row(sources, i, pixels, C, out, o) from what is at i in the sources."""
+
+    @helper
+    def write_window(strip, continued, sources, H, W, C, tiles, out):
+        """continued: `out` holds the rows of the strip above, whose last two are this strip's first."""
+        strips, columns = (H + 3) // 4, (4 * tiles + 2) * C
+        image, above = strip // strips * H, strip % strips * 4 - 1
+        ready = 0
+        if continued:
+            copy_numbers(out, 4 * columns, out, 0, 2 * columns)
+            ready = 2
+        for row in range(ready, 6):
+            o = row * columns
+            if above + row < 0 or above + row >= H:
+                write_zeros(out, o, columns)
+            else:
+                write_zeros(out, o, C)
+                write_row(sources, (image + above + row) * W * C, W, C, out, o + C)
+                write_zeros(out, o + (W + 1) * C, columns - (W + 1) * C)
+
+    return write_window

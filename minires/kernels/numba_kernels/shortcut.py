@@ -7,8 +7,8 @@ Why it is fast: one pass, pixels copied whole, threads over images.
 
 from minires.kernels import Array, numpy_kernels
 from minires.kernels.numba_kernels.compilation import COMPILED, kernel
-from minires.kernels.numba_kernels.layout import flat, nhwc_empty
-from minires.kernels.numba_kernels.threads import claim
+from minires.kernels.numba_kernels.layout import flat, in_order, nhwc_empty
+from minires.kernels.numba_kernels.threads import CHUNKS, claim
 
 
 @kernel("void(real[::1], real[::1], int64, int64, int64, int64, int64, int64, int64[::1])")
@@ -22,31 +22,47 @@ def widen(x, y, N, C, H, W, F, stride, counter):
             for j in range(J):
                 source = ((n * H + i * stride) * W + j * stride) * C
                 target = ((n * I + i) * J + j) * F
-                for f in range(front):
-                    y[target + f] = zero
+                pixel, wide = x[source : source + C], y[target : target + F]
+                for f in range(F):
+                    wide[f] = zero
+                middle = wide[front : front + C]
                 for c in range(C):
-                    y[target + front + c] = x[source + c]
-                for f in range(front + C, F):
-                    y[target + f] = zero
+                    middle[c] = pixel[c]
         n = claim(counter)
 
 
-@kernel("void(real[::1], real[::1], int64, int64, int64, int64, int64, int64, int64[::1])")
-def widen_backward(grad_y, grad_x, N, C, H, W, F, stride, counter):
-    """Write the middle of grad_y's pixels to every stride-th pixel of grad_x, 0 to the others."""
+@kernel("void(real[::1], real[::1], int64, int64, int64, int64, int64, int64, boolean, int64[::1])")
+def widen_backward(grad_y, grad_x, N, C, H, W, F, stride, add, counter):
+    """Write the middle of grad_y's pixels to every stride-th pixel of grad_x, 0 to the others; or add it to what is
+    there."""
     front, I, J = (F - C) // 2, -(-H // stride), -(-W // stride)
     zero = grad_y.dtype.type(0)
     n = claim(counter)
     while n < N:
-        for at in range(n * H * W * C, (n + 1) * H * W * C):
-            grad_x[at] = zero
+        image = grad_x[n * H * W * C : (n + 1) * H * W * C]
+        if not add:
+            for at in range(image.size):
+                image[at] = zero
         for i in range(I):
             for j in range(J):
-                target = ((n * H + i * stride) * W + j * stride) * C
+                target = (i * stride * W + j * stride) * C
                 source = ((n * I + i) * J + j) * F + front
+                pixel, middle = image[target : target + C], grad_y[source : source + C]
                 for c in range(C):
-                    grad_x[target + c] = grad_y[source + c]
+                    pixel[c] += middle[c]
         n = claim(counter)
+
+
+@kernel("void(real[::1], real[::1], int64[::1])")
+def add_in_place(x, more, counter):
+    """x += more: where the shortcut's gradient and the branch's meet."""
+    chunk = claim(counter)
+    while chunk < CHUNKS:
+        v = x[chunk * x.size // CHUNKS : (chunk + 1) * x.size // CHUNKS]
+        m = more[chunk * x.size // CHUNKS : (chunk + 1) * x.size // CHUNKS]
+        for i in range(v.size):
+            v[i] += m[i]
+        chunk = claim(counter)
 
 
 def option_a_forward(x: Array, out_channels: int, stride: int) -> Array:
@@ -65,5 +81,13 @@ def option_a_backward(grad_y: Array, x_shape: tuple[int, ...], stride: int) -> A
         return numpy_kernels.option_a_backward(grad_y, x_shape, stride)
     N, C, H, W = x_shape
     grad_x = nhwc_empty(N, C, H, W, grad_y.dtype)
-    widen_backward(flat(grad_y), flat(grad_x), N, C, H, W, grad_y.shape[1], stride)
+    widen_backward(flat(grad_y), flat(grad_x), N, C, H, W, grad_y.shape[1], stride, False)
     return grad_x
+
+
+def add_option_a_backward(grad_x: Array, grad_y: Array, stride: int) -> None:
+    """grad_x += dL/dx of option A, in place."""
+    if grad_y.dtype.char not in COMPILED or not in_order(grad_x):
+        numpy_kernels.add_option_a_backward(grad_x, grad_y, stride)
+    else:
+        widen_backward(flat(grad_y), flat(grad_x), *grad_x.shape, grad_y.shape[1], stride, True)

@@ -7,7 +7,10 @@ registers. With a vector type the block is written down, and each line below bec
                     x = gather(array, i, step)         array[i], array[i + step], … sixteen of them
                     x = splat(number)                  the number, sixteen times
                     x + y, x - y, x * y                per lane; x * y + z is one instruction, rounded once
+                    positive(x, y)                     y, and 0 in lanes where x ≤ 0
                     store(array, i, x)                 array[i : i+16] = x
+                    prefetch(array, i)                 the cache line of array[i] is on its way; nothing waits for it
+                    prefetch_to_write(array, i)        the same, to be written
     rows of them    acc = zero_rows(R)                 R vectors, a block of R×16 numbers
                     acc = load_rows(array, i, step, R) row r is array[i + r·step : … + 16]
                     acc = add_outer(acc, a, i, step, x)   row r += a[i + r·step] · x
@@ -111,6 +114,14 @@ def emit_fma(builder: Any, x: Any, y: Any, z: Any) -> Any:
     return builder.call(function, [x, y, z])
 
 
+def emit_prefetch(context: Any, builder: Any, array_type: Any, array: Any, i: Any, write: int, locality: int) -> None:
+    byte, number = ir.IntType(8).as_pointer(), ir.IntType(32)
+    function_type = ir.FunctionType(ir.VoidType(), [byte, number, number, number])
+    function = cgutils.get_or_insert_function(builder.module, function_type, "llvm.prefetch.p0")
+    pointer = builder.bitcast(element_pointer(context, builder, array_type, array, i), byte)
+    builder.call(function, [pointer, number(write), number(locality), number(1)])  # 1: data, not instructions
+
+
 def row_index(builder: Any, i: Any, step: Any, row: int) -> Any:
     return builder.add(i, builder.mul(step, ir.Constant(i.type, row)))
 
@@ -126,8 +137,17 @@ if config.DISABLE_JIT:
     def store(array, i, x):
         array[i : i + LANES] = x
 
+    def prefetch(array, i):
+        pass
+
+    def prefetch_to_write(array, i):
+        pass
+
     def splat(number):
         return np.full(LANES, number, np.float32)
+
+    def positive(x, y):
+        return np.where(x <= 0, np.float32(0), y)
 
     def zero_rows(count):
         return np.zeros((count, LANES), np.float32)
@@ -173,11 +193,35 @@ else:
         return types.void(array, INDEX, float32x16), generate
 
     @intrinsic
+    def prefetch(typing_context, array, i):
+        def generate(context, builder, signature, args):
+            emit_prefetch(context, builder, signature.args[0], *args, write=0, locality=2)  # to the second cache
+            return context.get_dummy_value()
+
+        return types.void(array, INDEX), generate
+
+    @intrinsic
+    def prefetch_to_write(typing_context, array, i):
+        def generate(context, builder, signature, args):
+            emit_prefetch(context, builder, signature.args[0], *args, write=1, locality=3)
+            return context.get_dummy_value()
+
+        return types.void(array, INDEX), generate
+
+    @intrinsic
     def splat(typing_context, number):
         def generate(context, builder, signature, args):
             return emit_splat(builder, args[0])
 
         return float32x16(types.float32), generate
+
+    @intrinsic
+    def positive(typing_context, x, y):
+        def generate(context, builder, signature, args):
+            zero = ir.Constant(VECTOR, None)
+            return builder.select(builder.fcmp_ordered("<=", args[0], zero), zero, args[1])  # NaN ≤ 0 is false
+
+        return float32x16(float32x16, float32x16), generate
 
     @intrinsic(prefer_literal=True)
     def zero_rows(typing_context, count):

@@ -5,16 +5,21 @@ which releases Python's lock, and take the next free chunk from a counter that t
 
     counter   0   1   2   3   4   5   6   7
     caller    ██  ██      ██      ██  ██       the caller begins at once
-    worker            ██      ██          ██   the worker when it wakes, 10 to 50 µs later
+    worker            ██      ██          ██   the worker when it wakes, up to 100 µs later
+
+A kernel of several phases has a counter for each, and a second one of chunks that are done: `wait` lets no thread go on
+before the last chunk of a phase is done. No one sleeps between phases, since to wake takes longer than to wait.
 
 Sums go to one place per chunk and are added in the chunks' order, so results are the same to the last bit for any
-number of threads. Who is late gets less to do: on a machine that is busy elsewhere no one waits for a thread that has
-no core, as OpenMP's loops do, and Numba's parallel loops take three times as long to compile. A forked child has no
-workers and starts its own; a second Python thread that comes while the workers are taken does its chunks alone.
+number of threads. Who is late gets less to do: on a machine that is busy elsewhere only a chunk that was begun is
+waited for, and not, as in OpenMP's loops, each thread's share; and Numba's parallel loops take three times as long to
+compile. A forked child has no workers and starts its own; a second Python thread that comes while the workers are taken
+does its chunks alone.
 """
 
 import os
 import threading
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -24,6 +29,7 @@ from llvmlite import ir
 from numba.extending import intrinsic
 
 CHUNKS = 16  # of most kernels; some have fewer, where each needs much memory of its own
+PHASES = 8  # that a kernel may have
 number_of_threads = 1
 
 
@@ -90,8 +96,8 @@ taken = threading.Lock()
 
 
 def run(call: Callable[..., None], arguments: tuple[Any, ...], small: bool) -> None:
-    """Run a compiled kernel, small ones on this thread alone; the counter of chunks is its last argument."""
-    arguments = (*arguments, np.zeros(1, np.int64))
+    """Run a compiled kernel, small ones on this thread alone; the counters of chunks are its last argument."""
+    arguments = (*arguments, np.zeros(2 * PHASES, np.int64))
     if small or number_of_threads == 1 or not taken.acquire(blocking=False):
         call(*arguments)
         return
@@ -121,28 +127,83 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=forget_workers)
 
 
-claiming = threading.Lock()
+# What kernels call. Without JIT these functions run, else the instructions of the processor below them.
+
+counting = threading.Lock()
+
+
+def phase(counter, number):
+    """Return the counters of a phase, the first being 0."""
+    return counter[2 * number : 2 * number + 2]
 
 
 def claim(counter):
-    """Return the next free chunk: the counter's value, which becomes one more. This is what runs without JIT."""
-    with claiming:
-        counter[0] += 1
-        return counter[0] - 1
+    """Return the next free chunk: the counter's value, which becomes one more."""
+    return add_one(counter, 0)
+
+
+def complete(counter):
+    """Count a chunk as done."""
+    add_one(counter, 1)
+
+
+def wait(counter, chunks):
+    """Return when so many chunks are done."""
+    while counter[1] < chunks:
+        time.sleep(0)
+
+
+def add_one(counter, i):
+    with counting:
+        counter[i] += 1
+        return counter[i] - 1
 
 
 @intrinsic
-def claim_atomically(context, counter):
-    """`claim` as one instruction of the processor, which no other thread can come between."""
+def add_one_atomically(context, counter, i):
+    """Add one, and return what was there before; no other thread can come between."""
 
     def generate(context, builder, signature, arguments):
-        address = context.make_array(signature.args[0])(context, builder, arguments[0]).data
+        address = counter_pointer(context, builder, signature, arguments)
         return builder.atomic_rmw("add", address, ir.Constant(ir.IntType(64), 1), "acq_rel")
 
-    return numba.int64(counter), generate
+    return numba.int64(counter, numba.int64), generate
+
+
+@intrinsic
+def load_atomically(context, counter, i):
+    """Return what is there now; what other threads wrote before they counted can be seen from here on."""
+
+    def generate(context, builder, signature, arguments):
+        address = counter_pointer(context, builder, signature, arguments)
+        return builder.load_atomic(address, "acquire", 8)
+
+    return numba.int64(counter, numba.int64), generate
+
+
+def counter_pointer(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+    data = context.make_array(signature.args[0])(context, builder, arguments[0]).data
+    return builder.gep(data, [arguments[1]])
 
 
 if not numba.config.DISABLE_JIT:
-    claim = claim_atomically
+
+    @numba.njit(no_cpython_wrapper=True, no_cfunc_wrapper=True)
+    def phase(counter, number):
+        return counter[2 * number : 2 * number + 2]
+
+    @numba.njit(no_cpython_wrapper=True, no_cfunc_wrapper=True)
+    def claim(counter):
+        return add_one_atomically(counter, 0)
+
+    @numba.njit(no_cpython_wrapper=True, no_cfunc_wrapper=True)
+    def complete(counter):
+        add_one_atomically(counter, 1)
+
+    @numba.njit(no_cpython_wrapper=True, no_cfunc_wrapper=True)
+    def wait(counter, chunks):
+        while load_atomically(counter, 1) < chunks:
+            pass
+
 
 number_of_threads = initial_number()

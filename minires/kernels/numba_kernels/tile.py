@@ -25,6 +25,7 @@ with them. The results stay in registers and go to memory once, so that the proc
 from typing import Any
 
 import numba
+from numba import boolean, int64
 
 from minires.kernels.numba_kernels.compilation import OPTIONS
 from minires.kernels.numba_kernels.simd import HAS_AVX512, LANES, add_outer, load, load_rows, store_rows, zero_rows
@@ -133,6 +134,9 @@ def start_of_tile(row, rows, accumulate):
 @inlined
 def product(y, y0, y_row, a, a0, a_row, a_r, a_k, b, b0, rows, columns, R, K, accumulate):
     """Write Y, rows × columns, at y[y0], its rows y_row apart; columns a multiple of 16. See the head of this file."""
+    # Numbers written in a caller's code are types of their own to Numba: without this it compiles the tiles for each.
+    y0, y_row, a0, a_row, a_r, a_k = int64(y0), int64(y_row), int64(a0), int64(a_row), int64(a_r), int64(a_k)
+    b0, R, K, accumulate = int64(b0), int64(R), int64(K), boolean(accumulate)
     b_panel = R * K * LANES
     column = 0
     while column < columns:

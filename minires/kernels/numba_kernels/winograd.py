@@ -16,16 +16,20 @@ and summing over channels makes each position p a matrix product over all tiles 
 
 Why it is fast: a quarter of the multiplications. The price is the transforms, additions mostly, done on 16 channels at
 a time in registers, and some rounding, about five times the sum's own. Tiles are worked on in groups, so that a group's
-V and M stay in the cache.
+V and M stay in the cache; while it is multiplied, the next group's x is fetched from memory.
 
 The gradient of x is the same computation on dL/dy, with filters flipped and channels exchanged. The gradient of the
 weight runs the picture backwards: Z = A dy Aᵀ, dL/dU[p] = V[p]ᵀ @ Z[p], and dL/dg = Gᵀ dL/dU G.
 """
 
-from minires.kernels.numba_kernels.compilation import helper, kernel
-from minires.kernels.numba_kernels.padding import copy_pixels, scratch
+import numpy as np
+
+from minires.kernels.numba_kernels.compilation import helper, kernel, section
+from minires.kernels.numba_kernels.epilogue import finish_outputs
+from minires.kernels.numba_kernels.padding import copy_pixels, prefetch_part, scratch
+from minires.kernels.numba_kernels.prologue import activation_window
 from minires.kernels.numba_kernels.simd import LANES
-from minires.kernels.numba_kernels.threads import claim
+from minires.kernels.numba_kernels.threads import claim, complete
 from minires.kernels.numba_kernels.tile import product
 from minires.kernels.numba_kernels.winograd_transforms import (
     transform_filter,
@@ -39,21 +43,37 @@ from minires.kernels.numba_kernels.winograd_transforms import (
 
 
 @helper
-def transform_inputs(x, first, last, H, W, C, I, J, P, Q, v, v_position, window):
-    """Write V of every tile; the rows that a strip sees are copied to the window first, with zeros around."""
+def place_of(strip, I, H, row, P):
+    """Return where the rows begin that a strip of an image's I rows of outputs sees: H rows of `row` numbers an image,
+    P rows of padding."""
+    strips = (I + 3) // 4
+    return (strip // strips * H + max(strip % strips * 4 - P, 0)) * row
+
+
+@section
+def transform_inputs(x, before, first, last, H, W, C, I, J, P, Q, v, v_position, window):
+    """Write V of every tile; the rows that a strip sees are copied to the window first, with zeros around.
+
+    before: empty, or the constants of a norm with relu, which is laid over x (prologue.py)."""
     strips, tiles, C16 = (I + 3) // 4, (J + 3) // 4, (C + 15) // LANES * LANES
     columns = 4 * tiles + 2
     for strip in range(first, last):
         h = strip % strips * 4 - P
-        copy_pixels(x, strip // strips * H * W * C, h, -Q, H, W, C, 6, columns, window, 0, C16)
+        if before.size > 0:
+            continued = strip > first and strip % strips != 0
+            activation_window(strip, continued, (x, before), H, W, C, tiles, window)
+        else:
+            copy_pixels(x, strip // strips * H * W * C, h, -Q, H, W, C, 6, columns, window, 0, C16)
         for tile in range(tiles):
             v0 = ((strip - first) * tiles + tile) * C16
             transform_patch(window, tile * 4 * C16, columns * C16, C16, v, v0, v_position, C16)
 
 
-@helper
-def transform_outputs(m, m_position, first, last, I, J, F, f0, f1, y, patch):
-    """Write channels f0 … f1 of the outputs of every tile. Tiles that are cut by the border go through `patch`."""
+@section
+def transform_outputs(m, m_position, first, last, I, J, F, f0, f1, y, patch, add):
+    """Write channels f0 … f1 of the outputs of every tile, or add them to y.
+
+    Tiles that are cut by the border go through `patch`."""
     strips, tiles, F16 = (I + 3) // 4, (J + 3) // 4, f1 - f0
     for strip in range(first, last):
         image, i = strip // strips * I * J * F, strip % strips * 4
@@ -62,13 +82,14 @@ def transform_outputs(m, m_position, first, last, I, J, F, f0, f1, y, patch):
             m0 = ((strip - first) * tiles + tile) * F16
             y0 = image + (i * J + j) * F + f0
             if i + 4 <= I and j + 4 <= J and f1 <= F:
-                transform_products(m, m0, m_position, y, y0, J * F, F, F16)
+                transform_products(m, m0, m_position, y, y0, J * F, F, F16, add)
                 continue
-            transform_products(m, m0, m_position, patch, 0, 4 * F16, F16, F16)
+            transform_products(m, m0, m_position, patch, 0, 4 * F16, F16, F16, False)
             for row in range(min(4, I - i)):
                 for column in range(min(4, J - j)):
                     for f in range(min(f1, F) - f0):
-                        y[y0 + (row * J + column) * F + f] = patch[(row * 4 + column) * F16 + f]
+                        at = y0 + (row * J + column) * F + f
+                        y[at] = patch[(row * 4 + column) * F16 + f] + (y[at] if add else np.float32(0))
 
 
 @helper
@@ -99,9 +120,16 @@ def winograd_filters(weight, u, F, C, flip, counter):
 
     flip: U of the gradient of x, from a weight (C, F, 3, 3): filters flipped, F and C having changed places.
     """
+    transform_all_filters(weight, u, F, C, flip, counter)
+
+
+@helper
+def transform_all_filters(weight, u, F, C, flip, counter):
+    """Write U, panel by panel, as threads claim them."""
     panel = claim(counter)
     while panel * LANES < F:
         transform_filters(weight, panel, panel + 1, F, C, flip, u, panel * C * LANES, F * C)
+        complete(counter)
         panel = claim(counter)
 
 
@@ -120,13 +148,51 @@ ARRAYS = "float32[::1], float32[::1], float32[::1]"
 SIZES = ", ".join(["int64"] * 11)  # N, H, W, C, F, I, J, padding, group, parts
 
 
-@kernel(f"void({ARRAYS}, float32[::1], {SIZES}, boolean, int64[::1])", dtypes=("float32",), threads_from=1 << 12)
-def winograd_products(x, weight, u, y, N, H, W, C, F, I, J, P, Q, group, parts, flip, counter):
+@kernel(
+    f"void({ARRAYS}, {ARRAYS}, float32[::1], {SIZES}, boolean, int64, int64[::1])",
+    dtypes=("float32",),
+    threads_from=1 << 12,
+)
+def winograd_products(
+    x, weight, u, y, shortcut, bias, statistics, N, H, W, C, F, I, J, P, Q, group, parts, flip, then, counter
+):
     """Write y (N, I, J, F) from x (N, H, W, C), padding P×Q. group: strips that are worked on together.
 
     Where all filters are few, their U is given. Where they are cut into parts, since they are many or the tiles few,
-    each thread makes U of the part that it works on, in its cache, and `u` is not looked at.
+    each thread makes U of the part that it works on, in its cache, and `u` is not looked at. then: see `epilogue.py`.
     """
+    before = np.empty(0, np.float32)
+    convolve_groups(
+        x,
+        before,
+        weight,
+        u,
+        y,
+        shortcut,
+        bias,
+        statistics,
+        N,
+        H,
+        W,
+        C,
+        F,
+        I,
+        J,
+        P,
+        Q,
+        group,
+        parts,
+        flip,
+        then,
+        counter,
+    )
+
+
+@section
+def convolve_groups(
+    x, before, weight, u, y, shortcut, bias, statistics, N, H, W, C, F, I, J, P, Q, group, parts, flip, then, counter
+):
+    """Write y, group by group, part by part, as threads claim them."""
     strips, tiles, panels = N * ((I + 3) // 4), (J + 3) // 4, (F + 15) // LANES
     C16, F16, groups = (C + 15) // LANES * LANES, (panels + parts - 1) // parts * LANES, (strips + group - 1) // group
     v_position, m_position = group * tiles * C16 + LANES, group * tiles * F16 + LANES  # not a power of two apart
@@ -137,27 +203,37 @@ def winograd_products(x, weight, u, y, N, H, W, C, F, I, J, P, Q, group, parts, 
     transformed, prepared = -1, -1
     item = claim(counter)
     while item < groups * parts:
+        following = claim(counter)
         part, start = item // groups, item % groups * group
         end = min(start + group, strips)
         panel0, panel1 = panels * part // parts, panels * (part + 1) // parts
         f0, f1 = panel0 * LANES, panel1 * LANES
         if start != transformed:
-            transform_inputs(x, start, end, H, W, C, I, J, P, Q, v, v_position, window)
+            transform_inputs(x, before, start, end, H, W, C, I, J, P, Q, v, v_position, window)
             transformed = start
         if parts > 1 and part != prepared:
             transform_filters(weight, panel0, panel1, panels * LANES, C, flip, u, 0, (f1 - f0) * C)
             prepared = part
+        y0, y1 = place_of(start, I, I, J * F, 0), place_of(end, I, I, J * F, 0)
+        x0, x1 = 0, 0
+        if following < groups * parts:
+            x0 = place_of(following % groups * group, I, H, W * C, P)
+            x1 = place_of(min(following % groups * group + group, strips), I, H, W * C, P)
         T, columns = (end - start) * tiles, f1 - f0
         for p in range(36):
+            prefetch_part(x, x0, x1, p, 36, False)
+            prefetch_part(y, y0, y1, p, 36, True)
             u0 = p * columns * C
             product(m, p * m_position, columns, v, p * v_position, C16, 0, 1, u, u0, T, columns, 1, C, False)
-        transform_outputs(m, m_position, start, end, I, J, F, f0, f1, y, patch)
-        item = claim(counter)
+        transform_outputs(m, m_position, start, end, I, J, F, f0, f1, y, patch, False)
+        finish_outputs(then, y, y0, y1, F, f0, min(f1, F), shortcut, bias, statistics, start // group)
+        complete(counter)
+        item = following
 
 
 @kernel(f"void({ARRAYS}, {SIZES}, int64, int64[::1])", dtypes=("float32",), threads_from=1 << 12)
 def winograd_weight_products(x, grad_y, grad_u, N, H, W, C, F, I, J, P, Q, group, parts, shares, counter):
-    """Write dL/dU (shares, 36, C, F16): the tiles are dealt out in `shares`, each with its own sum; parts as above."""
+    """Write dL/dU (shares, C, 36·F16 + 16): tiles are dealt out in `shares`, each with its own sum; parts as above."""
     item = claim(counter)
     while item < shares * parts:
         share_of_sum(item // parts, item % parts, x, grad_y, grad_u, N, H, W, C, F, I, J, P, Q, group, parts, shares)
@@ -165,35 +241,53 @@ def winograd_weight_products(x, grad_y, grad_u, N, H, W, C, F, I, J, P, Q, group
 
 
 @helper
+def first_of_share(share, groups, shares):
+    """Return a share's first group, of at least one. Shares get smaller, so that threads end at about the same time."""
+    return share + (groups - shares) * share * (2 * shares - share) // (shares * shares)
+
+
+@helper
 def share_of_sum(share, part, x, grad_y, grad_u, N, H, W, C, F, I, J, P, Q, group, parts, shares):
     strips, tiles, panels = N * ((I + 3) // 4), (J + 3) // 4, (F + 15) // LANES
     C16, FP = (C + 15) // LANES * LANES, panels * LANES
     f0, f1 = panels * part // parts * LANES, panels * (part + 1) // parts * LANES
-    groups = (strips + group - 1) // group
-    first, last = groups * share // shares, groups * (share + 1) // shares
+    groups, u_row = (strips + group - 1) // group, 36 * FP + LANES
+    first, last = first_of_share(share, groups, shares), first_of_share(share + 1, groups, shares)
     v_position, z_position = group * tiles * C16 + LANES, group * tiles * (f1 - f0) + LANES
     v, z = scratch(36 * v_position), scratch(36 * z_position)
     window = scratch(6 * (4 * tiles + 2) * C16)
-    patch = scratch(16 * FP)
+    patch, before = scratch(16 * FP), np.empty(0, np.float32)
     for number in range(first, last):
         start, end = number * group, min(number * group + group, strips)
-        transform_inputs(x, start, end, H, W, C, I, J, P, Q, v, v_position, window)
+        transform_inputs(x, before, start, end, H, W, C, I, J, P, Q, v, v_position, window)
         transform_output_gradients(grad_y, start, end, I, J, F, f0, f1, z, z_position, patch)
-        T, add = (end - start) * tiles, number > first
+        T, add, following = (end - start) * tiles, number > first, min(end + group, strips)
+        x0, x1 = place_of(end, I, H, W * C, P), place_of(following, I, H, W * C, P)
+        y0, y1 = place_of(end, I, I, J * F, 0), place_of(following, I, I, J * F, 0)
         for p in range(36):
-            u0 = ((share * 36 + p) * C) * FP + f0
-            product(grad_u, u0, FP, v, p * v_position, 1, 0, C16, z, p * z_position, C, f1 - f0, 1, T, add)
+            prefetch_part(x, x0, x1, p, 36, False)
+            prefetch_part(grad_y, y0, y1, p, 36, False)
+            u0 = share * C * u_row + p * FP + f0
+            product(grad_u, u0, u_row, v, p * v_position, 1, 0, C16, z, p * z_position, C, f1 - f0, 1, T, add)
 
 
 @kernel("void(float32[::1], float32[::1], int64, int64, int64, int64[::1])", dtypes=("float32",))
 def winograd_weight_gradient(grad_u, grad_weight, F, C, shares, counter):
     """Write dL/dg = Gᵀ dL/dU G, (F, C, 3, 3), dL/dU being the sum of the shares."""
+    filter_gradients(grad_u, grad_weight, F, C, shares, counter)
+
+
+@helper
+def filter_gradients(grad_u, grad_weight, F, C, shares, counter):
+    """Write dL/dg, channel by channel, as threads claim them."""
     panels = (F + 15) // LANES
+    u_row = (36 * panels + 1) * LANES
     g = scratch(9 * LANES)
     c = claim(counter)
     while c < C:
         for panel in range(panels):
-            transform_filter_gradient(grad_u, (c * panels + panel) * LANES, C * panels * LANES, shares, g)
+            u0 = c * u_row + panel * LANES
+            transform_filter_gradient(grad_u, u0, panels * LANES, C * u_row, shares, g)
             for f in range(panel * LANES, min(F, panel * LANES + LANES)):
                 for tap in range(9):
                     grad_weight[(f * C + c) * 9 + tap] = g[tap * LANES + f % LANES]

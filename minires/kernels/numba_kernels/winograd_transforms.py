@@ -124,7 +124,11 @@ def load4(a, i, step):
 
 
 @helper
-def store4(a, i, step, x):
+def put4(a, i, step, x, add):
+    """Store four vectors, or add them to those that are there."""
+    if add:
+        there = load4(a, i, step)
+        x = there[0] + x[0], there[1] + x[1], there[2] + x[2], there[3] + x[3]
     store(a, i, x[0])
     store(a, i + step, x[1])
     store(a, i + 2 * step, x[2])
@@ -155,8 +159,8 @@ def transform_patch(x, x0, x_row, x_pixel, v, v0, v_position, C16):
 
 
 @helper
-def transform_products(m, m0, m_position, y, y0, y_row, y_pixel, F16):
-    """Write the 4×4 outputs y = Aᵀ M A at y[y0]."""
+def transform_products(m, m0, m_position, y, y0, y_row, y_pixel, F16, add):
+    """Write the 4×4 outputs y = Aᵀ M A at y[y0], or add them to what is there."""
     m_row = 6 * m_position
     for f in range(0, F16, LANES):
         i, o = m0 + f, y0 + f
@@ -166,10 +170,10 @@ def transform_products(m, m0, m_position, y, y0, y_row, y_pixel, F16):
         t3 = output_transform(load6(m, i + 3 * m_position, m_row))
         t4 = output_transform(load6(m, i + 4 * m_position, m_row))
         t5 = output_transform(load6(m, i + 5 * m_position, m_row))
-        store4(y, o, y_pixel, output_transform((t0[0], t1[0], t2[0], t3[0], t4[0], t5[0])))
-        store4(y, o + y_row, y_pixel, output_transform((t0[1], t1[1], t2[1], t3[1], t4[1], t5[1])))
-        store4(y, o + 2 * y_row, y_pixel, output_transform((t0[2], t1[2], t2[2], t3[2], t4[2], t5[2])))
-        store4(y, o + 3 * y_row, y_pixel, output_transform((t0[3], t1[3], t2[3], t3[3], t4[3], t5[3])))
+        put4(y, o, y_pixel, output_transform((t0[0], t1[0], t2[0], t3[0], t4[0], t5[0])), add)
+        put4(y, o + y_row, y_pixel, output_transform((t0[1], t1[1], t2[1], t3[1], t4[1], t5[1])), add)
+        put4(y, o + 2 * y_row, y_pixel, output_transform((t0[2], t1[2], t2[2], t3[2], t4[2], t5[2])), add)
+        put4(y, o + 3 * y_row, y_pixel, output_transform((t0[3], t1[3], t2[3], t3[3], t4[3], t5[3])), add)
 
 
 @helper
@@ -232,9 +236,9 @@ def sum_of_shares6(u, i, step, share, shares):
 
 
 @helper
-def transform_filter_gradient(u, u0, u_position, shares, g):
+def transform_filter_gradient(u, u0, u_position, share, shares, g):
     """Write Gᵀ dU G of sixteen filters."""
-    u_row, share = 6 * u_position, 36 * u_position
+    u_row = 6 * u_position
     t0 = filter_gradient_transform(sum_of_shares6(u, u0, u_row, share, shares))
     t1 = filter_gradient_transform(sum_of_shares6(u, u0 + u_position, u_row, share, shares))
     t2 = filter_gradient_transform(sum_of_shares6(u, u0 + 2 * u_position, u_row, share, shares))

@@ -17,6 +17,11 @@ def images_and_labels(batch_size, size, classes):
     return images, rng.integers(0, classes, batch_size)
 
 
+def channels_last(images):
+    """Return the images (N, C, H, W) with the channels last in memory."""
+    return np.ascontiguousarray(images.transpose(0, 2, 3, 1)).transpose(0, 3, 1, 2)
+
+
 def weights(name, **options):
     from minires import models
 
@@ -30,6 +35,8 @@ def minires_step(work, kernels):
 
     model = models.make(work["model"], seed=0, fused=kernels == "numba", **work["options"])
     images, labels = images_and_labels(work["batch_size"], work["size"], model.fc.weight.shape[0])
+    if kernels == "numba":  # in the order that its kernels have, as PyTorch's images are below
+        images = channels_last(images)
     sgd = optim.SGD(model.parameters(), lr=0.01, momentum=0.9, weight_decay=1e-4)
 
     def train():

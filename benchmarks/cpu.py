@@ -150,15 +150,31 @@ def per_op(work):
 
     with kernels.use("numba"):
         model = models.make(work["model"], seed=0, fused=True, **work["options"])
-        data = contenders.images_and_labels(work["batch_size"], work["size"], model.fc.weight.shape[0])
+        images, labels = contenders.images_and_labels(work["batch_size"], work["size"], model.fc.weight.shape[0])
         sgd = optim.SGD(model.parameters(), lr=0.01, momentum=0.9, weight_decay=1e-4)
-        profile = profiling.profile_step(model, sgd, *data, rounds=5)
+        profile = profiling.profile_step(model, sgd, contenders.channels_last(images), labels, rounds=15)
         peak = profiling.measured_peak()
     rows = [{**vars(row), "gflops": row.flops / row.seconds / 1e9, "of_peak": row.flops / row.seconds / peak}
             for row in profile.rows]
+    idle = overhead(contenders.make("minires numba", work))
     inside = sum(row.seconds for row in profile.rows) + profile.optimizer_s
-    return {"peak_gflops": peak / 1e9, "rows": rows, "observed_s": inside, "optimizer_s": profile.optimizer_s,
-            "step_s": profile.step_s}
+    return {"overhead_s": idle, "peak_gflops": peak / 1e9, "rows": rows, "observed_s": inside,
+            "optimizer_s": profile.optimizer_s, "step_s": profile.step_s}
+
+
+def overhead(step):
+    """Return the seconds of a step whose compiled kernels return at once: Python, the graph, memory, NumPy's part."""
+    import numpy as np
+
+    from minires.kernels.numba_kernels.compilation import Kernel
+
+    step()
+    call, Kernel.__call__ = Kernel.__call__, lambda *arguments: None
+    try:
+        with np.errstate(all="ignore"):
+            return statistics.median(timed(step) for _ in range(15))
+    finally:
+        Kernel.__call__ = call
 
 
 def compare(args, work):

@@ -95,6 +95,17 @@ def op_table(profile, limit=15):
     return "\n".join(lines)
 
 
+def overhead(profile):
+    """Say what is left of a step without its compiled kernels."""
+    if "overhead_s" not in profile:
+        return ""
+    share = profile["overhead_s"] / profile["step_s"]
+    return (
+        f"With compiled kernels that return at once a step takes {profile['overhead_s'] * 1e3:.1f} ms, {share:.1%}: "
+        "Python, the graph, memory, and what NumPy computes.\n\n"
+    )
+
+
 def page(found):
     parts = [HEAD, "![Times over the faster PyTorch layout's](images/benchmarks_cpu.png)\n"]
     for threads in (2, 1):
@@ -114,6 +125,7 @@ def page(found):
                 f"## {title(record)}: op by op\n\nOf the step of {record['per_op']['step_s'] * 1e3:.1f} ms, watched. "
                 f"GFLOPS count the definition's products, so Winograd's kernels can pass the peak, {peak:.0f} GFLOPS: "
                 f"a float32 matrix product here. `minires bench --profile` prints this for any model.\n\n"
+                f"{overhead(record['per_op'])}"
                 f"{op_table(record['per_op'])}\n"
             )
     machines = {json.dumps(record["machine"], sort_keys=True) for record in found.values()}

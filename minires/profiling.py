@@ -5,6 +5,7 @@ that op's, with the Python around it. Floating-point operations are counted for 
 each product that the definition asks for: a kernel that needs fewer, as Winograd's does, can pass the machine's peak.
 """
 
+import math
 import time
 from dataclasses import dataclass, field
 from typing import Any
@@ -14,6 +15,7 @@ import numpy as np
 from minires import ops
 from minires.engine import Op, Tensor, thread
 from minires.kernels import Array
+from minires.ops.fused import ResidualBlock
 
 
 @dataclass
@@ -69,18 +71,24 @@ class Clock:
     def row(self, op: Op, shapes: list[tuple[int, ...]]) -> Row:
         name = type(op).__name__
         shape = " · ".join("×".join(map(str, shape)) for shape in shapes if len(shape) > 1)
-        if hasattr(op, "stride"):
-            stride = op.stride if isinstance(op.stride, int) else op.stride[0]
-            shape += f", stride {stride}" if stride > 1 else ""
+        stride = getattr(op, "stride", 1)
+        strides = op.strides if isinstance(op, ResidualBlock) else (stride,) if isinstance(stride, int) else stride
+        shape += f", stride {max(strides)}" if max(strides) > 1 else ""
         return self.rows.setdefault((name, shape), Row(name, shape))
 
 
 def flops_of(op: Op, shapes: list[tuple[int, ...]], y_shape: tuple[int, ...]) -> int:
     """Return the floating-point operations of a forward pass, for what has a weight; 0 for all else."""
-    if type(op).__name__ not in ("Conv2d", "Linear"):
-        return 0
-    weights = int(np.prod(shapes[1]))
-    return 2 * y_shape[0] * int(np.prod(y_shape[2:])) * weights
+    if isinstance(op, ResidualBlock):
+        H, W = shapes[0][2:]
+        total = 0
+        for filters, stride in zip(shapes[1::3], op.strides, strict=True):
+            H, W = -(-H // stride), -(-W // stride)
+            total += 2 * y_shape[0] * H * W * math.prod(filters)
+        return total
+    if type(op).__name__ in ("Conv2d", "Linear", "ConvBatchNormReLU", "ConvBatchNormReLUInference"):
+        return 2 * y_shape[0] * math.prod(y_shape[2:]) * math.prod(shapes[1])
+    return 0
 
 
 def profile_step(model: Any, sgd: Any, images: Array, labels: Array, rounds: int = 5) -> Profile:

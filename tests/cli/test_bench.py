@@ -60,6 +60,19 @@ def test_operations_are_counted_by_the_definition():
     assert profile.step_s > 0 and all(row.seconds > 0 for row in profile.rows)
 
 
+@pytest.mark.parametrize("shape", [(2, 3, 8, 8), (2, 3, 9, 7)])
+def test_fused_ops_count_what_their_single_ops_count(shape):
+    images, labels = np.zeros(shape, np.float32), np.array([1, 2])
+
+    def forward_and_backward(fused):
+        with kernels.use("numpy"):
+            model = models.cifar_resnet(8, seed=0, fused=fused)
+            clock = profiling.observed(lambda: ops.cross_entropy(model(Tensor(images)), labels).backward())
+        return sum(row.flops for row in clock.rows.values())
+
+    assert forward_and_backward(fused=True) == forward_and_backward(fused=False)
+
+
 def test_the_table_says_how_much_is_left_out():
     rows = [profiling.Row("Conv2d", f"{i}×1", 1, 0.001, 0.002, 3_000_000) for i in range(4)]
     text = profiling.table(profiling.Profile(rows, 0.5, 1.0), peak=2e9, limit=2)

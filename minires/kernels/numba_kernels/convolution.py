@@ -1,4 +1,4 @@
-"""The convolutions, as the ops call them: which way each is computed is chosen here and nowhere else.
+"""The convolutions, as the ops call them: which way each is computed is chosen here, for fused ones in fused.py.
 
     forward, gradient of x       3×3, stride 1, 8 channels or more each side: winograd.py; everything else: direct.py
     gradient of the weight       the same

@@ -32,7 +32,7 @@ def randomize(torch):
     def draw(model, size=32):
         generator = torch.Generator().manual_seed(0)
         for name, array in model.named_parameters():
-            if array.ndim == 4:
+            if array.ndim > 1:
                 torch.nn.init.normal_(array, 0, (2 / array[0].numel()) ** 0.5, generator=generator)
             elif array.ndim == 1 and name.endswith("weight"):
                 torch.nn.init.uniform_(array, 0.5, 1.5, generator=generator)

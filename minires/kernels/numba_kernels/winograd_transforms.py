@@ -1,11 +1,15 @@
 """Winograd's transforms, of sixteen channels at a time: the fixed matrices of F(4×4, 3×3), written out as sums.
 
-         ⎡4  0 −5  0  1  0⎤           ⎡  1/4     0     0 ⎤
-         ⎢0 −4 −4  1  1  0⎥           ⎢ −1/6  −1/6  −1/6 ⎥          ⎡1  1  1  1  1  0⎤
-    Bᵀ = ⎢0  4 −4 −1  1  0⎥       G = ⎢ −1/6   1/6  −1/6 ⎥     Aᵀ = ⎢0  1 −1  2 −2  0⎥
-         ⎢0 −2 −1  2  1  0⎥           ⎢ 1/24  1/12   1/6 ⎥          ⎢0  1  1  4  4  0⎥
-         ⎢0  2 −1 −2  1  0⎥           ⎢ 1/24 −1/12   1/6 ⎥          ⎣0  1 −1  8 −8  1⎦
-         ⎣0  4  0 −5  0  1⎦           ⎣    0     0     1 ⎦
+         ⎡1   0 −5/2   0  1  0⎤          ⎡   1     0     0 ⎤
+         ⎢0 −√2   −2  √½  1  0⎥          ⎢−2/3 −√2/3  −1/3 ⎥          ⎡1   1   1   ½   ½  0⎤
+    Bᵀ = ⎢0  √2   −2 −√½  1  0⎥      G = ⎢−2/3  √2/3  −1/3 ⎥     Aᵀ = ⎢0  √½ −√½  √½ −√½  0⎥
+         ⎢0 −√½   −½  √2  1  0⎥          ⎢ 1/3  √2/3   2/3 ⎥          ⎢0   ½   ½   1   1  0⎥
+         ⎢0  √½   −½ −√2  1  0⎥          ⎢ 1/3 −√2/3   2/3 ⎥          ⎣0  √⅛ −√⅛  √2 −√2  1⎦
+         ⎣0   1    0 −5/2 0  1⎦          ⎣   0     0     1 ⎦
+
+They evaluate polynomials at 0, ±√½, ±√2 and ∞ and interpolate between them (Toom and Cook). The usual 0, ±1, ±2, ∞
+have rounder numbers, but their powers spread further: these points, of the form ±c, ±1/c of Alam, Anderson, Barabasz
+and Gregg, "Winograd Convolution for Deep Neural Networks: Efficient Point Selection" (2022), halve the rounding error.
 
 The two-dimensional transforms do the columns of a tile first, then its rows:
 
@@ -18,10 +22,17 @@ Why it is fast: the numbers between the two halves stay in registers as far as t
 agree share their sums (1 and 2, 3 and 4 of each matrix), and every load and store is a whole vector.
 """
 
+import math
+
 import numpy as np
 
 from minires.kernels.numba_kernels.compilation import helper
 from minires.kernels.numba_kernels.simd import LANES, gather, load, splat, store
+
+ROOT_2 = np.float32(math.sqrt(2))
+ROOT_HALF = np.float32(math.sqrt(1 / 2))
+ROOT_EIGHTH = np.float32(math.sqrt(1 / 8))
+ROOT_2_THIRD = np.float32(math.sqrt(2) / 3)
 
 # The one-dimensional transforms, of six, four or three vectors
 
@@ -30,16 +41,16 @@ from minires.kernels.numba_kernels.simd import LANES, gather, load, splat, store
 def input_transform(d):
     """Return Bᵀ d."""
     d0, d1, d2, d3, d4, d5 = d
-    two, four, five = splat(np.float32(2)), splat(np.float32(4)), splat(np.float32(5))
-    even, odd = d4 - four * d2, d3 - four * d1
-    outer, inner = d4 - d2, two * (d3 - d1)
+    half, two, five_halves = splat(np.float32(0.5)), splat(np.float32(2)), splat(np.float32(2.5))
+    even12, odd12 = d4 - two * d2, splat(ROOT_HALF) * (d3 - two * d1)
+    even34, odd34 = d4 - half * d2, splat(ROOT_2) * (d3 - half * d1)
     return (
-        four * d0 - five * d2 + d4,
-        even + odd,
-        even - odd,
-        outer + inner,
-        outer - inner,
-        four * d1 - five * d3 + d5,
+        d0 + d4 - five_halves * d2,
+        even12 + odd12,
+        even12 - odd12,
+        even34 + odd34,
+        even34 - odd34,
+        d1 + d5 - five_halves * d3,
     )
 
 
@@ -47,14 +58,14 @@ def input_transform(d):
 def output_transform(m):
     """Return Aᵀ m."""
     m0, m1, m2, m3, m4, m5 = m
-    two, four, eight = splat(np.float32(2)), splat(np.float32(4)), splat(np.float32(8))
+    half = splat(np.float32(0.5))
     sum12, difference12 = m1 + m2, m1 - m2
     sum34, difference34 = m3 + m4, m3 - m4
     return (
-        m0 + sum12 + sum34,
-        difference12 + two * difference34,
-        sum12 + four * sum34,
-        difference12 + eight * difference34 + m5,
+        m0 + sum12 + half * sum34,
+        splat(ROOT_HALF) * (difference12 + difference34),
+        half * sum12 + sum34,
+        splat(ROOT_EIGHTH) * difference12 + splat(ROOT_2) * difference34 + m5,
     )
 
 
@@ -62,34 +73,32 @@ def output_transform(m):
 def output_gradient_transform(y):
     """Return A y."""
     y0, y1, y2, y3 = y
-    two, four, eight = splat(np.float32(2)), splat(np.float32(4)), splat(np.float32(8))
-    even, odd = y0 + y2, y1 + y3
-    even4, odd8 = y0 + four * y2, two * y1 + eight * y3
-    return y0, even + odd, even - odd, even4 + odd8, even4 - odd8, y3
+    half, two, root_half = splat(np.float32(0.5)), splat(np.float32(2)), splat(ROOT_HALF)
+    even12, odd12 = y0 + half * y2, root_half * (y1 + half * y3)
+    even34, odd34 = half * y0 + y2, root_half * (y1 + two * y3)
+    return y0, even12 + odd12, even12 - odd12, even34 + odd34, even34 - odd34, y3
 
 
 @helper
 def filter_transform(g):
     """Return G g."""
     g0, g1, g2 = g
-    quarter, sixth = splat(np.float32(1 / 4)), splat(np.float32(1 / 6))
-    twelfth, twentyfourth = splat(np.float32(1 / 12)), splat(np.float32(1 / 24))
-    outer = splat(np.float32(-1 / 6)) * (g0 + g2)
-    inner = twentyfourth * g0 + sixth * g2
-    return quarter * g0, outer - sixth * g1, outer + sixth * g1, inner + twelfth * g1, inner - twelfth * g1, g2
+    third, two_thirds = splat(np.float32(1 / 3)), splat(np.float32(2 / 3))
+    odd = splat(ROOT_2_THIRD) * g1
+    even12, even34 = splat(np.float32(-2 / 3)) * g0 - third * g2, third * g0 + two_thirds * g2
+    return g0, even12 - odd, even12 + odd, even34 + odd, even34 - odd, g2
 
 
 @helper
 def filter_gradient_transform(u):
     """Return Gᵀ u."""
     u0, u1, u2, u3, u4, u5 = u
-    quarter, sixth = splat(np.float32(1 / 4)), splat(np.float32(1 / 6))
-    twelfth, twentyfourth = splat(np.float32(1 / 12)), splat(np.float32(1 / 24))
-    sum12, sum34 = sixth * (u1 + u2), u3 + u4
+    third, two_thirds = splat(np.float32(1 / 3)), splat(np.float32(2 / 3))
+    sum12, sum34 = u1 + u2, u3 + u4
     return (
-        quarter * u0 - sum12 + twentyfourth * sum34,
-        sixth * (u2 - u1) + twelfth * (u3 - u4),
-        sixth * sum34 - sum12 + u5,
+        u0 - two_thirds * sum12 + third * sum34,
+        splat(ROOT_2_THIRD) * (u2 - u1 + u3 - u4),
+        two_thirds * sum34 - third * sum12 + u5,
     )
 
 

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from pathlib import Path
 
 import numpy as np
@@ -115,7 +116,7 @@ def test_the_number_of_threads_comes_from_the_environment_or_a_call():
     assert threads.get_num_threads() == before
 
 
-def test_an_error_in_a_worker_is_raised_and_the_worker_lives_on():
+def test_an_error_in_a_worker_is_raised_and_others_come_for_the_next_kernel():
     kernels.set_num_threads(2)
     here = threading.get_ident()
     began = threading.Event()
@@ -130,7 +131,57 @@ def test_an_error_in_a_worker_is_raised_and_the_worker_lives_on():
         began.clear()
         with pytest.raises(ZeroDivisionError, match="in the worker"):
             threads.run(fail_elsewhere, (), small=False)
-    assert not threads.taken.locked()
+    assert not threads.taken.locked() and threads.workers == []
+
+
+@pytest.mark.parametrize("fails", ["caller", "worker"])
+def test_no_thread_waits_for_the_chunk_of_one_that_failed(fails):
+    kernels.set_num_threads(2)
+    here = threading.get_ident()
+    began = threading.Event()
+
+    def kernel(counter):
+        if (threading.get_ident() == here) == (fails == "caller"):
+            assert began.wait(60)
+            raise MemoryError("before its chunk was done")
+        began.set()
+        deadline = time.monotonic() + 60
+        while counter[1] < 2:  # as `wait` does
+            assert time.monotonic() < deadline
+
+    with pytest.raises(MemoryError, match="before its chunk was done"):
+        threads.run(kernel, (), small=False)
+
+
+def test_after_an_interrupt_a_kernel_waits_for_its_threads_as_before(default_interrupt):
+    kernels.set_num_threads(2)
+    here = threading.get_ident()
+    began, may_end = threading.Event(), threading.Event()
+    done = []
+
+    def kernel(counter):
+        if threading.get_ident() == here:
+            assert began.wait(60)
+        else:
+            began.set()
+            assert may_end.wait(60)
+            done.append(True)
+
+    def interrupt():
+        signal.pthread_kill(here, signal.SIGINT)  # in the wait for the worker, or just before it
+        time.sleep(0.2)
+        may_end.set()
+
+    threading.Timer(0.2, interrupt).start()
+    with pytest.raises(KeyboardInterrupt):
+        threads.run(kernel, (), small=False)
+    assert done == [True]  # nothing writes into arrays any more
+    for number in (2, 3):
+        began.clear()
+        may_end.clear()
+        threading.Timer(0.1, may_end.set).start()
+        threads.run(kernel, (), small=False)
+        assert done == [True] * number
 
 
 def test_a_worker_that_has_not_begun_is_not_waited_for():

@@ -62,18 +62,23 @@ class Worker:
     def __init__(self) -> None:
         self.arguments: tuple[Any, ...] = ()
         self.error: BaseException | None = None
+        self.retired = False
         self.given, self.done = threading.Lock(), threading.Lock()
         self.given.acquire()
         self.done.acquire()
-        threading.Thread(target=self.loop, name="minires kernels", daemon=True).start()
+        self.thread = threading.Thread(target=self.loop, name="minires kernels", daemon=True)
+        self.thread.start()
 
     def loop(self) -> None:
         while True:
             self.given.acquire()
+            if self.retired:
+                return
             try:
                 self.call(*self.arguments)
             except BaseException as error:
                 self.error = error
+                end_waiting(self.arguments[-1])
             self.arguments = ()
             self.done.release()
 
@@ -89,6 +94,13 @@ class Worker:
             self.done.acquire()
             if self.error is not None:
                 raise self.error
+
+    def retire(self) -> None:
+        """End the thread, after the call that it has begun."""
+        self.retired = True
+        if self.given.locked():
+            self.given.release()
+        self.thread.join()
 
 
 workers: list[Worker] = []
@@ -107,13 +119,23 @@ def run(call: Callable[..., None], arguments: tuple[Any, ...], small: bool) -> N
         helping = workers[: number_of_threads - 1]
         for worker in helping:
             worker.give(call, arguments)
-        try:
-            call(*arguments)
-        finally:
-            for worker in helping:
-                worker.wait()
+        call(*arguments)
+        for worker in helping:
+            worker.wait()
+    except BaseException:  # also Ctrl-C while waiting: a worker that is still busy must not be taken for a free one
+        leaving = workers[:]
+        workers.clear()
+        end_waiting(arguments[-1])
+        for worker in leaving:
+            worker.retire()
+        raise
     finally:
         taken.release()
+
+
+def end_waiting(counter: Any) -> None:
+    """Count all chunks of all phases as done, for threads that wait for the chunk of one that failed."""
+    counter[1::2] = 1 << 62
 
 
 def forget_workers() -> None:

@@ -15,7 +15,7 @@ and summing over channels makes each position p a matrix product over all tiles 
       └──┴──┴──┴──┘                                   ▲ G g Gᵀ, once                        └──┴──┴──┴──┘
 
 Why it is fast: a quarter of the multiplications. The price is the transforms, additions mostly, done on 16 channels at
-a time in registers, and some rounding, about five times the sum's own. Tiles are worked on in groups, so that a group's
+a time in registers, and some rounding, about twice the sum's own. Tiles are worked on in groups, so that a group's
 V and M stay in the cache; while it is multiplied, the next group's x is fetched from memory.
 
 The gradient of x is the same computation on dL/dy, with filters flipped and channels exchanged. The gradient of the

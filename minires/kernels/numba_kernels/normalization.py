@@ -171,7 +171,8 @@ def gradient_constants(
 ) -> tuple[Array, Array, Array]:
     """The first pass: three factors, mean, scale, bias, C numbers each, which dL/dx is made of; dL/dweight, dL/dbias.
 
-    relu: BY_Y with y and `masked`, which the gradient behind it is written to, or BY_FORMULA with the bias.
+    relu: BY_Y with y and `masked`, which the gradient behind it is written to, or, where channels go by the sixteen,
+    BY_FORMULA with the bias.
     """
     C = x.shape[1]
     pixels, block = x.size // C, block_pixels(C)
@@ -182,12 +183,12 @@ def gradient_constants(
     rest[:] = mean, weight * inv_std, bias
     grad_weight, grad_bias = np.empty(C, x.dtype), np.empty(C, x.dtype)
     y_or_any, masked_or_any = g if y is None else flat(y), g if masked is None else flat(masked)
-    arrays = g, y_or_any, numbers, masked_or_any, *rest
+    arrays = g, y_or_any, numbers, masked_or_any
     if HAS_SIMD and x.dtype == np.float32 and C % LANES == 0:
         sums = np.empty(2 * CHUNKS * C, x.dtype)
-        sum_gradients_by_16(*arrays, sums, pixels, relu)
+        sum_gradients_by_16(*arrays, *rest, sums, pixels, relu)
     else:
         sums = np.zeros(2 * CHUNKS * block * C, x.dtype)
-        sum_gradients(*arrays, sums, pixels, block, relu)
+        sum_gradients(*arrays, rest[0], sums, pixels, block, relu == BY_Y)
     finish_gradients(sums, inv_std, contiguous(weight), factors, grad_weight, grad_bias, pixels)
     return constants, grad_weight, grad_bias

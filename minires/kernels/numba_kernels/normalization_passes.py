@@ -16,7 +16,6 @@ sums and the rest; so has backward. Sums are kept per chunk and per place in the
 import numpy as np
 
 from minires.kernels.numba_kernels.compilation import helper, kernel
-from minires.kernels.numba_kernels.gradient_sums import BY_FORMULA, BY_Y
 from minires.kernels.numba_kernels.threads import CHUNKS, claim
 
 BLOCK = 512
@@ -126,19 +125,13 @@ def normalize_chunks(x, shortcut, y, mean, scale, bias, pixels, block, add, relu
         claimed = claim(counter)
 
 
-@kernel(
-    "void(real[::1], real[::1], real[::1], real[::1], real[::1], real[::1], real[::1], real[::1], int64, int64, int64, "
-    "int64[::1])"
-)
-def sum_gradients(grad_y, y, x, masked, mean, scale, bias, sums, pixels, block, relu, counter):
-    """Sum g and g · (x − mean) as `sum_channels` does; g is grad_y, behind relu's mask: BY_Y it is written to `masked`,
-    BY_FORMULA it is nowhere kept."""
+@kernel("void(real[::1], real[::1], real[::1], real[::1], real[::1], real[::1], int64, int64, boolean, int64[::1])")
+def sum_gradients(grad_y, y, x, masked, mean, sums, pixels, block, relu, counter):
+    """Sum g and g · (x − mean) as `sum_channels` does. relu: g is grad_y behind the mask of y, and goes to `masked`."""
     C = mean.size
     L = block * C
-    m, a, b, kept = np.empty(L, x.dtype), np.empty(L, x.dtype), np.empty(L, x.dtype), np.empty(L, x.dtype)
+    m = np.empty(L, x.dtype)
     spread(mean, m)
-    spread(scale, a)
-    spread(bias, b)
     zero = x.dtype.type(0)
     claimed = claim(counter)
     while claimed < CHUNKS:
@@ -150,16 +143,12 @@ def sum_gradients(grad_y, y, x, masked, mean, scale, bias, sums, pixels, block, 
             size = min(block, after - pixel) * C
             v = x[pixel * C : pixel * C + size]
             g = grad_y[pixel * C : pixel * C + size]
-            if relu == BY_Y:
+            if relu:
                 o = y[pixel * C : pixel * C + size]
                 d = masked[pixel * C : pixel * C + size]
                 for i in range(size):
                     d[i] = zero if o[i] <= zero else g[i]
                 g = d
-            elif relu == BY_FORMULA:
-                for i in range(size):
-                    kept[i] = zero if (v[i] - m[i]) * a[i] + b[i] <= zero else g[i]
-                g = kept
             for i in range(size):  # loops of few arrays: with many, the compiler gives up on vectors
                 s[i] += g[i]
             for i in range(size):

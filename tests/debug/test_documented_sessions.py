@@ -1,6 +1,6 @@
 """The sessions in docs/stepping_through.md, replayed command by command on a pseudo-terminal."""
 
-import importlib.util
+import importlib
 import re
 from pathlib import Path
 
@@ -65,11 +65,9 @@ def test_the_session_that_finds_the_wrong_backward(require, monkeypatch, tmp_pat
     assert not session.child.isalive()
 
 
-def test_the_mistake_is_one_of_the_planted_bugs(broken_norm):
-    path = REPOSITORY / "tests" / "gradient_check" / "planted_bugs.py"
-    spec = importlib.util.spec_from_file_location("planted_bugs_of_the_checker", path)
-    bugs = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(bugs)
+def test_the_mistake_is_one_of_the_planted_bugs(broken_norm, monkeypatch):
+    monkeypatch.syspath_prepend(REPOSITORY / "tests" / "gradient_check")
+    bugs = importlib.import_module("planted_bugs.normalization")
     names = {"np": np, "numpy_kernels": kernels.numpy_kernels}
     exec(
         broken_norm[broken_norm.index("def batch_norm_backward") : broken_norm.index("numpy_kernels.batch_norm")], names

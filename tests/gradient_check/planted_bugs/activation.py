@@ -1,0 +1,110 @@
+"""Activations, softmax and dropout."""
+
+import numpy as np
+from planted_bugs.planting import planted
+
+from minires.ops.activation import ELU, LeakyReLU, LogSoftmax, ReLU, Sigmoid, Softmax, Tanh
+from minires.ops.regularization import Dropout
+
+
+@planted(ReLU, "relu", says="elements are right")
+def passes_everything(self, grad_y):
+    return (grad_y,)
+
+
+@planted(ReLU, "relu", kernel="relu_backward")
+def passes_the_negative(grad_y, y):
+    return np.where(y > 0, 0, grad_y)
+
+
+@planted(ReLU, "relu", says="backward gave a ndarray instead of a tuple")
+def no_tuple(self, grad_y):
+    return np.where(self.y > 0, grad_y, 0)
+
+
+@planted(LeakyReLU, "leaky_relu, slope 0.2", says="at the others backward gives 0")
+def slope_forgotten(self, grad_y):
+    return (np.where(self.x > 0, grad_y, 0),)
+
+
+@planted(LeakyReLU, "leaky_relu, slope 0.2")
+def slope_on_the_other_side(self, grad_y):
+    return (np.where(self.x > 0, self.negative_slope * grad_y, grad_y),)
+
+
+@planted(ELU, "elu, alpha 0.7", says="elements are right")
+def alpha_forgotten(self, grad_y):
+    return (grad_y * np.where(self.slope == 1, 1, self.slope - self.alpha),)
+
+
+@planted(ELU, "elu, alpha 0.7", says="elements are right")
+def derivative_of_the_wrong_side(self, grad_y):
+    x = self.inputs[0].data
+    return (grad_y * np.where(x > 0, self.alpha * np.exp(x), self.slope),)
+
+
+@planted(ELU, "selu", says=r"0\.9517.* times the gradient")
+def scale_forgotten(self, grad_y):
+    return (grad_y * self.slope / self.scale,)
+
+
+@planted(ELU, "selu", says="wrote into the gradient it was handed")
+def scaled_in_place(self, grad_y):
+    grad_y *= self.slope
+    return (grad_y,)
+
+
+@planted(Tanh, "tanh")
+def one_minus_y(self, grad_y):
+    return (grad_y * (1 - self.y),)
+
+
+@planted(Tanh, "tanh", says="dtype float32 for input 0 of dtype float64")
+def another_dtype(self, grad_y):
+    return ((grad_y * (1 - self.y**2)).astype(np.float32),)
+
+
+@planted(Tanh, "tanh", says="changes what forward saved")
+def squares_what_it_saved(self, grad_y):
+    self.y *= self.y
+    return (grad_y * (1 - self.y),)
+
+
+@planted(Sigmoid, "sigmoid", says="a factor is missing: 1 minus the output")
+def one_minus_y_forgotten(self, grad_y):
+    return (grad_y * self.y,)
+
+
+@planted(Softmax, "softmax", says="multiple of the output, as when softmax's sum is dropped")
+def softmax_sum_forgotten(self, grad_y):
+    return (grad_y * self.y,)
+
+
+@planted(Softmax, "softmax", says="backward's gradient is zero")
+def softmax_gives_zero(self, grad_y):
+    return (np.zeros_like(grad_y),)
+
+
+@planted(Softmax, "softmax, axis 1")
+def softmax_sum_over_another_axis(self, grad_y):
+    return (self.y * (grad_y - (grad_y * self.y).sum(axis=2, keepdims=True)),)
+
+
+@planted(LogSoftmax, "log_softmax", says="multiple of e to the output, as when log_softmax's sum is dropped")
+def log_softmax_sum_forgotten(self, grad_y):
+    return (grad_y,)
+
+
+@planted(LogSoftmax, "log_softmax")
+def probabilities_forgotten(self, grad_y):
+    return (grad_y - grad_y.sum(axis=-1, keepdims=True),)
+
+
+@planted(Dropout, "dropout, p 0.4", says=r"0\.6 times the gradient")
+def kept_not_scaled(self, grad_y):
+    return (grad_y * (self.mask > 0),)
+
+
+@planted(Dropout, "dropout, p 0.4", says="elements are right")
+def dropped_passes_too(self, grad_y):
+    return (grad_y / 0.6,)

@@ -86,6 +86,7 @@ def convolutions(draw):
 @example(case=((1, 1), (1, 1), (0, 0), (3, 5, 9, 7), 20), order="channels last", winograd=True, seed=0)
 @example(case=((1, 1), (2, 2), (0, 0), (2, 5, 9, 8), 20), order="channels last", winograd=True, seed=0)
 @example(case=((2, 2), (3, 3), (0, 1), (2, 5, 9, 8), 33), order="channels first", winograd=True, seed=0)
+@example(case=((1, 1), (1, 2), (0, 1), (1, 1, 1, 2), 1), order="channels last", winograd=False, seed=0)
 @example(case=((7, 7), (2, 2), (3, 3), (2, 3, 20, 22), 64), order="channels last", winograd=True, seed=0)
 @example(case=((3, 3), (1, 1), (1, 1), (40, 16, 8, 12), 32), order="channels last", winograd=True, seed=0)
 @example(case=((3, 3), (2, 2), (1, 1), (40, 16, 8, 12), 32), order="channels last", winograd=True, seed=0)

@@ -270,7 +270,7 @@ def test_cross_entropy(N, classes, smoothing, seed):
             loss -= q * math.log(p) / len(counted)
             grad[n, k] = 0.7 * (p - q) / len(counted)
     got, probabilities = kernels.cross_entropy_forward(logits, labels, smoothing, -1)
-    np.testing.assert_allclose(got, loss, rtol=1e-10)
+    np.testing.assert_allclose(got, loss, rtol=1e-10, atol=1e-14)
     np.testing.assert_allclose(probabilities.sum(axis=1), 1)
     backward = kernels.cross_entropy_backward(np.array(0.7), probabilities, labels, smoothing, -1)
     np.testing.assert_allclose(backward, grad, atol=1e-12)

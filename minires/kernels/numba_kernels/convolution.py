@@ -210,7 +210,7 @@ def one_column(N: int, H: int, W: int, C: int, F: int, I: int, J: int) -> Sizes:
 
 def lines_together(W: int, C: int, I: int, KH: int, SH: int) -> int:
     """Return how many rows of outputs are worked on together: the window of x that they see has WINDOW numbers."""
-    lines = (WINDOW // (W * C) - KH) // SH + 1
+    lines = (WINDOW // max(1, W * C) - KH) // SH + 1  # W: with the padding, which is negative where rows are never seen
     return min(max(1, lines // 24 * 24 if lines > 24 else lines), 384, I)
 
 

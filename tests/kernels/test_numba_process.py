@@ -40,10 +40,10 @@ def gradients(model):
 def test_results_are_the_same_to_the_bit_for_any_number_of_threads(fused):
     model = models.cifar_resnet(8, seed=0, fused=fused)
     found = []
-    for number in (1, 2, 5, 2):
+    for number in (1, 2, 5, 40, 2):
         kernels.set_num_threads(number)
         found.append(gradients(model))
-    assert found[0] == found[1] == found[2] == found[3]
+    assert len(set(map(tuple, found))) == 1
 
 
 def test_python_threads_may_come_at_once():
@@ -114,6 +114,15 @@ def test_the_number_of_threads_comes_from_the_environment_or_a_call():
         with pytest.raises(ValueError, match="set_num_threads: the number of threads must be a whole number from 1 up"):
             kernels.set_num_threads(bad)
     assert threads.get_num_threads() == before
+
+
+@pytest.mark.parametrize(
+    "text, cores", [("200000 100000", 2), ("150000 100000", 2), ("50000 100000", 1), ("max 100000", sys.maxsize)]
+)
+def test_a_container_may_have_less_than_the_cores_it_sees(text, cores, tmp_path):
+    assert threads.quota(tmp_path / "missing") == sys.maxsize
+    (tmp_path / "cpu.max").write_text(f"{text}\n", encoding="ascii")
+    assert threads.quota(tmp_path / "cpu.max") == cores
 
 
 def test_an_error_in_a_worker_is_raised_and_others_come_for_the_next_kernel():
@@ -201,7 +210,7 @@ def test_kernels_compile_on_first_use_once_and_say_so(tmp_path):
     assert (out, error, status) == ("numba", "", 0)
     assert not list(tmp_path.rglob("*.nbc"))  # loading the module compiled nothing
     out, error, status = in_a_fresh_process(RELU, MINIRES_CACHE=tmp_path)
-    assert status == 0 and error.startswith("minires: compiling kernels, once: 1/") and len(error.splitlines()) == 1
+    assert (error, status) == ("minires: compiling kernels, once", 0)
     (folder,) = (tmp_path / "kernels").iterdir()
     assert folder.name == compilation.sources_hash()
     compiled = sorted(folder.rglob("*.nbc"))

@@ -137,11 +137,11 @@ class Progress(event.Listener):
             return  # a helper
         total = sum(self.dtype in kernel.signatures for kernel in kernels)
         done = sum(np.dtype(self.dtype).char in kernel.ready for kernel in kernels)
-        line = f"compiling kernels, once: {done + 1}/{total}"
         if sys.stderr.isatty():
-            print(f"\r{line}", end="", file=sys.stderr, flush=True)
+            line = f"\rcompiling kernels, once: {done + 1}, of {total} at the most"
+            print(line, end="", file=sys.stderr, flush=True)
         elif not Progress.said:
-            print(f"minires: {line}", file=sys.stderr, flush=True)
+            print("minires: compiling kernels, once", file=sys.stderr, flush=True)
         Progress.said = True
 
     def on_end(self, compilation: event.Event) -> None:

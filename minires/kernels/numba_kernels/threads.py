@@ -8,7 +8,8 @@ which releases Python's lock, and take the next free chunk from a counter that t
     worker            ██      ██          ██   the worker when it wakes, up to 100 µs later
 
 A kernel of several phases has a counter for each, and a second one of chunks that are done: `wait` lets no thread go on
-before the last chunk of a phase is done. No one sleeps between phases, since to wake takes longer than to wait.
+before the last chunk of a phase is done. No one sleeps between phases, since to wake takes longer than to wait; a
+thread that has waited long lets others have its processor, which the last chunk's thread may need.
 
 Sums go to one place per chunk and are added in the chunks' order, so results are the same to the last bit for any
 number of threads. Who is late gets less to do: on a machine that is busy elsewhere only a chunk that was begun is
@@ -18,18 +19,22 @@ does its chunks alone.
 """
 
 import os
+import sys
 import threading
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numba
 import numpy as np
 from llvmlite import ir
+from numba.core import cgutils
 from numba.extending import intrinsic
 
 CHUNKS = 16  # of most kernels; some have fewer, where each needs much memory of its own
 PHASES = 8  # that a kernel may have
+PATIENCE = 1000  # how often a waiting thread looks, some microseconds in all, before it lets others run
 number_of_threads = 1
 
 
@@ -47,13 +52,26 @@ def get_num_threads() -> int:
 
 
 def initial_number() -> int:
-    """Return MINIRES_NUM_THREADS, or as many threads as there are cores for this process."""
+    """Return MINIRES_NUM_THREADS, or as many threads as there are cores for this process, as far as it may use them."""
     text = os.environ.get("MINIRES_NUM_THREADS")
     if text:
         if not text.isdecimal() or int(text) < 1:
             raise ValueError(f"MINIRES_NUM_THREADS must be a whole number from 1 up, got {text!r}")
         return int(text)
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return max(1, min(cores, quota()))
+
+
+def quota(file: Path = Path("/sys/fs/cgroup/cpu.max")) -> int:
+    """Return how many cores' time the container of this process gets, rounded up; a great many without a limit.
+
+    The file holds the microseconds, or `max`, that its processes may compute in a period, and those of the period.
+    """
+    try:
+        most, period = file.read_text().split()
+        return -(-int(most) // int(period))
+    except (OSError, ValueError):
+        return sys.maxsize
 
 
 class Worker:
@@ -203,6 +221,21 @@ def load_atomically(context, counter, i):
     return numba.int64(counter, numba.int64), generate
 
 
+@intrinsic
+def let_others_run(context):
+    """Give the processor to another thread that is ready to run, if there is one: POSIX's sched_yield."""
+
+    def generate(context, builder, signature, arguments):
+        if os.name == "posix":
+            function = cgutils.get_or_insert_function(
+                builder.module, ir.FunctionType(ir.IntType(32), []), "sched_yield"
+            )
+            builder.call(function, [])
+        return context.get_dummy_value()
+
+    return numba.void(), generate
+
+
 def counter_pointer(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
     data = context.make_array(signature.args[0])(context, builder, arguments[0]).data
     return builder.gep(data, [arguments[1]])
@@ -224,8 +257,11 @@ if not numba.config.DISABLE_JIT:
 
     @numba.njit(no_cpython_wrapper=True, no_cfunc_wrapper=True)
     def wait(counter, chunks):
+        looked = 0
         while load_atomically(counter, 1) < chunks:
-            pass
+            looked += 1
+            if looked > PATIENCE:
+                let_others_run()
 
 
 number_of_threads = initial_number()

@@ -1,4 +1,4 @@
-"""Tensor, Op and the backward loop: automatic differentiation on one page.
+"""Tensor, Op and the backward loop: automatic differentiation in one file.
 
 An op computes an array from arrays (`forward`) and, handed the gradient of the loss with respect to its output, the
 gradient with respect to each input (`backward`). A tensor made by an op remembers the op, the op its inputs: that is
@@ -57,8 +57,8 @@ class Tensor:
             data = np.asarray(data, np.float32)
         elif isinstance(data, np.generic):
             data = np.asarray(data)
-        if data.dtype.kind not in "fiub":
-            raise TypeError(f"Tensor: dtype {data.dtype} is not one of float, integer, bool")
+        if data.dtype.kind not in "fiub" or not data.dtype.isnative:
+            raise TypeError(f"Tensor: dtype {data.dtype} is not one of float, integer, bool, in native byte order")
         if requires_grad and data.dtype.kind != "f":
             raise TypeError(f"Tensor: only floats can require grad, not {data.dtype}; convert: data.astype(np.float32)")
         self.data: Array = data

@@ -258,6 +258,7 @@ def fused_cases(rng: np.random.Generator) -> list[Case]:
         ),
         block_case(rng, "identity", (2, 3, 4, 5), [(3, 3, 3, 3), (3, 3, 3, 3)], (1, 1)),
         block_case(rng, "option A, stride 2", (3, 2, 5, 4), [(5, 2, 3, 3), (5, 5, 3, 3)], (2, 1)),
+        block_case(rng, "one layer", (2, 3, 4, 5), [(3, 3, 3, 3)], (1,)),
         block_case(rng, "bottleneck", (2, 4, 3, 4), [(2, 4, 1, 1), (2, 2, 3, 3), (4, 2, 1, 1)], (1, 1, 1)),
     ]
 

@@ -68,6 +68,8 @@ def block_backward(
         grad_shortcut = of_shortcut if i == last else grad_shortcut
     if grad is not None and not identity:
         add_option_a_backward(grad, grad_shortcut, math.prod(strides))
+    elif grad is not None and last == 0:  # too late for the chain: it came with the only layer's own
+        grad = grad + grad_shortcut
     return grad, grads
 
 

@@ -24,7 +24,7 @@ class BatchNormReLU(Op):
     """max(batch norm by the batch's own statistics, 0); keeps them as `mean` and `var`."""
 
     def __init__(self, eps: float) -> None:
-        self.eps = eps
+        self.eps = float(eps)
 
     def forward(self, x: Array, weight: Array, bias: Array) -> Array:
         y, mean, var = self.kernels.batch_norm_relu_forward(x, weight, bias, self.eps)
@@ -41,7 +41,7 @@ class BatchNormReLUInference(Op):
     """max(normalization by given statistics, 0)."""
 
     def __init__(self, mean: Array, var: Array, eps: float) -> None:
-        self.mean, self.var, self.eps = mean, var, eps
+        self.mean, self.var, self.eps = mean, var, float(eps)
 
     def forward(self, x: Array, weight: Array, bias: Array) -> Array:
         self.x, self.weight = x, weight
@@ -59,7 +59,7 @@ class ConvBatchNormReLU(Op):
     """max(batch norm, by the batch's own statistics, of a convolution [+ shortcut], 0); keeps them as `mean`, `var`."""
 
     def __init__(self, stride: Pair, padding: Pair, eps: float) -> None:
-        self.stride, self.padding, self.eps = stride, padding, eps
+        self.stride, self.padding, self.eps = stride, padding, float(eps)
 
     def forward(self, x: Array, filters: Array, weight: Array, bias: Array, shortcut: Array | None = None) -> Array:
         given = x, filters, weight, bias, shortcut, self.stride, self.padding, self.eps
@@ -84,7 +84,7 @@ class ResidualBlock(Op):
     """
 
     def __init__(self, strides: tuple[int, ...], eps: tuple[float, ...]) -> None:
-        self.strides, self.eps = strides, eps
+        self.strides, self.eps = strides, tuple([float(one) for one in eps])
 
     def forward(self, x: Array, *params: Array) -> Array:
         self.layers = [params[i : i + 3] for i in range(0, len(params), 3)]
@@ -101,7 +101,7 @@ class ConvBatchNormReLUInference(Op):
     """max(normalization, by given statistics, of a convolution [+ shortcut], 0)."""
 
     def __init__(self, mean: Array, var: Array, stride: Pair, padding: Pair, eps: float) -> None:
-        self.mean, self.var, self.stride, self.padding, self.eps = mean, var, stride, padding, eps
+        self.mean, self.var, self.stride, self.padding, self.eps = mean, var, stride, padding, float(eps)
 
     def forward(self, x: Array, filters: Array, weight: Array, bias: Array, shortcut: Array | None = None) -> Array:
         self.x, self.filters, self.weight = x, filters, weight

@@ -18,7 +18,7 @@ class BatchNorm(Op):
     """Normalization by the batch's own statistics, which it keeps as `mean` and `var`."""
 
     def __init__(self, eps: float) -> None:
-        self.eps = eps
+        self.eps = float(eps)
 
     def forward(self, x: Array, weight: Array, bias: Array) -> Array:
         y, mean, var = self.kernels.batch_norm_forward(x, weight, bias, self.eps)
@@ -35,7 +35,7 @@ class BatchNormInference(Op):
     """Normalization by given statistics."""
 
     def __init__(self, mean: Array, var: Array, eps: float) -> None:
-        self.mean, self.var, self.eps = mean, var, eps
+        self.mean, self.var, self.eps = mean, var, float(eps)
 
     def forward(self, x: Array, weight: Array, bias: Array) -> Array:
         self.x, self.weight = x, weight
@@ -58,7 +58,8 @@ def batch_norm(
     """Return y, mean and var: x (N, C, H, W) or (N, C) normalized per channel; weight, bias, mean, var are (C,).
 
     Without mean and var the batch's own are used (var biased: divided by M) and differentiated; given arrays are
-    constants. ValueError where shapes do not fit or a batch has one number per channel, whose variance is 0.
+    constants. ValueError where shapes do not fit or a batch has one number per channel, whose variance is 0; TypeError
+    for two dtypes.
     """
     check_norm("batch_norm", x.shape, weight, bias, mean, var)
     if mean is not None and var is not None:
@@ -71,7 +72,7 @@ def batch_norm(
 def check_norm(
     function: str, shape: tuple[int, ...], weight: Tensor, bias: Tensor, mean: Array | None, var: Array | None
 ) -> None:
-    """ValueError where the shape of x does not fit the others, or a batch has no variance."""
+    """ValueError where the shape of x does not fit the others, or a batch has no variance; TypeError for two dtypes."""
     C = shape[1] if len(shape) in (2, 4) else None
     if C is None or weight.shape != (C,) or bias.shape != (C,):
         raise ValueError(
@@ -83,6 +84,8 @@ def check_norm(
     if mean is not None and var is not None:
         if mean.shape != (C,) or var.shape != (C,):
             raise ValueError(f"{function}: mean {mean.shape} and var {var.shape} must be ({C},) for x {shape}")
+        if not mean.dtype == var.dtype == weight.dtype:
+            raise TypeError(f"{function}: mean {mean.dtype} and var {var.dtype} must be {weight.dtype}, as weight is")
     elif math.prod(shape) <= C:
         raise ValueError(
             f"{function}: x {shape} has at most one number per channel, so no batch variance; "

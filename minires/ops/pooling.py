@@ -82,7 +82,12 @@ class AdaptiveAvgPool2d(Op):
 
 def max_pool2d(x: Tensor, kernel_size: int | Pair, stride: int | Pair | None = None, padding: int | Pair = 0) -> Tensor:
     """Return the maximum of each window of x (N, C, H, W); stride defaults to kernel_size. Padding never wins."""
-    return MaxPool2d(*window("max_pool2d", x, kernel_size, stride, padding))(x)
+    size, step, around = window("max_pool2d", x, kernel_size, stride, padding)
+    if size[0] * size[1] > 32767:  # the kernels number them in 16 bits
+        raise ValueError(
+            f"max_pool2d: the window {size} has more than 32767 places; for whole images take ops.max(x, axis=(2, 3))"
+        )
+    return MaxPool2d(size, step, around)(x)
 
 
 def avg_pool2d(x: Tensor, kernel_size: int | Pair, stride: int | Pair | None = None, padding: int | Pair = 0) -> Tensor:

@@ -1,5 +1,7 @@
 """Tensor: what it holds, what it refuses, and its operators."""
 
+import sys
+
 import numpy as np
 import pytest
 
@@ -42,6 +44,7 @@ def test_repr_is_one_line_that_says_where_a_tensor_was_made():
             r"Add: inputs must share one dtype.*float64.*float32",
         ),
         (lambda: Tensor(np.ones(2, np.float32)) * np.ones(2), "Multiply: inputs must share one dtype"),
+        (lambda: Tensor(np.ones(2, ">f4" if sys.byteorder == "little" else "<f4")), "f4 .*in native byte order"),
     ],
 )
 def test_type_errors(made, message):

@@ -107,7 +107,9 @@ def test_all_passes_agree_with_numpy(case, order, winograd, seed):
         np.testing.assert_array_equal(array, copy)
 
 
-NETWORK = [  # N, C, H, F, K, stride: the convolutions of ResNet-20, and some of ResNet-18 and ResNet-50
+NETWORK = [  # N, C, H, F, K, stride: the convolutions of ResNet-20, some of ResNet-18 and ResNet-50, two very lopsided
+    (2, 1040, 8, 16, 3, 1),
+    (2, 48, 8, 352, 3, 1),
     (16, 3, 32, 16, 3, 1),
     (16, 16, 32, 16, 3, 1),
     (16, 16, 32, 32, 3, 2),

@@ -140,7 +140,7 @@ def test_an_error_in_a_worker_is_raised_and_others_come_for_the_next_kernel():
         began.clear()
         with pytest.raises(ZeroDivisionError, match="in the worker"):
             threads.run(fail_elsewhere, (), small=False)
-    assert not threads.taken.locked() and threads.workers == []
+    assert threads.owner == {} and threads.workers == []
 
 
 @pytest.mark.parametrize("fails", ["caller", "worker"])
@@ -191,6 +191,52 @@ def test_after_an_interrupt_a_kernel_waits_for_its_threads_as_before(default_int
         threading.Timer(0.1, may_end.set).start()
         threads.run(kernel, (), small=False)
         assert done == [True] * number
+
+
+def test_an_interrupt_while_a_kernel_takes_the_workers_leaves_them_to_the_next(monkeypatch):
+    """The signal may be answered just after they were taken, before that is known."""
+    kernels.set_num_threads(2)
+
+    class Owner(dict):
+        def setdefault(self, *given):
+            super().setdefault(*given)
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(threads, "owner", Owner())
+    with pytest.raises(KeyboardInterrupt):
+        threads.run(lambda counter: None, (), small=False)
+    assert threads.owner == {}
+
+
+def test_where_the_system_has_no_thread_left_the_caller_does_the_work(monkeypatch):
+    kernels.set_num_threads(3)
+    monkeypatch.setattr(threads, "workers", [])
+
+    def no_more(function, arguments):
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(threads._thread, "start_new_thread", no_more)
+    x = np.random.default_rng(0).standard_normal((64, 16, 32, 32)).astype(np.float32)
+    np.testing.assert_array_equal(ops.relu(Tensor(x)).data, np.maximum(x, 0))
+    assert threads.workers == [] and threads.owner == {}
+
+
+def test_several_threads_may_use_a_kernel_for_the_first_time(tmp_path):
+    code = """
+import threading
+import numpy as np
+from minires import Tensor, ops
+x, found, barrier = np.ones((4, 8, 2, 2), np.float32), [], threading.Barrier(4)
+def work():
+    barrier.wait()
+    found.append(ops.relu(Tensor(x)).data.sum())
+together = [threading.Thread(target=work) for _ in range(4)]
+[one.start() for one in together], [one.join() for one in together]
+print(found == [128] * 4)
+"""
+    for _ in range(2):  # compiling, and loading what was compiled
+        out, error, status = in_a_fresh_process(code, MINIRES_CACHE=tmp_path)
+        assert (out, status) == ("True", 0), error
 
 
 def test_a_worker_that_has_not_begun_is_not_waited_for():

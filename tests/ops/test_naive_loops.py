@@ -284,6 +284,14 @@ def test_cross_entropy_by_hand():
     np.testing.assert_allclose(grad, np.array([[-3, 1, 1, 1], [1, 1, 1, -3]]) / 8)
 
 
+def test_cross_entropy_of_a_class_that_is_ruled_out():
+    logits = np.array([[1.0, 0.0, -math.inf]])
+    loss, probabilities = kernels.cross_entropy_forward(logits, np.array([1]), 0.0, -100)
+    assert loss == pytest.approx(1 + math.log(1 + math.exp(-1))) and probabilities[0, 2] == 0
+    loss, _ = kernels.cross_entropy_forward(logits, np.array([2]), 0.0, -100)
+    assert loss == math.inf
+
+
 def test_cross_entropy_of_huge_logits_is_finite():
     logits = np.array([[1e4, 0.0, -1e4]])
     loss, probabilities = kernels.cross_entropy_forward(logits, np.array([1]), 0.0, -100)

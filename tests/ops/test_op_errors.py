@@ -90,6 +90,7 @@ VALUE_ERRORS = [
     (lambda: ops.batch_norm(ones(0, 3), ones(3), ones(3)), r"x \(0, 3\) has at most one number per channel"),
     (lambda: ops.max_pool2d(ones(3, 4, 5), 2), r"max_pool2d: x \(3, 4, 5\) must be non-empty images \(N, C, H, W\)"),
     (lambda: ops.max_pool2d(IMAGES, 0), "max_pool2d: kernel_size must be a whole number .* at least 1, got 0"),
+    (lambda: ops.max_pool2d(ones(1, 1, 200, 200), 200), r"more than 32767 places; .* take ops.max\(x, axis=\(2, 3\)\)"),
     (lambda: ops.max_pool2d(IMAGES, 2, stride=0), "max_pool2d: stride must be .* at least 1, got 0"),
     (lambda: ops.max_pool2d(IMAGES, 3, padding=2), r"padding \(2, 2\) is more than half of the window \(3, 3\)"),
     (lambda: ops.avg_pool2d(IMAGES, (2, 6)), "avg_pool2d: a 2×6 window does not fit x"),
@@ -173,3 +174,12 @@ def test_the_cures_work():
     with pytest.raises(ValueError, match=r"option_a\(x, 32, stride=2\)"):
         ops.residual_add(x, branch)
     assert ops.residual_add(ops.option_a(x, 32, stride=2), branch).shape == branch.shape
+
+
+def test_statistics_of_another_dtype_are_refused():
+    x, one, zero = (Tensor(np.random.default_rng(0).standard_normal(shape, np.float32)) for shape in ((4, 3), 3, 3))
+    mean, var = np.zeros(3, np.float32), np.ones(3)
+    with pytest.raises(TypeError, match="batch_norm: mean float32 and var float64 must be float32, as weight is"):
+        ops.batch_norm(x, one, zero, mean, var)
+    y, _, _ = ops.batch_norm(x, one, zero, mean, var.astype(np.float32), eps=np.float64(1e-5))  # a number has no dtype
+    assert y.dtype == np.float32

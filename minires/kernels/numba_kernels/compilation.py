@@ -39,6 +39,7 @@ COMPILED = "fd"  # dtype.char of float32 and float64; for other dtypes the NumPy
 OPTIONS = {"fastmath": FASTMATH, "error_model": "numpy", "nogil": True}
 
 kernels: list["Kernel"] = []
+one_at_a_time = threading.RLock()  # compilations: several threads may use a kernel for the first time
 
 
 class Kernel:
@@ -71,12 +72,13 @@ class Kernel:
         """Compile or load the version for a dtype; TypeError for one that the kernel does not have."""
         if dtype not in self.signatures:
             raise TypeError(f"{self.name}: no kernel for {dtype}; it has {', '.join(self.signatures)}")
-        if not numba.config.DISABLE_JIT:
-            self.compiled.disable_compile(False)
-            with event.install_listener("numba:compile", Progress(self, dtype)), InterruptLater():
-                self.compiled.compile(self.signatures[dtype])
-            self.compiled.disable_compile()  # no input may start a compilation
-        self.ready.add(np.dtype(dtype).char)
+        with one_at_a_time:
+            if not numba.config.DISABLE_JIT and np.dtype(dtype).char not in self.ready:
+                self.compiled.disable_compile(False)
+                with event.install_listener("numba:compile", Progress(self, dtype)), InterruptLater():
+                    self.compiled.compile(self.signatures[dtype])
+                self.compiled.disable_compile()  # no input may start a compilation
+            self.ready.add(np.dtype(dtype).char)
 
 
 def kernel(

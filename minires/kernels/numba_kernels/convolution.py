@@ -158,7 +158,7 @@ def winograd_convolution(
     F = weight.shape[1 if flip else 0]
     panels = panels_of(F)
     group, groups = strips_together(N, C + F, C * F > MANY_FILTERS, I, J)
-    parts = panels // 4 if C * F > MANY_FILTERS else min(-(-panels // 2), -(-ITEMS // 2 // groups))
+    parts = max(1, panels // 4) if C * F > MANY_FILTERS else min(-(-panels // 2), -(-ITEMS // 2 // groups))
     weight = whole_panels(weight, 1 if flip else 0)
     u = np.empty(36 * panels * LANES * C if parts == 1 else 0, np.float32)
     if parts == 1:

@@ -21,7 +21,7 @@ from minires.kernels.numba_kernels.epilogue import ADD_RELU, RELU
 from minires.kernels.numba_kernels.gradient_sums import BY_FORMULA
 from minires.kernels.numba_kernels.layer_backward import winograd_layers_backward
 from minires.kernels.numba_kernels.layer_forward import winograd_layers_forward
-from minires.kernels.numba_kernels.layout import contiguous, empty_like, flat, nhwc_empty
+from minires.kernels.numba_kernels.layout import contiguous, empty_like, flat, in_order, nhwc_empty
 from minires.kernels.numba_kernels.normalization_passes import block_pixels
 from minires.kernels.numba_kernels.shortcut import add_in_place, add_option_a_backward, option_a_forward
 from minires.kernels.numba_kernels.simd import LANES
@@ -117,7 +117,9 @@ def conv2d_batch_norm_relu_backward(
     if F % LANES == 0 and stride == (1, 1) and padding == (1, 1) and together(x, filters):
         sizes = sizes_backward(x, F)
         arrays, grads = layer_backward(z, filters, weight, bias, mean, var, CHUNKS, with_x, sizes)
-        grad_x = residual if residual is not None else empty_like(x)
+        grad_x = residual if residual is not None and in_order(residual) else empty_like(x)
+        if residual is not None and grad_x is not residual:
+            grad_x[...] = residual
         images = flat(grad_y), flat(y), EMPTY if g is None else flat(g), flat(x), flat(grad_x), EMPTY
         options = eps, eps, sizes, False, with_shortcut, with_x, residual is not None
         winograd_layers_backward(*images, *NO_LAYER_BACKWARD, *arrays, *options)

@@ -18,6 +18,7 @@ compile. A forked child has no workers and starts its own; a second Python threa
 does its chunks alone.
 """
 
+import _thread
 import os
 import sys
 import threading
@@ -80,16 +81,22 @@ class Worker:
     def __init__(self) -> None:
         self.arguments: tuple[Any, ...] = ()
         self.error: BaseException | None = None
-        self.retired = False
+        self.busy = self.retired = False
         self.given, self.done = threading.Lock(), threading.Lock()
         self.given.acquire()
         self.done.acquire()
-        self.thread = threading.Thread(target=self.loop, name="minires kernels", daemon=True)
-        self.thread.start()
+
+    def start(self) -> None:
+        """Begin to sleep; RuntimeError if the system has no thread left.
+
+        Not threading.Thread's start, which waits for the thread to run: for ever, if that finds no memory for it.
+        """
+        _thread.start_new_thread(self.loop, ())
 
     def loop(self) -> None:
         while True:
             self.given.acquire()
+            self.busy = not self.retired
             if self.retired:
                 return
             try:
@@ -98,6 +105,7 @@ class Worker:
                 self.error = error
                 end_waiting(self.arguments[-1])
             self.arguments = ()
+            self.busy = False
             self.done.release()
 
     def give(self, call: Callable[..., None], arguments: tuple[Any, ...]) -> None:
@@ -114,41 +122,66 @@ class Worker:
                 raise self.error
 
     def retire(self) -> None:
-        """End the thread, after the call that it has begun."""
+        """End the thread; return when the call that it has begun is done, and it writes no more."""
         self.retired = True
         if self.given.locked():
             self.given.release()
-        self.thread.join()
+        while self.busy:
+            time.sleep(0.0005)
 
 
 workers: list[Worker] = []
-taken = threading.Lock()
+owner: dict[str, int] = {}  # of the workers: the thread whose kernel they compute, if there is one
 
 
 def run(call: Callable[..., None], arguments: tuple[Any, ...], small: bool) -> None:
     """Run a compiled kernel, small ones on this thread alone; the counters of chunks are its last argument."""
     arguments = (*arguments, np.zeros(2 * PHASES, np.int64))
-    if small or number_of_threads == 1 or not taken.acquire(blocking=False):
+    if small or number_of_threads == 1 or owner:
         call(*arguments)
         return
+    me = threading.get_ident()
     try:
-        while len(workers) < number_of_threads - 1:
-            workers.append(Worker())
-        helping = workers[: number_of_threads - 1]
-        for worker in helping:
-            worker.give(call, arguments)
-        call(*arguments)
-        for worker in helping:
-            worker.wait()
-    except BaseException:  # also Ctrl-C while waiting: a worker that is still busy must not be taken for a free one
-        leaving = workers[:]
-        workers.clear()
-        end_waiting(arguments[-1])
-        for worker in leaving:
-            worker.retire()
+        shared = owner.setdefault("thread", me) == me  # in one step: another thread may come at the same time
+        if shared:
+            run_with_workers(call, arguments)
+    except BaseException:
+        if owner.get("thread") == me:  # Ctrl-C may have come before `shared` was stored
+            try:
+                dismiss_workers(arguments[-1])
+            finally:
+                owner.clear()
         raise
-    finally:
-        taken.release()
+    if shared:
+        owner.clear()
+    else:
+        call(*arguments)
+
+
+def run_with_workers(call: Callable[..., None], arguments: tuple[Any, ...]) -> None:
+    """Run a kernel on this thread and those of the workers that wake in time."""
+    while len(workers) < number_of_threads - 1:
+        workers.append(Worker())
+        try:
+            workers[-1].start()
+        except RuntimeError:  # as many as the system allows must do
+            workers.pop()
+            break
+    helping = workers[: number_of_threads - 1]
+    for worker in helping:
+        worker.give(call, arguments)
+    call(*arguments)
+    for worker in helping:
+        worker.wait()
+
+
+def dismiss_workers(counter: Any) -> None:
+    """End all workers after an error, or Ctrl-C: one that is still busy must not be taken for a free one."""
+    leaving = workers.copy()
+    workers.clear()
+    end_waiting(counter)
+    for worker in leaving:
+        worker.retire()
 
 
 def end_waiting(counter: Any) -> None:
@@ -158,9 +191,8 @@ def end_waiting(counter: Any) -> None:
 
 def forget_workers() -> None:
     """In a forked child: threads are not inherited."""
-    global taken
     workers.clear()
-    taken = threading.Lock()
+    owner.clear()
 
 
 if hasattr(os, "register_at_fork"):

@@ -116,8 +116,10 @@ def read_json(path: Path) -> Any:
     """Read a JSON file. ValueError, naming the file, where it is missing or is not JSON."""
     try:
         return json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
+    except (FileNotFoundError, NotADirectoryError) as error:
         message = f"{path.parent} holds no {path.name}: no run folder, or the run did not get that far"
+        if not path.parent.is_dir():
+            message = f"there is no folder {path.parent}; give a run's folder, such as those in runs/"
         raise ValueError(message) from error
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
         raise ValueError(f"{path} is not JSON ({error})") from error

@@ -18,7 +18,7 @@ from minires.models.fused import FUSED
 from minires.nn import Module
 from minires.recipes import Configuration
 from minires.stopping import Signals, Stopped
-from minires.training import Record, Trainer
+from minires.training import Record, Trainer, advance
 
 EVALUATION_BATCH = 256
 
@@ -143,7 +143,7 @@ def carry_out(folder: Path, trainer: Trainer, configuration: Configuration, comm
     def log(record: Record) -> None:
         records.append_jsonl(folder / "metrics.jsonl", record)
         if "loss" in record:
-            bar.update()
+            advance(bar, first=record["step"] == first)
             bar.set_postfix_str(f"loss {record['loss']:.3f}", refresh=False)
             return
         words = f"epoch {record['epoch'] + 1}: {name} accuracy {record[f'{name}_accuracy']:.1%}"
@@ -162,6 +162,7 @@ def carry_out(folder: Path, trainer: Trainer, configuration: Configuration, comm
     steps = configuration["steps"]
     resume = f"minires train --resume {shlex.quote(str(folder))}"
     code, outcome = 0, "finished"
+    first = trainer.step + 1
     bar_format = "{desc} {percentage:3.0f}% |{bar}| {n_fmt}/{total_fmt} {elapsed}<{remaining}{postfix}"
     bar = tqdm(total=steps, initial=trainer.step, bar_format=bar_format, disable=None)
     try:

@@ -24,6 +24,17 @@ def nothing() -> None:
     """What is called where the caller wants nothing to happen."""
 
 
+def advance(bar: Any, amount: int = 1, first: bool = False) -> None:
+    """Move a progress bar on. A first step also compiles kernels: it is shown, but left out of the time remaining."""
+    if first and bar.n + amount < bar.total:
+        bar.n += amount
+        bar.initial = bar.last_print_n = bar.n  # tqdm's rate is what came after these, since last_print_t
+        bar.last_print_t = time.time()
+        bar.refresh()
+    else:
+        bar.update(amount)
+
+
 class Trainer:
     """Trains a model, and holds all that changes meanwhile.
 

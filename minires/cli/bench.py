@@ -2,11 +2,16 @@
 
 import argparse
 import time
+from typing import Any
+
+from minires.cli.train import check_size
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--model", default="resnet20", metavar="NAME", help="resnet20, resnet18, … (resnet20)")
     parser.add_argument("--stem", choices=("cifar", "imagenet"), help="of resnet18 to resnet152 (imagenet)")
+    parser.add_argument("--set", nargs="+", action="extend", default=[], metavar="KEY=VALUE",
+                        help="options of the model, as for minires train: model.depth=16 model.width=4")
     parser.add_argument("--batch-size", type=int, default=128, metavar="N", help="images at a time (128)")
     parser.add_argument("--size", type=int, metavar="PIXELS", help="height and width of the images (the model's own)")
     parser.add_argument("--kernels", nargs="+", choices=("numpy", "numba"), metavar="NAME",
@@ -21,36 +26,56 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     import numpy as np
 
-    from minires import kernels, models, optim
+    from minires import kernels, models, optim, runs
 
     for name in ("batch_size", "rounds", "size"):
         value = getattr(args, name)
         if value is not None and value < 1:
-            raise ValueError(f"bench: --{name.replace('_', '-')} must be at least 1, got {value}")
+            raise ValueError(f"--{name.replace('_', '-')} must be at least 1, got {value}")
+    options = model_options(args)
+    has_fused = not args.unfused and runs.has_fused_form({"model": options})
     if args.threads is not None:
         kernels.set_num_threads(args.threads)
-    options = {"stem": args.stem} if args.stem else {}
     if args.launches:
-        model = models.make(args.model, seed=0, fused=not args.unfused, **options).to("cuda")
+        model = models.make(args.model, **{"seed": 0, "fused": has_fused, **options}).to("cuda")
         show_launches(model, args.batch_size, args.size)
         return 0
     rng = np.random.default_rng(0)
     for name in args.kernels or [kernels.in_use()]:
         with kernels.use(name):
-            fused = name != "numpy" and not args.unfused
-            model = models.make(args.model, seed=0, fused=fused, **options)
+            given = {"seed": 0, "fused": has_fused and name != "numpy", **options}
+            model = models.make(args.model, **given)
             channels, height, width = model.input_shape or (3, 32, 32)
             size = (args.size or height, args.size or width)
             images = rng.standard_normal((args.batch_size, channels, *size), dtype=np.float32)
             labels = rng.integers(0, model.fc.weight.shape[0], args.batch_size)
             sgd = optim.SGD(model.parameters(), lr=0.01, momentum=0.9, weight_decay=1e-4)
             print(f"{args.model}, {args.batch_size} images of {size[0]}×{size[1]}, {name} kernels"
-                  f"{', fused' if fused else ''}")
+                  f"{', fused' if given['fused'] else ''}")
             if args.profile:
                 show_profile(model, sgd, images, labels, args.rounds)
             else:
                 show_times(model, sgd, images, labels, args.rounds)
     return 0
+
+
+def model_options(args: argparse.Namespace) -> dict[str, Any]:
+    """Return what the model is made with, as the command line says it."""
+    from minires import recipes
+    from minires.models.registry import CIFAR_MODELS
+
+    options = {"stem": args.stem} if args.stem else {}
+    if args.stem and args.model in [*CIFAR_MODELS, "wide_resnet"]:
+        raise ValueError(
+            f"--stem is for resnet18 to resnet152, not for {args.model}: leave it out, or add --model resnet18"
+        )
+    for setting in args.set:
+        keys, value = recipes.parsed(setting)
+        if len(keys) != 2 or keys[0] != "model" or keys[1] == "name":
+            raise ValueError(f"--set is for options of the model here, such as model.depth=16, not {setting!r}")
+        options[keys[1]] = value
+    check_size(args.model, options)
+    return options
 
 
 def show_launches(model, batch_size: int, size: int | None) -> None:
@@ -95,7 +120,7 @@ def show_times(model, sgd, images, labels, rounds: int) -> None:
         with no_grad():
             model(Tensor(images))
 
-    for what, step in (("training step", train), ("inference", infer)):
+    for what, once, step in (("training step", "step", train), ("inference", "pass", infer)):
         model.train(step is train)
         start = time.perf_counter()
         step()
@@ -107,4 +132,4 @@ def show_times(model, sgd, images, labels, rounds: int) -> None:
             seconds.append(time.perf_counter() - start)
         low, median, high = np.percentile(seconds, [25, 50, 75])
         print(f"  {what:<14}{median * 1e3:9.1f} ms   quartiles {low * 1e3:.1f} … {high * 1e3:.1f}   "
-              f"{len(images) / median:8.0f} images/s   the first {first:.2f} s")
+              f"{len(images) / median:8.0f} images/s   first {once} {first:.2f} s")

@@ -15,6 +15,8 @@ def run(args: argparse.Namespace) -> int:
     from minires.learn import Wrong, chapters, reader
 
     folder, exercise = Path(args.folder), chapters.exercise_of(args.chapter)
+    if args.train and exercise.plug is None:
+        raise ValueError(f"nothing of chapter {args.chapter}'s exercise goes into the engine: leave out --train")
     try:
         mine = reader.load(exercise, folder)
         for line in reader.examine(exercise, mine):
@@ -49,8 +51,6 @@ def train(exercise, mine) -> None:
     """Train a small network twice: with the reader's functions in the engine, and with the engine's own."""
     from minires.learn import digits
 
-    if exercise.plug is None:
-        raise ValueError(f"chapter {exercise.chapter}: nothing of this exercise can be put into the engine")
     with exercise.plug(mine):
         with_mine = digits.losses(digits.STEPS)
     told = digits.compare(with_mine, digits.losses(digits.STEPS))

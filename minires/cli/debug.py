@@ -3,7 +3,7 @@
 import argparse
 import contextlib
 import sys
-from typing import Any
+from typing import IO, Any
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -35,26 +35,23 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Build the network, run it on a batch, and hand its loss to the prompt or to the pictures."""
     from minires import debug, kernels
-    from minires.debug import browser
     from minires.debug.terminal import Debugger
 
     if args.batch_size < 1:
         raise ValueError(f"--batch-size must be at least 1, got {args.batch_size}")
     if args.twin and not args.html:
         raise ValueError("--twin is for --html")
+    if args.twin and args.skip == "off":
+        raise ValueError("--twin shows the plain twin beside the network with skips: leave out --twin or --skip off")
     with contextlib.ExitStack() as stack:
         stack.enter_context(kernels.use(args.kernels))
         commands = None if sys.stdin.isatty() else sys.stdin
         if args.script:
-            commands = stack.enter_context(open(args.script, encoding="utf-8"))
+            commands = stack.enter_context(opened(args.script))
         with debug.watch(action="report"):
             model, loss = forward(args, skip=args.skip == "on")
-        if args.draw:
-            print(debug.draw(loss, args.draw))
-        if args.html:
-            twin = forward(args, skip=False)[1] if args.twin else None
-            print(browser.write(loss, args.html, args.model, model, twin))
         if args.draw or args.html:
+            make_pictures(args, model, loss)
             return 0
         debugger = Debugger(loss, model, commands)
         print(debugger.intro)
@@ -62,6 +59,32 @@ def run(args: argparse.Namespace) -> int:
             debugger.do_until(args.layer)
         debugger.cmdloop(intro="")
         return 1 if debugger.failed and commands is not None else 0
+
+
+def opened(script: str) -> IO[str]:
+    """Open a file of commands."""
+    try:
+        return open(script, encoding="utf-8")
+    except OSError as error:
+        raise OSError(f"--script {script} cannot be read ({error.strerror}); give a text file of commands") from error
+
+
+def make_pictures(args: argparse.Namespace, model: Any, loss: Any) -> None:
+    """Write the files that --draw and --html ask for."""
+    from minires import debug
+    from minires.debug import browser
+
+    twin = forward(args, skip=False)[1] if args.twin else None
+    paths = []
+    try:
+        if args.draw:
+            paths.append(debug.draw(loss, args.draw))
+        if args.html:
+            paths.append(browser.write(loss, args.html, args.model, model, twin))
+    except OSError as error:
+        message = f"{error.filename} cannot be written ({error.strerror}); choose another place for --draw or --html"
+        raise OSError(message) from error
+    print(*paths, sep="\n")
 
 
 def forward(args: argparse.Namespace, skip: bool) -> tuple[Any, Any]:

@@ -59,9 +59,10 @@ def evaluate_run(args: argparse.Namespace) -> int:
     ]
     records.write_json(folder / "evaluation.json", result)
     records.write_csv(folder / "predictions.csv", rows)
-    width = max([len(name) for name in classes])
+    width = max([len(name) for name in [*classes, "class"]])
+    print(f"{'class':{width}}  accuracy")
     for name, accuracy in result["class_accuracy"].items():
-        print(f"{name:{width}}  {accuracy:7.2%}")
+        print(f"{name:{width}}  {accuracy:8.2%}")
     print(f"test accuracy {result['accuracy']:.2%}, test loss {loss:.4f} on {len(labels)} images, after {step} steps")
     print(f"{folder}: evaluation.json, predictions.csv")
     return 0

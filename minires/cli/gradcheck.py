@@ -2,8 +2,11 @@
 
 import argparse
 import contextlib
+import textwrap
 
-HEADS = ("op", "arguments", "worst relative error", "checked", "kinks", "verdict")
+HEADS = ("verdict", "relative error", "checked", "kinks", "op and its arguments")
+WIDTH = 105
+TOGETHER = "\u00a0"  # a space at which no line is broken
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -34,7 +37,7 @@ def run(args: argparse.Namespace) -> int:
             f"Backward against central differences in float64, {kernels.in_use()} kernels, random output gradients.\n"
         )
         for case in cases:
-            shapes = ", ".join(f"{name} {array.shape}" for name, array in case.arguments.items())
+            shapes = [f"{name}{TOGETHER}{'×'.join(map(str, array.shape))}" for name, array in case.arguments.items()]
             try:
                 report = gradcheck(case.fn, *case.arguments.values(), names=list(case.arguments), seed=args.seed)
             except GradientError as error:
@@ -42,16 +45,27 @@ def run(args: argparse.Namespace) -> int:
                 failures.append(f"{case.name}\n{error}")
             found = report.arguments and f"{report.relative_error:.1e}"
             verdict = "ok" if report.ok and found else "WRONG"
-            rows.append((case.name, shapes, found or "-", str(report.checked), str(report.kinks or ""), verdict))
+            what = f"{case.name}: {', '.join(shapes)}"
+            rows.append((verdict, found or "-", str(report.checked), str(report.kinks or ""), what))
     print_table(rows)
     for failure in failures:
         print(f"\n{failure}")
     ops = len({case.op for case in cases})
-    print(f"\n{len(cases)} cases of {ops} ops: {f'{len(failures)} WRONG' if failures else 'all gradients are right'}.")
+    print(
+        f"\n{counted(len(cases), 'case')} of {counted(ops, 'op')}: "
+        f"{f'{len(failures)} WRONG' if failures else 'all gradients are right'}."
+    )
     return 1 if failures else 0
 
 
+def counted(number: int, noun: str) -> str:
+    return f"{number} {noun}{'' if number == 1 else 's'}"
+
+
 def print_table(rows: list[tuple[str, ...]]) -> None:
-    widths = [max(len(row[column]) for row in [HEADS, *rows]) for column in range(len(HEADS))]
-    for row in [HEADS, tuple("-" * width for width in widths), *rows]:
-        print("  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip())
+    """Print rows below HEADS; the last column is wrapped, and goes on in lines of its own."""
+    widths = [max(len(row[column]) for row in [HEADS, *rows]) for column in range(len(HEADS) - 1)]
+    indent = sum(widths) + 2 * len(widths)
+    for row in [HEADS, tuple("-" * len(head) for head in HEADS), *rows]:
+        line = "  ".join([*(text.ljust(width) for text, width in zip(row[:-1], widths, strict=True)), row[-1]])
+        print(textwrap.fill(line, WIDTH, subsequent_indent=" " * (indent + 2)).replace(TOGETHER, " "))

@@ -15,13 +15,17 @@ def run(args: argparse.Namespace) -> int:
     folder = Path(args.folder)
     if args.chapter is not None:
         exercise = chapters.exercise_of(args.chapter)
-        path = reader.write_exercise(exercise, folder)
+        try:
+            path = reader.write_exercise(exercise, folder)
+        except OSError as error:
+            message = f"cannot write into the folder {folder} ({error.strerror}); choose another with --folder"
+            raise OSError(message) from error
         print(f"{exercise.title}: {', '.join(exercise.names)}\n")
         print(f"  1. do what {path} asks for\n  2. minires check {args.chapter}    (--hint for a hint)")
         return 0
     progress = reader.read_progress(folder)
     for number, (_, title) in chapters.CHAPTERS.items():
-        print(f"{number:3}  {mark(number, progress, folder):8}  {title}")
+        print(f"{number:3}  {mark(number, progress, folder):9}  {title}")
     print("\nA chapter is a script, tutorials/NN_….py; `minires learn 7` writes the exercise of chapter 7.")
     return 0
 
@@ -35,4 +39,4 @@ def mark(number: int, progress: dict[str, dict[str, object]], folder: Path) -> s
     entry = progress.get(str(number), {})
     if entry.get("passed"):
         return "passed"
-    return "begun" if chapters.exercise_of(number).path(folder).exists() else "exercise"
+    return "begun" if chapters.exercise_of(number).path(folder).exists() else "not begun"

@@ -11,6 +11,7 @@ import argparse
 import importlib
 import os
 import sys
+import traceback
 from collections.abc import Sequence
 
 import minires
@@ -33,7 +34,7 @@ COMMANDS = {
 
 DESCRIPTION = "Residual networks from scratch, to read, to step through and to measure."
 
-BAD_INPUT = (ValueError, TypeError, RuntimeError, OSError, ImportError)
+BAD_INPUT = (ValueError, TypeError, RuntimeError, OSError, ImportError, MemoryError)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -83,5 +84,21 @@ def build_parser(command: str | None) -> argparse.ArgumentParser:
 
 
 def message_of(error: Exception) -> str:
-    """Return an error's own words and the notes added to it on its way, or its type where it has none."""
-    return "\n".join([str(error) or type(error).__name__, *getattr(error, "__notes__", [])])
+    """Return an error's own words and the notes added to it on its way, or its type where it has none.
+
+    "compare: steps must be …" begins with the function that raised it. The command stands there already.
+    """
+    words = str(error) or type(error).__name__
+    if isinstance(error, MemoryError):
+        words = f"the memory is too small ({words}); use a smaller batch or smaller images"
+    prefix, _, rest = words.partition(": ")
+    if rest and set(prefix.split(".")) <= names_on_the_way(error):
+        words = rest
+    return "\n".join([words, *getattr(error, "__notes__", [])])
+
+
+def names_on_the_way(error: Exception) -> set[str]:
+    """Return the names of the modules, classes and functions that an error came through."""
+    frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
+    places = [f"{frame.f_globals['__name__']}.{frame.f_code.co_qualname}" for frame in frames]
+    return set(".".join(places).split("."))

@@ -37,7 +37,11 @@ def look_at(args: argparse.Namespace) -> int:
     dataset = configuration["dataset"]
     classes, shape = dataset["classes"], tuple(dataset["shape"])
     mean, std = (np.array(dataset[name], np.float32)[:, np.newaxis, np.newaxis] for name in ("mean", "std"))
-    pixels = np.stack([load_image(path, shape) for path in args.images])
+    try:
+        pixels = np.stack([load_image(path, shape) for path in args.images])
+    except OSError as error:
+        message = f"{error.filename} cannot be opened ({error.strerror}); give the paths of pictures"
+        raise OSError(message) from error
     if args.invert:
         pixels = 255 - pixels
 

@@ -4,6 +4,7 @@ import argparse
 import contextlib
 import sys
 from pathlib import Path
+from typing import Any
 
 # What may be changed when a run goes on: all else would make it another training.
 CHANGEABLE = ("epochs", "steps", "evaluate_every", "checkpoint_every", "keep_checkpoints")
@@ -13,7 +14,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--model", metavar="NAME", help="resnet20, preact_resnet56, resnet18, … (resnet20)")
     parser.add_argument("--data", metavar="NAME", help="digits, cifar10, …; see minires data list (digits)")
     parser.add_argument("--recipe", metavar="NAME",
-                        help="he2015, sgd-0.01, adam, digits, or a .toml file (he2015 for CIFAR, else digits)")
+                        help="he2015, sgd-0.01, adam, digits, finetune or a .toml file (he2015 for CIFAR, else digits)")
     parser.add_argument("--set", nargs="+", action="extend", default=[], metavar="KEY=VALUE",
                         help="override any value of the recipe: steps=300 optimizer.lr=0.05 model.skip=false")
     parser.add_argument("--resume", metavar="RUN", help="go on with the run in this folder, from its last checkpoint")
@@ -39,6 +40,7 @@ def start(args: argparse.Namespace) -> int:
     recipe = args.recipe or ("he2015" if args.data in ("cifar10", "cifar100") else "digits")
     given = {"model": args.model, "data": args.data, "seed": args.seed, "device": args.device}
     configuration = recipes.resolve(recipe, args.set, **given)
+    check_size(configuration["model"]["name"], configuration["model"])
     if args.skip_bad:
         configuration["data"]["skip_bad"] = True
     if args.data_dir:
@@ -47,6 +49,12 @@ def start(args: argparse.Namespace) -> int:
     folder = records.new_run(args.out, "train", configuration["model"]["name"], configuration)
     with records.lock(folder):
         return runs.carry_out(folder, trainer, configuration)
+
+
+def check_size(name: str, options: dict[str, Any]) -> None:
+    """Refuse a wide_resnet whose size is not said."""
+    if name == "wide_resnet" and not {"depth", "width"} <= options.keys():
+        raise ValueError("wide_resnet has no size of its own: add --set model.depth=16 model.width=4")
 
 
 def resume(args: argparse.Namespace) -> int:

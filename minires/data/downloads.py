@@ -9,6 +9,11 @@ import tempfile
 import zlib
 from collections.abc import Collection
 from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+if TYPE_CHECKING:
+    import requests
 
 TIMEOUT = 30  # seconds without a byte
 
@@ -59,8 +64,8 @@ def download(url: str, md5: str, path: Path) -> Path:
         )
     except requests.RequestException as error:  # also an OSError, so it comes first
         raise OSError(
-            f"{url} cannot be downloaded ({error}). Without a network, put that file at {path}, or choose a folder "
-            "that has it with --data-dir or MINIRES_DATA"
+            f"{url} cannot be downloaded ({reason_of(error, url)}). Without a network, put that file at {path}, or "
+            "choose a folder that has it with --data-dir or MINIRES_DATA"
         ) from error
     except OSError as error:
         raise OSError(
@@ -71,6 +76,20 @@ def download(url: str, md5: str, path: Path) -> Path:
             f"{url} gave another file than the one published: {error}. Nothing was kept. Put the right file at {path}"
         ) from error
     return path
+
+
+def reason_of(error: "requests.RequestException", url: str) -> str:
+    """Say in few words why a download failed; what Requests itself says of a missing network fills three lines."""
+    import requests
+
+    if error.response is not None:
+        return f"the server answers {error.response.status_code} {error.response.reason}"
+    host = urlsplit(url).hostname
+    if isinstance(error, requests.Timeout):
+        return f"{host} does not answer"
+    if isinstance(error, requests.ConnectionError):
+        return f"no connection to {host}"
+    return f"the connection to {host} broke off"
 
 
 def unpack(archive: Path, names: Collection[str], folder: Path, max_bytes: int) -> None:

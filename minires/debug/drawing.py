@@ -76,6 +76,7 @@ def draw(loss: Tensor, path: str | Path) -> Path:
     groups = fold(nodes)
     shown = [node for group in groups for node in group.nodes]
     place(shown)
+    path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(svg(shown, groups), encoding="utf-8")
     return path
 

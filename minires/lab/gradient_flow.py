@@ -85,7 +85,7 @@ def compare(
     choices = itertools.product(several(init), several(norm), several(depths), several(skip))
     networks = [Network(depth, skip, init, norm, activation) for init, norm, depth, skip in choices]
     check(networks, seeds, steps, batch_size, seed)
-    to_device(np.empty(0), device)  # says what is missing, if anything is
+    Tensor(np.empty(0)).to(device)  # says what is missing, if anything is
     measured = range(seed, seed + (5 if seeds is None else seeds))
     trained = measured[:1] if seeds is None else measured
     report: Report = {
@@ -140,8 +140,10 @@ def fill(report: Report, networks: Sequence[Network], progress: bool) -> None:
                 batches = Loader(train_images, train_labels, report["batch_size"], drop_last=True, seed=seed)
                 initial = measure(network.build(seed).to(device), *next(batches.epoch(0)))
                 entry["runs"].append({"seed": seed, "initial": initial, "trained": None})
-                bar.update(network.depth)
+                training.advance(bar, network.depth, first=bar.n == 0)
         save(report)
+        if not report["trained_seeds"]:
+            return
         for network, entry in entries:
             bar.set_description(f"train {network.name}")
             for run in entry["runs"][:len(report["trained_seeds"])]:
@@ -160,7 +162,7 @@ def train(
 
     def log(record: training.Record) -> None:
         losses.append(record["loss"])
-        bar.update(network.depth)
+        training.advance(bar, network.depth, first=len(losses) == 1)
 
     try:
         training.Trainer(model, batches, optimizer, CosineAnnealingLR(optimizer, steps)).train(steps, log)

@@ -26,6 +26,14 @@ from minires.optim import (
 FOLDER = Path(__file__).parent
 OPTIMIZERS: dict[str, Any] = {"sgd": SGD, "adam": Adam, "adamw": AdamW}
 SCHEDULES: dict[str, Any] = {"constant": None, "multistep": MultiStepLR, "cosine": CosineAnnealingLR}
+KINDS: dict[type, tuple[str, tuple[type, ...]]] = {  # of a value: in words, and the types that will do for it
+    bool: ("true or false", (bool,)),
+    int: ("a whole number", (int,)),
+    float: ("a number", (int, float)),
+    str: ("text", (str,)),
+    list: ("a list", (list, tuple)),
+    tuple: ("a list", (list, tuple)),
+}
 WARMUPS: dict[str, Any] = {"linear": LinearWarmup, "constant": ConstantWarmup}
 AT_LEAST_1 = ("epochs", "batch_size", "accumulation", "checkpoint_every", "keep_checkpoints")
 AT_LEAST_0 = ("seed", "steps", "validation", "label_smoothing", "max_norm", "ema_decay", "evaluate_every")
@@ -177,9 +185,9 @@ def check(configuration: Configuration) -> None:
 
 def check_type(name: str, value: Any, default: Any) -> None:
     """Refuse a value of another type than its default: 2 will do for 0.1, "2" and true will not."""
-    kinds: Any = {float: (int, float), tuple: (list, tuple)}.get(type(default), type(default))
+    words, kinds = KINDS[type(default)]
     if not isinstance(value, kinds) or (isinstance(value, bool) and not isinstance(default, bool)):
-        raise TypeError(f"{name} must be like {default!r}, got {value!r}")
+        raise TypeError(f"{name} must be {words}, such as {default!r}, got {value!r}")
 
 
 def make_optimizer(configuration: Configuration, params: Any) -> Optimizer:

@@ -19,7 +19,8 @@ def test_times_of_both_kernels(capsys, require):
     out = capsys.readouterr().out
     assert "resnet20, 2 images of 16×16, numpy kernels\n" in out
     assert "resnet20, 2 images of 16×16, numba kernels, fused\n" in out
-    times = re.findall(r"(training step|inference) +([\d.]+) ms   quartiles [\d.]+ … [\d.]+ +\d+ images/s", out)
+    line = r"(training step|inference) +([\d.]+) ms   quartiles [\d.]+ … [\d.]+ +\d+ images/s   first (?:step|pass) "
+    times = re.findall(line, out)
     assert [what for what, _ in times] == ["training step", "inference"] * 2
     assert all(float(ms) > 0 for _, ms in times)
     assert kernels.in_use() == before
@@ -88,6 +89,19 @@ def test_a_profile_that_fails_leaves_no_observer():
 def test_bad_sizes_are_refused(capsys):
     for option in ("--batch-size", "--rounds", "--size"):
         assert main(["bench", option, "0"]) == 2
-        assert f"bench: {option} must be at least 1, got 0" in capsys.readouterr().err
+        assert f"minires bench: {option} must be at least 1, got 0" in capsys.readouterr().err
     assert main(["bench", "--model", "vgg"]) == 2
-    assert "unknown model 'vgg'" in capsys.readouterr().err
+    assert "minires bench: unknown model 'vgg'" in capsys.readouterr().err
+
+
+def test_options_of_the_model(capsys):
+    sizes = ["--set", "model.depth=10", "model.width=1"]
+    assert main([*SMALL, "--kernels", "numpy", "--model", "wide_resnet", *sizes]) == 0
+    assert "wide_resnet, 2 images of 16×16" in capsys.readouterr().out
+    for arguments, message in [
+        (["--model", "wide_resnet"], "wide_resnet has no size of its own: add --set model.depth=16 model.width=4"),
+        (["--set", "steps=3"], "--set is for options of the model here, such as model.depth=16, not 'steps=3'"),
+        (["--stem", "imagenet"], "--stem is for resnet18 to resnet152, not for resnet20"),
+    ]:
+        assert main([*SMALL, *arguments]) == 2
+        assert message in capsys.readouterr().err

@@ -32,7 +32,7 @@ def test_compare(tmp_path, capsys):
     assert "100%" in progress and "residual-14" in progress
 
 
-def test_switches(tmp_path):
+def test_switches(tmp_path, capsys):
     arguments = ["compare", "--depths", "8", "--init", "pytorch", "lecun", "--norm", "none", "--skip", "on",
                  "--activation", "elu", "--seeds", "1", "--steps", "0", "--batch-size", "4", "--out", str(tmp_path)]
     assert main(arguments) == 0
@@ -40,6 +40,8 @@ def test_switches(tmp_path):
     networks = json.loads(report.read_text())["networks"]
     assert [(entry["init"], entry["norm"], entry["skip"], entry["activation"]) for entry in networks] == [
         ("pytorch", "none", True, "elu"), ("lecun", "none", True, "elu")]
+    progress = capsys.readouterr().err
+    assert "measure residual-8" in progress and "train residual-8" not in progress
 
 
 @pytest.mark.parametrize(
@@ -58,6 +60,11 @@ def test_unknown_names(tmp_path, capsys, option, value, known):
     message = capsys.readouterr().err
     assert value in message and known in message
     assert list(tmp_path.iterdir()) == []
+
+
+def test_impossible_numbers(tmp_path, capsys):
+    assert main([*QUICK, "--out", str(tmp_path), "--steps", "-1"]) == 2
+    assert capsys.readouterr().err == "minires compare: steps must be at least 0, got -1\n"
 
 
 def test_unwritable_folder(tmp_path, capsys):

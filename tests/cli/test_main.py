@@ -77,6 +77,29 @@ def test_bad_input_is_one_message_without_a_traceback(command, capsys, kind):
     assert captured.out == ""
 
 
+def test_the_function_that_raised_is_not_named_beside_the_command(command, capsys):
+    def compare(args):
+        raise ValueError("compare: steps must be at least 0")
+
+    command(compare)
+    assert cli.main(["probe"]) == 2
+    assert capsys.readouterr().err == "minires probe: steps must be at least 0\n"
+
+
+@pytest.mark.parametrize("words", ["picture: is damaged", "a.png: is damaged", "the loss is 3: too much"])
+def test_other_words_before_a_colon_stay(command, capsys, words):
+    command(raising(ValueError(words)))
+    assert cli.main(["probe"]) == 2
+    assert capsys.readouterr().err == f"minires probe: {words}\n"
+
+
+def test_what_does_not_fit_into_the_memory(command, capsys):
+    command(raising(MemoryError("Unable to allocate 9 TiB")))
+    assert cli.main(["probe"]) == 2
+    message = "the memory is too small (Unable to allocate 9 TiB); use a smaller batch or smaller images"
+    assert capsys.readouterr().err == f"minires probe: {message}\n"
+
+
 def test_a_training_that_diverges_has_failed(command, capsys):
     command(raising(FloatingPointError("the loss is nan")))
     assert cli.main(["probe"]) == 1

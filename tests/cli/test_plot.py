@@ -200,7 +200,7 @@ def test_a_data_set_that_is_not_the_one(copies, monkeypatch, capsys):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["nowhere"], "holds no config.json"),
+        (["nowhere"], "there is no folder nowhere"),
         (["EMPTY"], "holds no training step"),
         (["RUN", "--out", "nowhere"], "--out: there is no folder nowhere"),
         (["RUN", "--checkpoint", "5"], "holds none of step 5"),

@@ -92,7 +92,7 @@ def test_invert(run, tmp_path, capsys):
     ("arguments", "message"),
     [
         (["RUN", "good.png", "text.png"], "text.png: no picture that Pillow can read"),
-        (["RUN", "nowhere.png"], "nowhere.png"),
+        (["RUN", "nowhere.png"], "nowhere.png cannot be opened (No such file or directory); give the paths of"),
         (["RUN", "good.png", "--top", "0"], "--top must be at least 1, got 0"),
         (["RUN", "good.png", "--checkpoint", "3"], "holds none of step 3"),
         ([".", "good.png"], "holds no config.json"),

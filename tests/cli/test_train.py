@@ -7,7 +7,7 @@ import signal
 
 import pytest
 
-from minires import checkpoint, data, kernels, records, training
+from minires import checkpoint, data, kernels, recipes, records, training
 from minires.cli.main import main
 
 
@@ -175,14 +175,14 @@ def test_resume_takes_nothing_that_makes_it_another_training(quick, capsys, tmp_
         assert main(["train", "--resume", str(folder), *arguments]) == 2
         assert re.search(message, capsys.readouterr().err)
     assert main(["train", "--resume", str(tmp_path / "nowhere")]) == 2
-    assert "holds no config.json" in capsys.readouterr().err
+    assert "there is no folder" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
     ("arguments", "settings", "message"),
     [
         (["--model", "resnet21"], [], "unknown model 'resnet21'; known: resnet20"),
-        (["--model", "wide_resnet"], [], "wide_resnet needs depth="),
+        (["--model", "wide_resnet"], [], "add --set model.depth=16 model.width=4"),
         ([], ["model.init=best"], "unknown init 'best'; known: pytorch"),
         ([], ["model.shortcut=D"], "unknown shortcut 'D'; known: A, B, C, always"),
         ([], ["model.block=cube"], "unknown block 'cube'; known: basic"),
@@ -204,6 +204,12 @@ def test_bad_input_leaves_no_folder(quick, capsys, arguments, settings, message)
     assert message in capsys.readouterr().err
 
 
+def test_help_names_every_recipe(capsys):
+    assert main(["train", "--help"]) == 0
+    printed = capsys.readouterr().out
+    assert all(name in printed for name in recipes.names())
+
+
 def test_unknown_data(tmp_path, capsys):
     assert main(["train", "--data", "cats", "--out", str(tmp_path)]) == 2
     assert "unknown data set 'cats'" in capsys.readouterr().err
@@ -223,7 +229,8 @@ def test_evaluate(quick, capsys, settings):
     _, folder = quick(settings=settings)
     capsys.readouterr()
     assert main(["evaluate", str(folder), "--checkpoint", "last"]) == 0
-    assert "test accuracy" in capsys.readouterr().out
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == "class  accuracy" and "test accuracy" in lines[-2]
     result = records.read_json(folder / "evaluation.json")
     report = records.read_json(folder / "report.json")
     assert result["accuracy"] == report["test_accuracy"] and result["loss"] == pytest.approx(report["test_loss"])

@@ -336,8 +336,10 @@ def test_the_command_reads_a_pipe():
         (["--batch-size", "0"], "--batch-size must be at least 1, got 0"),
         (["--twin"], "--twin is for --html"),
         (["--model", "resnet21"], "unknown model 'resnet21'"),
-        (["--layer", "layer7"], "nothing ahead fits module 'layer7'"),
-        (["--script", "missing.txt"], "missing.txt"),
+        (["--layer", "layer7"], "minires debug: nothing ahead fits module 'layer7'"),
+        (["--twin", "--html", "p.html", "--skip", "off"], "leave out --twin or --skip off"),
+        (["--script", "missing.txt"], "--script missing.txt cannot be read (No such file or directory); give a text"),
+        (["--draw", f"{__file__}/g.svg"], "cannot be written (File exists); choose another place for --draw or --html"),
         (["--kernels", "fast"], "unknown kernels 'fast'"),
     ],
 )
@@ -356,7 +358,7 @@ def test_the_command_takes_the_options_of_the_model(tmp_path, capsys):
 
 
 def test_pictures_and_pages_instead_of_the_prompt(tmp_path, capsys):
-    page, picture = tmp_path / "pass.html", tmp_path / "graph.svg"
+    page, picture = tmp_path / "new" / "pass.html", tmp_path / "newer" / "graph.svg"
     assert main(["debug", "--batch-size", "2", "--html", str(page), "--twin", "--draw", str(picture)]) == 0
     assert capsys.readouterr().out.split() == [str(picture), str(page)]
     assert picture.read_text().startswith("<svg") and "<html" in page.read_text()

@@ -2,7 +2,6 @@
 
 import inspect
 import json
-import types
 
 import answers_07
 import numpy as np
@@ -191,13 +190,13 @@ def test_a_readers_way_through_chapter_7(tmp_path, capsys, monkeypatch):
     monkeypatch.chdir(tmp_path)
     folder = tmp_path / "my_minires"
     assert main(["learn"]) == 0
-    assert "  7  exercise  Convolution backward: the transpose of copying\n" in capsys.readouterr().out
+    assert "  7  not begun  Convolution backward: the transpose of copying\n" in capsys.readouterr().out
     assert main(["check", "7"]) == 2
     assert "`minires learn 7` writes it" in capsys.readouterr().err
 
     assert main(["learn", "7"]) == 0
     assert "1. do what my_minires/07_conv_backward.py asks for" in capsys.readouterr().out
-    assert main(["learn"]) == 0 and "begun" in capsys.readouterr().out
+    assert main(["learn"]) == 0 and "  7  begun      Conv" in capsys.readouterr().out
     assert main(["learn", "7"]) == 2 and "is there already" in capsys.readouterr().err
 
     for hints in (1, 2):
@@ -216,16 +215,23 @@ def test_a_readers_way_through_chapter_7(tmp_path, capsys, monkeypatch):
     out = capsys.readouterr().out
     assert "WRONG" not in out and out.count("  ok     ") == 8
     assert "Chapter 7 passed" in out and "2 steps on the digits with your functions: loss 3." in out
-    assert main(["learn"]) == 0 and "  7  passed    Conv" in capsys.readouterr().out
+    assert main(["learn"]) == 0 and "  7  passed     Conv" in capsys.readouterr().out
     assert json.loads((folder / "progress.json").read_text()) == {"7": {"hints": 2, "passed": True}}
 
 
-def test_what_cannot_be_plugged_in_is_refused(tmp_path, monkeypatch):
-    from minires.cli import check
+def test_what_cannot_be_plugged_in_is_refused_before_the_examination(tmp_path, capsys):
+    assert main(["learn", "1", "--folder", str(tmp_path)]) == 0
+    capsys.readouterr()
+    assert main(["check", "1", "--train", "--folder", str(tmp_path)]) == 2
+    printed, error = capsys.readouterr()
+    assert printed == "" and "nothing of chapter 1's exercise goes into the engine: leave out --train" in error
+    assert not (tmp_path / "progress.json").exists()
 
-    mine = types.SimpleNamespace(double=lambda x: 2 * x)
-    with pytest.raises(ValueError, match="nothing of this exercise can be put into the engine"):
-        check.train(tiny(""), mine)
+
+def test_a_file_in_the_place_of_the_folder(tmp_path, capsys):
+    (tmp_path / "file").touch()
+    assert main(["learn", "1", "--folder", str(tmp_path / "file")]) == 2
+    assert "file (File exists); choose another with --folder" in capsys.readouterr().err
 
 
 def test_the_training_learns():

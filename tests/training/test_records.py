@@ -73,9 +73,13 @@ def test_a_failed_write_leaves_the_old_file(tmp_path, monkeypatch):
 def test_read_json_names_the_file(tmp_path):
     with pytest.raises(ValueError, match="holds no report.json"):
         records.read_json(tmp_path / "report.json")
+    with pytest.raises(ValueError, match="there is no folder .*nowhere; give a run's folder"):
+        records.read_json(tmp_path / "nowhere" / "report.json")
     (tmp_path / "report.json").write_text('{"a": 1')
     with pytest.raises(ValueError, match="report.json is not JSON"):
         records.read_json(tmp_path / "report.json")
+    with pytest.raises(ValueError, match="there is no folder .*report.json"):
+        records.read_json(tmp_path / "report.json" / "report.json")
 
 
 def test_csv(tmp_path):

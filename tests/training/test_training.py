@@ -1,9 +1,11 @@
 """The training loop: each step and its record, evaluation, clipping, accumulation, and no step into NaN."""
 
+import io
 import math
 
 import numpy as np
 import pytest
+from tqdm import tqdm
 
 from minires import models, nn, ops, training
 from minires.data import Loader, load_digits
@@ -232,6 +234,24 @@ def test_an_image_that_is_no_number():
 def test_an_op_that_overflows_forward():
     message = diverge(Network(after=lambda y: ops.exp(y * 100)))
     assert "since Exp at test_training.py:" in message and "infinite values of (16, 10) from finite inputs" in message
+
+
+def test_a_progress_bar_leaves_the_first_step_out_of_the_time_remaining(monkeypatch):
+    now = 0.0
+    monkeypatch.setattr(training.time, "time", lambda: now)
+    bar = tqdm(total=12, initial=1, file=io.StringIO(), bar_format="{n_fmt} {elapsed}<{remaining}")
+    bar._time = lambda: now
+    bar.start_t = bar.last_print_t = now
+    now = 20.0
+    training.advance(bar, first=True)
+    assert str(bar) == "2 00:20<?"
+    now = 24.0
+    training.advance(bar)
+    assert str(bar) == "3 00:24<00:36"
+    bar.n = 11
+    training.advance(bar, first=True)  # the only step of a run: nothing remains
+    assert str(bar) == "12 00:24<00:00"
+    bar.close()
 
 
 def test_a_layer_is_named_with_its_module():

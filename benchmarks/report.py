@@ -82,7 +82,7 @@ def contender_table(record):
 
 
 def op_table(profile, limit=15):
-    """The slowest ops of a step."""
+    """The slowest ops of a step, then the others together and the optimizer: the shares add up to the whole."""
     head = "| op | inputs | calls | forward, ms | backward, ms | share | GFLOPS | of peak |"
     lines = [head, "|---|---|---|---|---|---|---|---|"]
     for row in profile["rows"][:limit]:
@@ -92,7 +92,25 @@ def op_table(profile, limit=15):
             f"| {row['op']} | {row['shape']} | {row['calls']} | {row['forward_s'] * 1e3:.2f} | "
             f"{row['backward_s'] * 1e3:.2f} | {seconds / profile['observed_s']:.1%} | {speed} |"
         )
+    left = profile["rows"][limit:]
+    if left:
+        calls = sum(row["calls"] for row in left)
+        forward, backward = (sum(row[part] for row in left) for part in ("forward_s", "backward_s"))
+        share = (forward + backward) / profile["observed_s"]
+        lines.append(f"| {len(left)} more | | {calls} | {forward * 1e3:.2f} | {backward * 1e3:.2f} | {share:.1%} | | |")
+    seconds = profile["optimizer_s"]
+    lines.append(f"| optimizer, {seconds * 1e3:.2f} ms | | | | | {seconds / profile['observed_s']:.1%} | | |")
     return "\n".join(lines)
+
+
+def watched(profile):
+    """Say what the shares are of, and the GFLOPS."""
+    return (
+        f"Shares are of {profile['observed_s'] * 1e3:.1f} ms, all ops and the optimizer: each op is timed by an "
+        f"observer of the engine. Without the observer a step takes {profile['step_s'] * 1e3:.1f} ms. GFLOPS count the "
+        f"definition's products, so Winograd's kernels can pass the peak, {profile['peak_gflops']:.0f} GFLOPS: a "
+        "float32 matrix product here. `minires bench --profile` prints this for any model."
+    )
 
 
 def overhead(profile):
@@ -120,12 +138,8 @@ def page(found):
                          f"{contender_table(record)}\n")
     for record in found.values():
         if record.get("per_op"):
-            peak = record["per_op"]["peak_gflops"]
             parts.append(
-                f"## {title(record)}: op by op\n\nOf the step of {record['per_op']['step_s'] * 1e3:.1f} ms, watched. "
-                f"GFLOPS count the definition's products, so Winograd's kernels can pass the peak, {peak:.0f} GFLOPS: "
-                f"a float32 matrix product here. `minires bench --profile` prints this for any model.\n\n"
-                f"{overhead(record['per_op'])}"
+                f"## {title(record)}: op by op\n\n{watched(record['per_op'])}\n\n{overhead(record['per_op'])}"
                 f"{op_table(record['per_op'])}\n"
             )
     machines = {json.dumps(record["machine"], sort_keys=True) for record in found.values()}
@@ -136,32 +150,38 @@ def page(found):
 
 
 def figure(found):
-    """Bars per work: each engine's time over that of the faster PyTorch layout."""
+    """Bars per work: each engine's time over that of the faster PyTorch layout, which is the line at 1."""
     import matplotlib
 
     matplotlib.use("Agg")
     import matplotlib.pyplot as plt
 
     some = [record for record in found.values() if record["threads"] == 2 and record["best_peer"]]
-    height = 0.26
-    fig, axes = plt.subplots(figsize=(8, 0.62 * len(some) + 1.2), layout="constrained")
+    height, apart = 0.26, 1.2  # of a bar; from work to work, whose name stands above their bars
+    fig, axes = plt.subplots(figsize=(5, 0.8 * len(some) + 1.2), layout="constrained")
     for k, (name, colour) in enumerate(COLOURS.items()):
         places, ratios = [], []
         for i, record in enumerate(some):
             if name in record["results"]:
                 best = record["results"][record["best_peer"]]["median_s"]
-                places.append(i + (k - 1) * height)
+                places.append(i * apart + k * height)
                 ratios.append(record["results"][name]["median_s"] / best)
         label = name.replace("minires", "MiniRes").replace("torch", "PyTorch").replace("_", " ")
-        bars = axes.barh(places, ratios, height, color=colour, label=label)
-        axes.bar_label(bars, fmt="%.2f", padding=2, fontsize=8)
+        axes.barh(places, ratios, height, color=colour, label=label)
+        ink = "black" if name == "torch contiguous" else "white"
+        for place, ratio in zip(places, ratios, strict=True):  # at the foot of the bar, away from the line at 1
+            axes.text(0.015, place, f"{ratio:.2f}", fontsize=11, color=ink, va="center_baseline")
     kinds = {True: "training step", False: "inference"}
-    axes.set_yticks(range(len(some)), [f"{title(r)}\n{kinds[r['work']['training']]}" for r in some], fontsize=8)
-    axes.invert_yaxis()
-    axes.axvline(1, color="#444444", linewidth=0.8)
-    axes.set_xlabel("time over that of the faster PyTorch layout, 2 threads (less is better)")
+    for i, record in enumerate(some):
+        text = f"{title(record)}: {kinds[record['work']['training']]}"
+        axes.text(0, i * apart - 0.62 * height, text, fontsize=11, va="bottom")
+        axes.vlines(1, i * apart - 0.5 * height, i * apart + 2.6 * height, color="#222222", linewidth=1.2)
+    axes.set_yticks([])
+    axes.set_ylim(apart * (len(some) - 1) + 2.8 * height, -2.2 * height)
+    axes.tick_params(labelsize=11)
+    axes.set_xlabel("time over that of the faster PyTorch layout,\n2 threads (less is better)", fontsize=11)
     axes.spines[["top", "right"]].set_visible(False)
-    fig.legend(loc="outside upper center", ncols=3, fontsize=9, frameon=False)
+    fig.legend(loc="outside upper center", ncols=1, fontsize=11, frameon=False)
     FIGURE.parent.mkdir(parents=True, exist_ok=True)
     fig.savefig(FIGURE, dpi=150)
 

@@ -66,7 +66,7 @@ sphinx_gallery_conf = {
     "within_subsection_order": "FileNameSortKey",
     "abort_on_example_error": True,
     "download_all_examples": False,
-    "first_notebook_cell": "# pip install minires, or run this in a checkout of it\n%matplotlib inline",
+    "first_notebook_cell": "# In a checkout of MiniRes, once: pip install -e .\n%matplotlib inline",
     "remove_config_comments": True,
     "show_memory": False,
     "show_signature": False,

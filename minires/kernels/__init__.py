@@ -4,9 +4,11 @@
 offer the same functions with the same signatures, so an op writes `self.kernels.conv2d_forward(...)` and never asks
 where its array lives.
 
-    kernels.use("numpy")                    from here on, in every thread
-    with kernels.use("numpy"): ...          inside the block
-    MINIRES_KERNELS=numpy python train.py   for the whole process
+    kernels.use("numpy")          # from here on, in every thread
+    with kernels.use("numpy"):    # inside the block
+        ...
+
+The environment variable `MINIRES_KERNELS=numpy` chooses for the whole process.
 """
 
 import importlib
@@ -39,9 +41,10 @@ def kernels_for(array: Array) -> ModuleType:
 class use:
     """Choose the CPU kernels, for the process or, as a context manager, for a block.
 
-    kernels: "numpy" (readable, can be stepped through) or "numba" (compiled). Keyword options go to the module's
-    `configure`, which gives back the values it replaced. ValueError for an unknown name or option, ImportError where
-    the module's library is missing.
+    kernels: "numpy", readable, can be stepped through; or "numba", compiled.
+    options: go to the module's `configure`, which gives back the values it replaced.
+
+    ValueError for an unknown name or option, ImportError where the module's library is missing.
     """
 
     def __init__(self, kernels: str, **options: Any) -> None:

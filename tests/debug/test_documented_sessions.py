@@ -1,7 +1,9 @@
-"""The sessions in docs/stepping_through.md, replayed command by command on a pseudo-terminal."""
+"""The sessions in docs/stepping_through.md, replayed command by command on a pseudo-terminal, line numbers included."""
 
+import ast
 import importlib
 import re
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -33,7 +35,14 @@ def replay(session, block):
         printed = session(command).splitlines()
         if printed and printed[0].strip() == command:
             printed = printed[1:]  # the terminal's echo
-        assert mismatch(expected, printed) == "", f"after {command!r}"
+        said = mismatch([as_pdb_counts(line) for line in expected], printed)
+        assert not said, f"after {command!r} {said}"
+
+
+def as_pdb_counts(line, version=sys.version_info):
+    """From Python 3.13 on pdb sets a breakpoint by name on the function's first line, before on the `def` above it."""
+    by_name = re.match(r"(.*reakpoint \d+ at minires/\S+:)(\d+)$", line)
+    return f"{by_name[1]}{int(by_name[2]) + 1}" if by_name and version >= (3, 13) else line
 
 
 def opened(require, arguments):
@@ -102,6 +111,32 @@ def test_every_command_in_the_page_exists():
     assert set(prompts) <= {name for names in GROUPS.values() for name in names}
 
 
+def test_sites_elsewhere_in_the_docs_are_calls_in_that_function():
+    sources = {path.name: path for path in (REPOSITORY / "minires" / "models").glob("*.py")}
+    sites = [
+        (page.name, *site)
+        for page in sorted((REPOSITORY / "docs").glob("*.md"))
+        for site in re.findall(r"\b(\w+\.py):(\d+) in\s+(\w+)", page.read_text(encoding="utf-8"))
+        if site[0] in sources
+    ]
+    assert len(sites) > 3
+    for page, name, number, function in sites:
+        functions = [
+            node
+            for node in ast.walk(ast.parse(sources[name].read_text(encoding="utf-8")))
+            if isinstance(node, ast.FunctionDef) and node.name == function
+        ]
+        lines = {node.lineno for one in functions for node in ast.walk(one) if isinstance(node, ast.Call)}
+        assert int(number) in lines, f"{page}: {name}:{number} in {function}: calls are in the lines {sorted(lines)}"
+
+
+def test_breakpoints_by_name_are_where_this_python_sets_them():
+    line = "Breakpoint 1 at minires/ops/convolution.py:28"
+    assert as_pdb_counts(line, (3, 12)) == line
+    assert as_pdb_counts(line, (3, 13)) == "Breakpoint 1 at minires/ops/convolution.py:29"
+    assert as_pdb_counts("Breakpoint 1 at broken_norm.py:17", (3, 13)) == "Breakpoint 1 at broken_norm.py:17"
+
+
 @pytest.mark.parametrize(
     "expected, actual, same",
     [
@@ -110,7 +145,11 @@ def test_every_command_in_the_page_exists():
         ("step 5 of 71", "step 6 of 71", False),
         ("error 2.2e-08", "error 9.2e-08", True),
         ("error 2.2e-08", "error 9.2e-03", False),
-        ("> minires/ops/shortcut.py(17)backward()", "> /somewhere/minires/ops/shortcut.py(19)backward()", True),
+        ("> minires/ops/shortcut.py(17)backward()", "> /somewhere/minires/ops/shortcut.py(17)backward()", True),
+        ("> minires/ops/shortcut.py(17)backward()", "> /somewhere/minires/ops/shortcut.py(19)backward()", False),
+        ("Linear  fc  resnet.py:125 in forward", "Linear  fc  resnet.py:129 in forward", False),
+        ("('minires/models/blocks.py', 62, 'forward')", "('/home/me/minires/models/blocks.py', 63, 'forward')", False),
+        ("     26  def backward(self, grad_y)", "     28  def backward(self, grad_y)", False),
         ("(8, 64, 2, 2)  → ReLU", "(8, 64, 2, 2)   → Tanh", False),
         ("0.3  ████▋", "0.3  ████▌", True),
     ],
@@ -123,4 +162,12 @@ def test_lines_that_are_missing_or_left_out_are_found():
     assert mismatch(["a", "…", "c"], ["a", "b", "b", "c"]) == ""
     assert mismatch(["a", "…"], ["a", "b"]) == ""
     assert "the page says\nc" in mismatch(["a", "…", "c"], ["a", "b"])
+    assert mismatch(["a", "c"], ["a", "b"]).endswith("but there was\na\nb")
     assert "the page leaves out\nb" in mismatch(["a"], ["a", "b"])
+
+
+@pytest.mark.parametrize("skipped", [[], ["…"]])
+def test_a_stale_line_number_is_shown_as_it_should_read(skipped):
+    page = [*skipped, "> minires/ops/convolution.py(28)backward()"]
+    said = mismatch(page, ["> /home/me/minires/ops/convolution.py(29)backward()"])
+    assert said.endswith("but it should read\n> minires/ops/convolution.py(29)backward()")

@@ -1,7 +1,7 @@
 """Reads the sessions in a page of the docs, and compares what they show with what happens.
 
-A line "…" stands for any lines. Numbers may differ in their last digits, line numbers and folders altogether, bars by
-the width of a hair.
+A line "…" stands for any lines. Fractions may differ in their last digits, folders altogether, bars by the width of a
+hair. Line numbers must be those of the files.
 """
 
 import re
@@ -30,21 +30,32 @@ def exchanges(block):
 
 
 def normal(line):
-    """A line without what depends on the machine and on edits elsewhere: folders, line numbers, bars."""
+    """A line without what depends on the machine: folders, bars."""
     line = re.sub(r"(?:/[^\s:()',]*)?/(minires|tests)/", r"\1/", line)
     line = re.sub(r"(?:/[^\s:()',]+)+/(?=\w+\.py)", "", line)
-    line = re.sub(r"\.py(:|\()\d+", r".py\g<1>N", line)
-    line = re.sub(r"\.py', \d+,", ".py', N,", line)
-    line = re.sub(r"^(->|  ) +\d+(  |$)", r"\1 N\2", line)
     line = re.sub(r"[▏▎▍▌▋▊▉█·]+", "", line)
     return re.sub(r"\s+", " ", line).strip()
 
 
 def same_line(expected, actual):
     expected, actual = normal(expected), normal(actual)
-    if NUMBER.sub("0", expected) != NUMBER.sub("0", actual):
-        return False
-    return all(map(near, NUMBER.findall(expected), NUMBER.findall(actual)))
+    return alike(expected, actual) and all(map(near, NUMBER.findall(expected), NUMBER.findall(actual)))
+
+
+def alike(expected, actual):
+    """Whether two lines differ in numbers at most."""
+    return NUMBER.sub("0", normal(expected)) == NUMBER.sub("0", normal(actual))
+
+
+def corrected(expected, actual):
+    """The page's line with the numbers that there were, where they are not near; both lines are alike."""
+    numbers = iter(NUMBER.findall(normal(actual)))
+
+    def right(match):
+        number = next(numbers)
+        return match[0] if near(match[0], number) else number
+
+    return NUMBER.sub(right, expected)
 
 
 def near(expected, actual):
@@ -58,19 +69,25 @@ def near(expected, actual):
 
 
 def mismatch(expected, actual):
-    """Return "" where the lines are the expected ones, else the first that is missing and what there was."""
+    """Return "" where the lines are the expected ones, else the first that is missing and what there was.
+
+    Where a line is wrong in its numbers alone, such as a line number, the answer shows it as it should read.
+    """
     position = 0
     skipping = False
     for line in expected:
         if line.strip() == "…":
             skipping = True
             continue
-        while skipping and position < len(actual) and not same_line(line, actual[position]):
-            position += 1
-        if position == len(actual) or not same_line(line, actual[position]):
-            there = "\n".join(actual[max(0, position - 2) : position + 3])
+        candidates = actual[position:] if skipping else actual[position : position + 1]
+        found = next((i for i, other in enumerate(candidates) if same_line(line, other)), None)
+        if found is None:
+            for other in candidates:
+                if alike(line, other):
+                    return f"the page says\n{line}\nbut it should read\n{corrected(line, other)}"
+            there = "\n".join(actual[-3:] if skipping else actual[max(0, position - 2) : position + 3])
             return f"the page says\n{line}\nbut there was\n{there}"
-        position += 1
+        position += found + 1
         skipping = False
     rest = [line for line in actual[position:] if line.strip()]
     return "" if skipping or not rest else "the page leaves out\n" + "\n".join(rest)

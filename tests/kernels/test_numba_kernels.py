@@ -189,6 +189,14 @@ def test_cross_entropy(N, classes, dtype, seed, label_smoothing):
     agree(found, expected, dtype, 5, scale=abs(float(grad_loss)) / N)  # p − q may be 0
 
 
+@pytest.mark.parametrize("smoothing, loss", [(0.0, np.log(1 + np.e)), (0.1, np.inf)])
+def test_cross_entropy_of_a_class_that_is_ruled_out(smoothing, loss):
+    logits = np.array([[1, 0, -np.inf]], np.float32)
+    for module in (numba_kernels, numpy_kernels):
+        found, p = module.cross_entropy_forward(logits, np.array([1]), smoothing, -100)
+        assert found == pytest.approx(loss) and p[0, 2] == 0
+
+
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("order", ["C", "F", "strided"])
 @pytest.mark.parametrize("weight_decay", [0.0, 0.1])

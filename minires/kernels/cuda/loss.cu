@@ -30,8 +30,8 @@ extern "C" __global__ void cross_entropy_rows(const real *logits, const long lon
         losses[n] = 0;
     else if (label < 0 || label >= classes)
         losses[n] = (real)0 / (largest - largest);
-    else  // -sum of q*log p, with log p = shifted - log(exps)
-        losses[n] = log_exps - (1 - s) * (row[label] - largest) - s / classes * shifts;
+    else  // -sum of q*log p, with log p = shifted - log(exps), and 0*log 0 = 0
+        losses[n] = log_exps - (1 - s) * (row[label] - largest) - (s > 0 ? s / classes * shifts : (real)0);
 }
 
 __device__ inline real labelled(const long long *labels, int N, long long ignore_index) {

@@ -4,12 +4,13 @@
     python benchmarks/cpu.py --again                          all of them once more
     python benchmarks/cpu.py --model resnet56 --threads 1     one comparison, on the screen
 
-A job runs in a process of its own. There all contenders take turns, so that a machine that slows down slows all of
-them; medians and quartiles are reported, and the ratio to the faster PyTorch layout. DeZero, which takes fifty times as
-long, and the NumPy kernels and torch.compile, whose threads go on spinning beside the next contender, are timed in
-processes of their own. Peak memory is the resident set
-of a process that does nothing else than three steps, imports included. Each job is one JSON file with the machine's
-description; `report.py` makes the page and the figure from them. Nothing else should run meanwhile.
+A job runs in processes of its own, one after the other. In each all contenders take turns, so that a machine that
+slows down slows all of them; medians and quartiles are reported, and the ratio to the faster PyTorch layout. One
+process can be a third slower than the next, so the one with the median ratio is kept, and the ratios of all. DeZero,
+which takes fifty times as long, and the NumPy kernels and torch.compile, whose threads go on spinning beside the next
+contender, are timed in processes of their own. Peak memory is the resident set of a process that does nothing else
+than three steps, imports included. Each job is one JSON file with the machine's description; `report.py` makes the
+page and the figure from them. Nothing else should run meanwhile.
 """
 
 import argparse
@@ -24,7 +25,9 @@ from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 RESULTS = HERE / "results" / "cpu"
-SECONDS = 14  # for the turns of one job; at least three turns are taken
+SECONDS = 5  # for the turns of one process; at least three turns are taken
+PROCESSES = 5  # of a job
+EXTRAS = ("--numpy", "--memory", "--peers", "--per-op")  # measured once, in processes of their own or after the turns
 ALONE = ("minires numpy", "torch compile", "dezero")
 
 # file, model, options of the command line. The first in each group measures memory, ops and the peers that run alone.
@@ -94,7 +97,7 @@ def interleaved(steps, seconds):
 
 def subprocess_json(*more):
     """Run this file once more with the same arguments and `more`; return what it prints, or the end of its errors."""
-    own = [word for word in sys.argv[1:] if word not in ("--numpy", "--memory", "--peers", "--per-op")]
+    own = [word for word in sys.argv[1:] if word not in EXTRAS]
     command = [sys.executable, __file__, *own, *more]
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=400)
@@ -254,15 +257,33 @@ def memory_of(name, work):
     print(json.dumps(resident_peak()))
 
 
+def together(records):
+    """Return one record of a job's processes: that of the median ratio, all ratios, what only the first measured."""
+
+    def ratio(record):
+        return record["results"]["minires numba"]["time_ratio"]
+
+    first, chosen = records[0], sorted(records, key=ratio)[len(records) // 2]
+    rows = {name: {**row, **chosen["results"].get(name, {})} for name, row in first["results"].items()}
+    for row in rows.values():
+        row["time_ratio"] = row["median_s"] / rows[chosen["best_peer"]]["median_s"]
+    return {**first, "results": rows, "best_peer": chosen["best_peer"], "ratios": sorted(map(ratio, records))}
+
+
 def all_jobs(again):
-    """Run every job whose file is missing, each in a process of its own."""
+    """Run every job whose file is missing, in processes of its own."""
     start = time.perf_counter()
     for name, options in JOBS:
-        out = RESULTS / f"{name}.json"
-        if again or not out.exists():
-            done = subprocess.run([sys.executable, __file__, *options, "--out", str(out)])
+        out, found = RESULTS / f"{name}.json", []
+        for number in range(PROCESSES if again or not out.exists() else 0):
+            wanted = options if number == 0 else [word for word in options if word not in EXTRAS]
+            done = subprocess.run([sys.executable, __file__, *wanted, "--out", str(out)])
             if done.returncode:
                 print(f"{name}: failed with exit code {done.returncode}", file=sys.stderr)
+            else:
+                found.append(json.loads(out.read_text()))
+        if found:
+            out.write_text(json.dumps(together(found), indent=2) + "\n")
     print(f"{time.perf_counter() - start:.0f} s; now: python benchmarks/report.py")
 
 

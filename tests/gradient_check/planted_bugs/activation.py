@@ -1,10 +1,10 @@
 """Activations, softmax and dropout."""
 
 import numpy as np
-from planted_bugs.planting import planted
 
 from minires.ops.activation import ELU, LeakyReLU, LogSoftmax, ReLU, Sigmoid, Softmax, Tanh
 from minires.ops.regularization import Dropout
+from planted_bugs.planting import planted
 
 
 @planted(ReLU, "relu", says="elements are right")

@@ -1,8 +1,7 @@
 """Matrix products and the linear layer."""
 
-from planted_bugs.planting import planted
-
 from minires.ops.affine import Linear, MatMul
+from planted_bugs.planting import planted
 
 
 @planted(MatMul, "matmul, square", says="right with respect to: b")

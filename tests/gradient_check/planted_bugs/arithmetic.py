@@ -1,9 +1,9 @@
 """Arithmetic, element by element and broadcast."""
 
 import numpy as np
-from planted_bugs.planting import planted
 
 from minires.ops.arithmetic import Abs, Add, Divide, Exp, Log, Multiply, Negative, Power, Sqrt, Subtract, Where
+from planted_bugs.planting import planted
 
 
 @planted(Add, "add, broadcast", says="the forward pass broadcast this input, so its gradient must be summed")

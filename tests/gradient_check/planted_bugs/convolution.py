@@ -1,10 +1,10 @@
 """Convolution: its two gradients, and the way between images and columns."""
 
 import numpy as np
-from planted_bugs.planting import planted
 
 from minires.kernels import numpy_kernels
 from minires.ops.convolution import Conv2d
+from planted_bugs.planting import planted
 
 right_grad_input = numpy_kernels.conv2d_grad_input
 right_grad_weight = numpy_kernels.conv2d_grad_weight

@@ -1,10 +1,10 @@
 """Losses."""
 
 import numpy as np
-from planted_bugs.planting import planted
 
 from minires.kernels import numpy_kernels
 from minires.ops.loss import CrossEntropy, MSELoss
+from planted_bugs.planting import planted
 
 right_cross_entropy = numpy_kernels.cross_entropy_backward
 

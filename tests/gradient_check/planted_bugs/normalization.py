@@ -1,10 +1,10 @@
 """Batch normalization, by its own statistics and by given ones."""
 
 import numpy as np
-from planted_bugs.planting import planted
 
 from minires.kernels import numpy_kernels
 from minires.ops.normalization import BatchNorm, BatchNormInference
+from planted_bugs.planting import planted
 
 
 def norm_gradients(grad_y, x, weight, mean, var, eps, mean_term=1.0, x_hat_term=1.0):

@@ -1,10 +1,10 @@
 """Pooling."""
 
 import numpy as np
-from planted_bugs.planting import planted
 
 from minires.kernels import numpy_kernels
 from minires.ops.pooling import AdaptiveAvgPool2d, AvgPool2d, GlobalAvgPool2d, MaxPool2d
+from planted_bugs.planting import planted
 
 right_max_pool = numpy_kernels.max_pool2d_backward
 right_avg_pool = numpy_kernels.avg_pool2d_backward

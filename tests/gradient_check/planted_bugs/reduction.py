@@ -1,9 +1,9 @@
 """Sums, means and maxima over axes."""
 
 import numpy as np
-from planted_bugs.planting import planted
 
 from minires.ops.reduction import Max, Mean, Sum, Var
+from planted_bugs.planting import planted
 
 
 @planted(Sum, "sum, axis 1", says="1/4 of the gradient: a factor 4 is missing .4 is the size of the argument's axis 1.")

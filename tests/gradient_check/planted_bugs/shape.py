@@ -1,9 +1,9 @@
 """Reshaping, transposing, padding, cutting and joining."""
 
 import numpy as np
-from planted_bugs.planting import planted
 
 from minires.ops.shape import Concatenate, Getitem, Pad, Reshape, Transpose
+from planted_bugs.planting import planted
 
 
 @planted(Reshape, "reshape", says="the right numbers in the wrong places")

@@ -1,9 +1,9 @@
 """The residual add and option A."""
 
 import numpy as np
-from planted_bugs.planting import planted
 
 from minires.ops.shortcut import OptionA, ResidualAdd
+from planted_bugs.planting import planted
 
 
 @planted(ResidualAdd, "residual_add", says="with respect to branch.*\n.*backward's gradient is zero")

@@ -6,7 +6,7 @@
 
 A job runs in processes of its own, one after the other. In each all contenders take turns, so that a machine that
 slows down slows all of them; medians and quartiles are reported, and the ratio to the faster PyTorch layout. One
-process can be a third slower than the next, so the one with the median ratio is kept, and the ratios of all. DeZero,
+process can be much slower than the next, so the one with the median ratio is kept, and the ratios of all. DeZero,
 which takes fifty times as long, and the NumPy kernels and torch.compile, whose threads go on spinning beside the next
 contender, are timed in processes of their own. Peak memory is the resident set of a process that does nothing else
 than three steps, imports included. Each job is one JSON file with the machine's description; `report.py` makes the

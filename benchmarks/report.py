@@ -22,8 +22,8 @@ median ratio: medians of its turns, quartiles in brackets. "Ratio" is the time o
 eager, in the same process; the lowest and the highest of all processes stand behind it. "MiniRes numba" is fused.
 torch.compile and DeZero ran in processes of their own, so their ratios carry the machine's drift.
 
-With two threads some processes, or some seconds of them, take up to a third longer in MiniRes and not in PyTorch. It
-is the backward pass of blocks, as if its arrays had less of the cache that all cores share; the cause is not known.
+With two threads some processes, or some seconds of them, take longer in MiniRes and not in PyTorch: the highest ratio
+of a row says by how much. It is the backward pass of blocks that does; the cause is not known.
 """
 
 

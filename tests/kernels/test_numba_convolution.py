@@ -107,6 +107,17 @@ def test_all_passes_agree_with_numpy(case, order, winograd, seed):
         np.testing.assert_array_equal(array, copy)
 
 
+@pytest.mark.parametrize("channels, size", [(16, 32), (64, 16), (256, 8)])
+def test_winograd_rounds_about_twice_as_much_as_the_plain_sum(channels, size):
+    x, weight, _, _ = arrays((4, channels, size, size), channels, (3, 3), (1, 1), (1, 1))
+    exact = numpy_kernels.conv2d_forward(*double(x, weight), None, (1, 1), (1, 1))
+    errors = []
+    for winograd in (True, False):
+        with kernels.use("numba", winograd=winograd) as module:
+            errors.append(np.linalg.norm(module.conv2d_forward(x, weight, None, (1, 1), (1, 1)) - exact))
+    assert 1 < errors[0] / errors[1] < 3
+
+
 NETWORK = [  # N, C, H, F, K, stride: the convolutions of ResNet-20, some of ResNet-18 and ResNet-50, two very lopsided
     (2, 1040, 8, 16, 3, 1),
     (2, 48, 8, 352, 3, 1),

@@ -35,7 +35,7 @@ from numba.extending import intrinsic
 
 CHUNKS = 16  # of most kernels; some have fewer, where each needs much memory of its own
 PHASES = 8  # that a kernel may have
-PATIENCE = 1000  # how often a waiting thread looks, some microseconds in all, before it lets others run
+PATIENCE = 1000  # how often a waiting thread looks before it lets others run
 number_of_threads = 1
 
 

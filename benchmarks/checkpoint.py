@@ -24,8 +24,8 @@ from cpu import machine  # noqa: E402
 
 from minires import checkpoint, models, training  # noqa: E402
 from minires.data import Loader  # noqa: E402
-from minires.ema import EMA  # noqa: E402
 from minires.optim import SGD  # noqa: E402
+from minires.runs.ema import EMA  # noqa: E402
 
 
 def trained(model_name, with_ema):

@@ -149,7 +149,8 @@ def per_op(work):
     """Return the rows of MiniRes's profile, and the rate of a matrix product that they are compared with."""
     import contenders
 
-    from minires import kernels, models, optim, profiling
+    from minires import kernels, models, optim
+    from minires.observe import profiling
 
     with kernels.use("numba"):
         model = models.make(work["model"], seed=0, fused=True, **work["options"])
@@ -169,7 +170,7 @@ def overhead(step):
     """Return the seconds of a step whose compiled kernels return at once: Python, the graph, memory, NumPy's part."""
     import numpy as np
 
-    from minires.kernels.numba_kernels.compilation import Kernel
+    from minires.kernels.numba_kernels.machine.compilation import Kernel
 
     step()
     call, Kernel.__call__ = Kernel.__call__, lambda *arguments: None

@@ -3,7 +3,7 @@
     from minires import Tensor, models, no_grad, ops, optim
 
 Importing it costs NumPy and nothing else. The rooms beside these names are imported by their own: `minires.training`
-(the loop), `minires.lab` (the experiments), `minires.records` (what a run leaves on disk).
+(the loop), `minires.lab` (the experiments), `minires.runs.records` (what a run leaves on disk).
 """
 
 from minires import data, kernels, models, nn, ops, optim

@@ -9,11 +9,10 @@ from typing import Any
 import numpy as np
 
 from minires.data import Loader
-from minires.divergence import first_not_finite
-from minires.ema import EMA
 from minires.engine import Tensor, no_grad
 from minires.kernels import Array, kernels_for
 from minires.nn import Module
+from minires.observe.divergence import first_not_finite
 from minires.ops import cross_entropy
 from minires.optim import Optimizer, Schedule, clip_grad_norm
 
@@ -60,7 +59,7 @@ class Trainer:
         label_smoothing: float = 0.0,
         max_norm: float = math.inf,
         accumulation: int = 1,
-        ema: EMA | None = None,
+        ema: Any = None,
     ) -> None:
         self.evaluate_every = len(loader) if evaluate_every is None else evaluate_every
         for name, value in (("evaluate_every", self.evaluate_every), ("accumulation", accumulation)):

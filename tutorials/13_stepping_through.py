@@ -246,5 +246,5 @@ assert (found.op, found.module_path, found.phase) == ("BatchNorm", "layer2.1.bn2
 # Read next
 # ---------
 # - The page *Stepping through the backward pass* of this site: all commands, PyCharm, and a fourth bug.
-# - ``minires/debug/stepper.py``: the walk of this chapter, complete.
+# - ``minires/observe/stepper.py``: the walk of this chapter, complete.
 # - The Python library reference, *pdb*: ``condition``, ``commands`` and ``display`` are worth their time.

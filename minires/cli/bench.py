@@ -61,8 +61,8 @@ def run(args: argparse.Namespace) -> int:
 
 def model_options(args: argparse.Namespace) -> dict[str, Any]:
     """Return what the model is made with, as the command line says it."""
-    from minires import recipes
     from minires.models.registry import CIFAR_MODELS
+    from minires.runs import recipe as recipes
 
     options = {"stem": args.stem} if args.stem else {}
     if args.stem and args.model in [*CIFAR_MODELS, "wide_resnet"]:
@@ -99,7 +99,7 @@ def show_launches(model, batch_size: int, size: int | None) -> None:
 
 
 def show_profile(model, sgd, images, labels, rounds: int) -> None:
-    from minires import profiling
+    from minires.observe import profiling
 
     profile = profiling.profile_step(model, sgd, images, labels, rounds)
     print(profiling.table(profile, profiling.measured_peak()))

@@ -63,7 +63,7 @@ def threading_layer() -> str:
     """What computes on several threads of the CPU: the Numba kernels' own, and the libraries of matrix products."""
     layers = []
     if kernels.in_use() == "numba":
-        from minires.kernels.numba_kernels.threads import get_num_threads
+        from minires.kernels.numba_kernels.machine.threads import get_num_threads
 
         layers.append(f"the kernels' own on {get_num_threads()} threads")
     if version_of("threadpoolctl"):

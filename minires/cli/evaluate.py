@@ -21,9 +21,10 @@ def run(args: argparse.Namespace) -> int:
 
 def evaluate_run(args: argparse.Namespace) -> int:
     """Evaluate on the test images; print the result, write it and every image's prediction into the run's folder."""
-    from minires import records, runs, training
+    from minires import runs, training
     from minires.engine import Tensor
     from minires.ops import cross_entropy, softmax
+    from minires.runs import records
 
     folder = Path(args.run_folder)
     model, configuration, step = runs.load_model(folder, args.checkpoint)

@@ -38,7 +38,9 @@ def run(args: argparse.Namespace) -> int:
 
 def train_on(args: argparse.Namespace) -> int:
     """Take over the source's weights, all but the head, and train."""
-    from minires import recipes, records, runs
+    from minires import runs
+    from minires.runs import recipe as recipes
+    from minires.runs import records
 
     if args.head_factor < 0:
         raise ValueError(f"--head-factor must be at least 0, got {args.head_factor}")
@@ -64,7 +66,8 @@ def train_on(args: argparse.Namespace) -> int:
 
 def read_source(args: argparse.Namespace) -> tuple["Module", dict[str, Any], dict[str, Any]]:
     """Return the trained network, what its maker was told, and what is known of its images: shape, mean and std."""
-    from minires import interop, models, recipes, runs
+    from minires import interop, models, runs
+    from minires.runs import recipe as recipes
 
     path = Path(args.source)
     if path.is_dir():

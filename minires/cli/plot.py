@@ -30,7 +30,8 @@ def run(args: argparse.Namespace) -> int:
 
 def own_figures(folder: Path, checkpoint: str, data_dir: str | None) -> list[Path]:
     """Draw what is of one run alone: its filters and, where it was evaluated, what it got right and wrong."""
-    from minires import plots, records, runs
+    from minires import plots, runs
+    from minires.runs import records
 
     model, configuration, step = runs.load_model(folder, checkpoint)
     name = configuration["model"]["name"]

@@ -35,7 +35,9 @@ def run(args: argparse.Namespace) -> int:
 
 def start(args: argparse.Namespace) -> int:
     """Begin a new run."""
-    from minires import recipes, records, runs
+    from minires import runs
+    from minires.runs import recipe as recipes
+    from minires.runs import records
 
     recipe = args.recipe or ("he2015" if args.data in ("cifar10", "cifar100") else "digits")
     given = {"model": args.model, "data": args.data, "seed": args.seed, "device": args.device}
@@ -59,7 +61,9 @@ def check_size(name: str, options: dict[str, Any]) -> None:
 
 def resume(args: argparse.Namespace) -> int:
     """Go on with a run from its newest checkpoint."""
-    from minires import recipes, records, runs
+    from minires import runs
+    from minires.runs import recipe as recipes
+    from minires.runs import records
 
     for name in ("model", "data", "recipe", "seed", "device"):
         if getattr(args, name) is not None:

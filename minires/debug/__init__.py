@@ -9,12 +9,12 @@ debug.draw(loss, "graph.svg")                        the graph as a picture
 """
 
 from minires.debug.drawing import draw
-from minires.debug.fork_meter import Fork, forks
 from minires.debug.pdb_prompt import set_trace
-from minires.debug.step import Input, Source, Statistics, Step, Totals, statistics
-from minires.debug.stepper import backward_steps
 from minires.debug.terminal import explore
-from minires.debug.watching import Finding, WatchError, watch
+from minires.observe.fork_meter import Fork, forks
+from minires.observe.step import Input, Source, Statistics, Step, Totals, statistics
+from minires.observe.stepper import backward_steps
+from minires.observe.watching import Finding, WatchError, watch
 
 __all__ = [
     "Finding",

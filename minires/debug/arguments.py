@@ -3,7 +3,7 @@
 import re
 from typing import Any
 
-from minires.debug.watching import watch
+from minires.observe.watching import watch
 
 CONDITION = re.compile(r"(nan|off|in\s+\S+|norm\s*[<>]\s*\S+|ratio\s*>\s*\S+)\s*")
 

@@ -11,9 +11,9 @@ from typing import Any
 
 import numpy as np
 
-from minires.debug.step import statistics
 from minires.kernels import Array
 from minires.kernels.devices import to_device
+from minires.observe.step import statistics
 
 BINS = 41
 SIDE = 48  # cells of a picture, across and down

@@ -23,11 +23,11 @@ import numpy as np
 
 import minires
 from minires.debug.browser_arrays import ArrayTable, number
-from minires.debug.fork_meter import forks
-from minires.debug.step import Source, Step
-from minires.debug.stepper import backward_steps
 from minires.engine import Op, Tensor
 from minires.nn import Module
+from minires.observe.fork_meter import forks
+from minires.observe.step import Source, Step
+from minires.observe.stepper import backward_steps
 
 Record = dict[str, Any]
 

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import numpy as np
 
-from minires.debug.step import Step
 from minires.kernels import Array
 from minires.kernels.devices import to_device
+from minires.observe.step import Step
 
 
 def plot(step: Step, walked: Sequence[Step], path: str | Path) -> Path:

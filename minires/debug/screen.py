@@ -11,12 +11,12 @@ from pathlib import Path
 
 import numpy as np
 
-from minires.debug.fork_meter import Fork
-from minires.debug.step import Input, Source, Statistics, Step, source_of, statistics
-from minires.debug.stepper import backward_steps, inside
 from minires.engine import Op, Tensor
 from minires.kernels import Array
 from minires.kernels.devices import to_device
+from minires.observe.fork_meter import Fork
+from minires.observe.step import Input, Source, Statistics, Step, source_of, statistics
+from minires.observe.stepper import backward_steps, inside
 
 BAR = 12  # characters of the longest bar
 EIGHTHS = " ▏▎▍▌▋▊▉█"

@@ -16,16 +16,16 @@ import numpy as np
 from minires.debug import screen
 from minires.debug.arguments import number, place_of, read_watch
 from minires.debug.drawing import draw
-from minires.debug.fork_meter import forks
 from minires.debug.pdb_prompt import step_into
 from minires.debug.plotting import plot
 from minires.debug.prompt import Prompt
-from minires.debug.step import Step
-from minires.debug.stepper import backward_steps, fits
-from minires.debug.watching import watch
 from minires.engine import Op, Tensor
 from minires.gradient_check import GradientError, gradcheck
 from minires.nn import Module
+from minires.observe.fork_meter import forks
+from minires.observe.step import Step
+from minires.observe.stepper import backward_steps, fits
+from minires.observe.watching import watch
 
 ALIASES = {"s": "step", "n": "next", "b": "break", "u": "until", "c": "continue", "w": "where", "p": "print",
            "l": "list", "q": "quit", "h": "help", "?": "help", "EOF": "quit", "cl": "clear"}  # fmt: skip

@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from minires import records
 from minires.interop.names import CIFAR_NAMES, FOREIGN_NAMES, Patterns, own_names, renamed
 from minires.kernels import Array
 from minires.nn import Module
+from minires.runs import records
 
 NAMINGS: dict[str, Patterns] = {"torchvision": (), "cifar": CIFAR_NAMES}
 

@@ -82,7 +82,7 @@ def set_num_threads(number: int) -> None:
 
     ValueError below 1; ImportError where Numba is missing. NumPy's matrix products have threads of their own.
     """
-    threads = importlib.import_module("minires.kernels.numba_kernels.threads")
+    threads = importlib.import_module("minires.kernels.numba_kernels.machine.threads")
     threads.set_num_threads(number)
 
 

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from minires import kernels as cpu_kernels
-from minires import records, training
+from minires import training
 from minires.data import Loader, load_digits
 from minires.engine import Tensor, backward_order
 from minires.kernels import Array
@@ -26,6 +26,7 @@ from minires.nn import Module
 from minires.nn.initialization import residual_blocks
 from minires.ops import cross_entropy
 from minires.optim import SGD, CosineAnnealingLR
+from minires.runs import records
 
 Report = dict[str, Any]
 Profile = dict[str, Any]

@@ -1,7 +1,6 @@
 """Modules that hold parameters and call ops: the layers, how they start, and what they cost."""
 
 from minires.nn.activation import ELU, SELU, LeakyReLU, ReLU, Sigmoid, Tanh
-from minires.nn.counting import Totals, totals
 from minires.nn.initialization import SCHEMES, initialize
 from minires.nn.layers import (
     AdaptiveAvgPool2d,
@@ -17,6 +16,7 @@ from minires.nn.layers import (
 )
 from minires.nn.module import Module, Parameter
 from minires.nn.normalization import BatchNorm1d, BatchNorm2d
+from minires.observe.counting import Totals, totals
 
 __all__ = [
     "AdaptiveAvgPool2d",

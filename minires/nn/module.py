@@ -198,7 +198,7 @@ class Module:
 
     def summary(self, input_shape: tuple[int, ...] | None = None) -> None:
         """Print the table of layers: output shape, parameters and multiply-adds for one image of `input_shape`."""
-        from minires.nn.counting import summary_text  # counting knows the layers, which are modules
+        from minires.observe.counting import summary_text  # counting knows the layers, which are modules
 
         print(summary_text(self, input_shape))
 

@@ -10,8 +10,8 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
-from minires import records
 from minires.plots.drawing import DASHES, SERIES, save, tidy
+from minires.runs import records
 
 POINTS = 150  # of a line: more could not be told apart
 SILENT = (  # what no run is known by, since it follows from the rest or changes nothing

@@ -7,7 +7,7 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from minires import records
+from minires.runs import records
 
 # Of Okabe and Ito: told apart with every kind of colour vision, and in grey.
 COLOURS = {"plain": "#D55E00", "residual": "#0072B2"}

@@ -10,8 +10,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from minires import records
 from minires.plots.drawing import COLOURS, DASHES, save, tidy
+from minires.runs import records
 
 TOP_LOSS = 4.0  # what is above is no news: guessing has ln 10
 

@@ -5,9 +5,10 @@ import re
 import numpy as np
 import pytest
 
-from minires import Tensor, kernels, models, ops, optim, profiling
+from minires import Tensor, kernels, models, ops, optim
 from minires.cli.main import main
 from minires.engine import thread
+from minires.observe import profiling
 
 SMALL = ["bench", "--batch-size", "2", "--size", "16", "--rounds", "1"]
 
@@ -28,7 +29,7 @@ def test_times_of_both_kernels(capsys, require):
 
 @pytest.fixture(autouse=True)
 def restored_threads():
-    from minires.kernels.numba_kernels import threads
+    from minires.kernels.numba_kernels.machine import threads
 
     before = threads.get_num_threads()
     yield

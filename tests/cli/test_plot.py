@@ -8,9 +8,10 @@ from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from matplotlib.image import imread
 
-from minires import data, plots, records
+from minires import data, plots
 from minires.cli.main import main
 from minires.plots import curves, drawing, filters, predictions
+from minires.runs import records
 
 
 @pytest.fixture(scope="module")

@@ -7,8 +7,10 @@ import signal
 
 import pytest
 
-from minires import checkpoint, data, kernels, recipes, records, training
+from minires import data, kernels, training
 from minires.cli.main import main
+from minires.runs import checkpoint, records
+from minires.runs import recipe as recipes
 
 
 @pytest.fixture

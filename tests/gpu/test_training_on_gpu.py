@@ -9,7 +9,7 @@ from minires.data import Dataset, Loader, RandomCrop, RandomHorizontalFlip, load
 from minires.engine import Tensor, no_grad
 from minires.kernels import devices
 from minires.optim import SGD, AdamW
-from minires.records import read_json
+from minires.runs.records import read_json
 from minires.training import Trainer, evaluate
 
 IMAGES = np.random.default_rng(0).standard_normal((8, 3, 12, 10)).astype(np.float32)
@@ -181,7 +181,7 @@ def test_the_trainer_with_augmentation_and_evaluation(gpu):
 
 
 def test_a_training_goes_on_bit_for_bit_from_what_was_saved(gpu, tmp_path):
-    from minires import checkpoint
+    from minires.runs import checkpoint
 
     through, stopped, resumed = trainer_on("cuda"), trainer_on("cuda"), trainer_on("cuda")
     through.train(4, lambda record: None)

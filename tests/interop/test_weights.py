@@ -5,7 +5,8 @@ import pickle
 import numpy as np
 import pytest
 
-from minires import checkpoint, interop, models, nn
+from minires import interop, models, nn
+from minires.runs import checkpoint
 
 rng = np.random.default_rng(0)
 

@@ -14,7 +14,8 @@ from minires.kernels import numpy_kernels
 
 numba = pytest.importorskip("numba")
 from minires.kernels import numba_kernels  # noqa: E402
-from minires.kernels.numba_kernels import compilation, convolution, simd, threads  # noqa: E402
+from minires.kernels.numba_kernels import convolution  # noqa: E402
+from minires.kernels.numba_kernels.machine import compilation, simd, threads  # noqa: E402
 
 HERE = os.path.abspath(__file__)
 WINOGRAD, DIRECT, GRAD_WEIGHT = 6e-6, 2e-6, 1e-5  # max|error| / max|reference|

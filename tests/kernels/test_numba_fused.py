@@ -16,7 +16,8 @@ from minires.kernels.blocks import block_backward, block_forward
 
 numba = pytest.importorskip("numba")
 from minires.kernels import numba_kernels  # noqa: E402
-from minires.kernels.numba_kernels import fused, threads  # noqa: E402
+from minires.kernels.numba_kernels import fused  # noqa: E402
+from minires.kernels.numba_kernels.machine import threads  # noqa: E402
 
 HERE = Path(__file__)
 EPS = 1e-5

@@ -11,7 +11,7 @@ from minires.kernels import numpy_kernels
 
 pytest.importorskip("numba")
 from minires.kernels import numba_kernels  # noqa: E402
-from minires.kernels.numba_kernels import compilation  # noqa: E402
+from minires.kernels.numba_kernels.machine import compilation  # noqa: E402
 
 TOLERANCE = {"float32": 2e-6, "float64": 1e-13}
 dtypes = st.sampled_from(["float32", "float64"])

@@ -15,7 +15,8 @@ import pytest
 from minires import Tensor, kernels, models, ops, optim
 
 pytest.importorskip("numba")
-from minires.kernels.numba_kernels import compilation, layout, threads  # noqa: E402
+from minires.kernels.numba_kernels import layout  # noqa: E402
+from minires.kernels.numba_kernels.machine import compilation, threads  # noqa: E402
 
 IMAGES = np.random.default_rng(0).standard_normal((32, 3, 32, 32)).astype(np.float32)
 LABELS = np.arange(32) % 10
@@ -96,7 +97,7 @@ ops.relu(Tensor(x))
 child = os.fork()
 if child == 0:
     assert (ops.relu(Tensor(x)).data == np.maximum(x, 0)).all()
-    from minires.kernels.numba_kernels import threads
+    from minires.kernels.numba_kernels.machine import threads
     os._exit(40 + len(threads.workers))
 print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
 """
@@ -105,7 +106,7 @@ print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
 
 
 def test_the_number_of_threads_comes_from_the_environment_or_a_call():
-    code = "from minires import kernels; kernels.in_use(); from minires.kernels.numba_kernels import threads; "
+    code = "from minires import kernels; kernels.in_use(); from minires.kernels.numba_kernels.machine import threads; "
     assert in_a_fresh_process(code + "print(threads.get_num_threads())", MINIRES_NUM_THREADS=3) == ("3", "", 0)
     _, error, status = in_a_fresh_process(code, MINIRES_NUM_THREADS="two")
     assert status == 1 and "MINIRES_NUM_THREADS must be a whole number from 1 up, got 'two'" in error

@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 numba = pytest.importorskip("numba")
-from minires.kernels.numba_kernels import simd  # noqa: E402
-from minires.kernels.numba_kernels.simd import (  # noqa: E402
+from minires.kernels.numba_kernels.machine import simd  # noqa: E402
+from minires.kernels.numba_kernels.machine.simd import (  # noqa: E402
     LANES,
     add_outer,
     gather,
@@ -25,7 +25,7 @@ from minires.kernels.numba_kernels.simd import (  # noqa: E402
     store_rows,
     zero_rows,
 )
-from minires.kernels.numba_kernels.tile import ROWS, TALL_ROWS, product  # noqa: E402
+from minires.kernels.numba_kernels.machine.tile import ROWS, TALL_ROWS, product  # noqa: E402
 
 HERE = os.path.abspath(__file__)
 

@@ -5,7 +5,7 @@ import pytest
 
 from minires import models, nn
 from minires.engine import Tensor
-from minires.nn.counting import layer_rows
+from minires.observe.counting import layer_rows
 
 ROWS = [
     ("resnet20", {}, 269_722, "40.55 M"),

@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from minires import recipes, records
 from minires.cli.main import build_parser, main
+from minires.runs import recipe as recipes
+from minires.runs import records
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "training.md"
 TEXT = PAGE.read_text(encoding="utf-8")

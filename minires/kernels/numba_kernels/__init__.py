@@ -5,11 +5,10 @@
     fused.py           convolution, batch norm, add and relu in one call: layer_forward.py, layer_backward.py, with what
                        is done before a convolution (prologue.py) and behind it (epilogue.py) while it is in the cache
     activation.py, pooling.py, shortcut.py, loss.py, optimizers.py
-    tile.py            the matrix product, in vectors: simd.py; padding.py: windows of images in the cache
+    padding.py         windows of images in the cache
     layout.py          memory order: channels-last
-    threads.py         who computes
-    compilation.py     when it is compiled
-    malloc.py          freed memory is kept
+    machine/           what makes them fast: the matrix product (tile.py) in vectors (simd.py), threads, compilation,
+                       and freed memory that is kept
 
 Loading it compiles nothing. ImportError where Numba is missing or the cache folder cannot be written.
 """
@@ -33,7 +32,7 @@ from minires.kernels.numba_kernels.fused import (
     residual_block_forward,
 )
 from minires.kernels.numba_kernels.loss import cross_entropy_backward, cross_entropy_forward
-from minires.kernels.numba_kernels.malloc import keep_freed_memory
+from minires.kernels.numba_kernels.machine.memory import keep_freed_memory
 from minires.kernels.numba_kernels.normalization import (
     batch_norm_backward,
     batch_norm_forward,

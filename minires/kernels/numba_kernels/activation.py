@@ -4,9 +4,9 @@ x   │ chunk 0    │ chunk 1    │ …      memory as one row; what is at one
 """
 
 from minires.kernels import Array, numpy_kernels
-from minires.kernels.numba_kernels.compilation import COMPILED, kernel
 from minires.kernels.numba_kernels.layout import empty_like, flat
-from minires.kernels.numba_kernels.threads import CHUNKS, claim
+from minires.kernels.numba_kernels.machine.compilation import COMPILED, kernel
+from minires.kernels.numba_kernels.machine.threads import CHUNKS, claim
 
 
 @kernel("void(real[::1], real[::1], int64[::1])")

@@ -22,8 +22,8 @@ from minires.kernels.numba_kernels.direct import (
 )
 from minires.kernels.numba_kernels.epilogue import NOTHING
 from minires.kernels.numba_kernels.layout import contiguous, flat, nhwc_empty
-from minires.kernels.numba_kernels.simd import HAS_SIMD, LANES
-from minires.kernels.numba_kernels.tile import ROWS
+from minires.kernels.numba_kernels.machine.simd import HAS_SIMD, LANES
+from minires.kernels.numba_kernels.machine.tile import ROWS
 from minires.kernels.numba_kernels.winograd import (
     winograd_filters,
     winograd_products,

@@ -21,12 +21,12 @@ so each of the s·s classes is a stride-1 convolution of dL/dy with its part of 
 pixel. The gradient of the weight, row u, is runs (KW·C, I·J) @ dL/dy (I·J, F): the same runs, transposed by strides.
 """
 
-from minires.kernels.numba_kernels.compilation import helper, kernel, section
+from minires.kernels.numba_kernels.machine.compilation import helper, kernel, section
+from minires.kernels.numba_kernels.machine.simd import LANES, gather, load, store
+from minires.kernels.numba_kernels.machine.threads import claim
+from minires.kernels.numba_kernels.machine.tile import product
 from minires.kernels.numba_kernels.padding import copy_numbers, copy_pixels, prefetch_part, scratch, write_zeros
 from minires.kernels.numba_kernels.prologue import gradient_row
-from minires.kernels.numba_kernels.simd import LANES, gather, load, store
-from minires.kernels.numba_kernels.threads import claim
-from minires.kernels.numba_kernels.tile import product
 
 ARRAYS = "float32[::1], float32[::1], float32[::1]"
 SIZES = ", ".join(["int64"] * 13)  # N, H, W, C, F, I, J, KH, KW, stride and padding, two each

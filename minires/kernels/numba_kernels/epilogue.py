@@ -13,8 +13,8 @@ Why it is fast: done later, it would read everything from memory once more.
 
 import numpy as np
 
-from minires.kernels.numba_kernels.compilation import helper
-from minires.kernels.numba_kernels.simd import LANES, load, positive, splat, store
+from minires.kernels.numba_kernels.machine.compilation import helper
+from minires.kernels.numba_kernels.machine.simd import LANES, load, positive, splat, store
 
 NOTHING, STATISTICS, RELU, ADD_RELU = range(4)
 

@@ -15,17 +15,17 @@ import numpy as np
 from minires.kernels import Array, numpy_kernels
 from minires.kernels.blocks import Layer, Saved, block_backward, block_forward
 from minires.kernels.numba_kernels import convolution, normalization
-from minires.kernels.numba_kernels.compilation import COMPILED
 from minires.kernels.numba_kernels.convolution import EMPTY, Pair, conv2d_forward, conv2d_grad_input, conv2d_grad_weight
 from minires.kernels.numba_kernels.epilogue import ADD_RELU, RELU
 from minires.kernels.numba_kernels.gradient_sums import BY_FORMULA
 from minires.kernels.numba_kernels.layer_backward import winograd_layers_backward
 from minires.kernels.numba_kernels.layer_forward import winograd_layers_forward
 from minires.kernels.numba_kernels.layout import contiguous, empty_like, flat, in_order, nhwc_empty
+from minires.kernels.numba_kernels.machine.compilation import COMPILED
+from minires.kernels.numba_kernels.machine.simd import LANES
+from minires.kernels.numba_kernels.machine.threads import CHUNKS
 from minires.kernels.numba_kernels.normalization_passes import block_pixels
 from minires.kernels.numba_kernels.shortcut import add_in_place, add_option_a_backward, option_a_forward
-from minires.kernels.numba_kernels.simd import LANES
-from minires.kernels.numba_kernels.threads import CHUNKS
 
 TOGETHER = 1 << 12  # C·F up to which one pass makes both gradients: above, the sums of dL/dU leave the cache
 

@@ -10,9 +10,9 @@ the limit. After each block the sums are added to those of the chunk, since a lo
 
 import numpy as np
 
-from minires.kernels.numba_kernels.compilation import helper, kernel
-from minires.kernels.numba_kernels.simd import LANES, load, positive, splat, store
-from minires.kernels.numba_kernels.threads import CHUNKS, claim, complete
+from minires.kernels.numba_kernels.machine.compilation import helper, kernel
+from minires.kernels.numba_kernels.machine.simd import LANES, load, positive, splat, store
+from minires.kernels.numba_kernels.machine.threads import CHUNKS, claim, complete
 
 # Where relu let nothing through, the gradient behind it is 0. Where that was says y, or the formula that made it.
 NO_RELU, BY_Y, BY_FORMULA, BY_FORMULA_KEPT = range(4)

@@ -20,15 +20,15 @@ read each of them twice.
 
 import numpy as np
 
-from minires.kernels.numba_kernels.compilation import helper, kernel, section
 from minires.kernels.numba_kernels.gradient_sums import BY_FORMULA, BY_FORMULA_KEPT, BY_Y, sum_chunks_by_16, sum_pixels
 from minires.kernels.numba_kernels.layer_forward import ARRAYS, scale_of
+from minires.kernels.numba_kernels.machine.compilation import helper, kernel, section
+from minires.kernels.numba_kernels.machine.simd import LANES
+from minires.kernels.numba_kernels.machine.threads import CHUNKS, claim, complete, phase, wait
+from minires.kernels.numba_kernels.machine.tile import product
 from minires.kernels.numba_kernels.normalization_passes import gradients_from_sums
 from minires.kernels.numba_kernels.padding import prefetch_part, scratch
 from minires.kernels.numba_kernels.prologue import gradient_window
-from minires.kernels.numba_kernels.simd import LANES
-from minires.kernels.numba_kernels.threads import CHUNKS, claim, complete, phase, wait
-from minires.kernels.numba_kernels.tile import product
 from minires.kernels.numba_kernels.winograd import (
     filter_gradients,
     first_of_share,

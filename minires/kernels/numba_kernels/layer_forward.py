@@ -14,11 +14,11 @@ Why it is fast: between phases no thread sleeps and no Python runs, and much of 
 
 import numpy as np
 
-from minires.kernels.numba_kernels.compilation import helper, kernel, section
 from minires.kernels.numba_kernels.epilogue import STATISTICS, merge_statistics
+from minires.kernels.numba_kernels.machine.compilation import helper, kernel, section
+from minires.kernels.numba_kernels.machine.simd import LANES
+from minires.kernels.numba_kernels.machine.threads import phase, wait
 from minires.kernels.numba_kernels.normalization_passes import normalize_chunks
-from minires.kernels.numba_kernels.simd import LANES
-from minires.kernels.numba_kernels.threads import phase, wait
 from minires.kernels.numba_kernels.winograd import convolve_groups, transform_all_filters
 
 ARRAYS = "float32[::1], float32[::1], float32[::1], float32[::1]"

@@ -11,8 +11,8 @@ import math
 import numpy as np
 
 from minires.kernels import Array, numpy_kernels
-from minires.kernels.numba_kernels.compilation import COMPILED, kernel
 from minires.kernels.numba_kernels.layout import contiguous
+from minires.kernels.numba_kernels.machine.compilation import COMPILED, kernel
 
 
 @kernel("void(real[::1], real[::1], int64[::1], real[::1], float64, int64)", threads_from=None)

@@ -10,9 +10,11 @@ the first backward one in gradient_sums.py. Dtypes that are not compiled take th
 import numpy as np
 
 from minires.kernels import Array, numpy_kernels
-from minires.kernels.numba_kernels.compilation import COMPILED
 from minires.kernels.numba_kernels.gradient_sums import BY_Y, NO_RELU, sum_gradients_by_16
 from minires.kernels.numba_kernels.layout import contiguous, empty_like, flat
+from minires.kernels.numba_kernels.machine.compilation import COMPILED
+from minires.kernels.numba_kernels.machine.simd import HAS_SIMD, LANES
+from minires.kernels.numba_kernels.machine.threads import CHUNKS
 from minires.kernels.numba_kernels.normalization_passes import (
     block_pixels,
     finish_gradients,
@@ -22,8 +24,6 @@ from minires.kernels.numba_kernels.normalization_passes import (
     sum_channels,
     sum_gradients,
 )
-from minires.kernels.numba_kernels.simd import HAS_SIMD, LANES
-from minires.kernels.numba_kernels.threads import CHUNKS
 
 
 def batch_norm_forward(x: Array, weight: Array, bias: Array, eps: float) -> tuple[Array, Array, Array]:

@@ -15,8 +15,8 @@ sums and the rest; so has backward. Sums are kept per chunk and per place in the
 
 import numpy as np
 
-from minires.kernels.numba_kernels.compilation import helper, kernel
-from minires.kernels.numba_kernels.threads import CHUNKS, claim
+from minires.kernels.numba_kernels.machine.compilation import helper, kernel
+from minires.kernels.numba_kernels.machine.threads import CHUNKS, claim
 
 BLOCK = 512
 

@@ -12,9 +12,9 @@ import math
 import numpy as np
 
 from minires.kernels import Array, numpy_kernels
-from minires.kernels.numba_kernels.compilation import COMPILED, kernel
 from minires.kernels.numba_kernels.layout import contiguous
-from minires.kernels.numba_kernels.threads import CHUNKS, claim
+from minires.kernels.numba_kernels.machine.compilation import COMPILED, kernel
+from minires.kernels.numba_kernels.machine.threads import CHUNKS, claim
 
 
 @kernel("void(real[::1], real[::1], real[::1], float64, float64, float64, boolean, int64[::1])")

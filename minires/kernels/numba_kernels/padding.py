@@ -11,8 +11,8 @@ h0   0 0 0 0 0            the zeros cost no branch in the loops that do the arit
 
 import numpy as np
 
-from minires.kernels.numba_kernels.compilation import helper
-from minires.kernels.numba_kernels.simd import LANES, load, prefetch, prefetch_to_write, splat, store
+from minires.kernels.numba_kernels.machine.compilation import helper
+from minires.kernels.numba_kernels.machine.simd import LANES, load, prefetch, prefetch_to_write, splat, store
 
 
 @helper

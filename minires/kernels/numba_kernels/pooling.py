@@ -14,9 +14,9 @@ again for each tap, from the nearest cache.
 import numpy as np
 
 from minires.kernels import Array, numpy_kernels
-from minires.kernels.numba_kernels.compilation import COMPILED, helper, kernel
 from minires.kernels.numba_kernels.layout import flat, nhwc_empty
-from minires.kernels.numba_kernels.threads import claim
+from minires.kernels.numba_kernels.machine.compilation import COMPILED, helper, kernel
+from minires.kernels.numba_kernels.machine.threads import claim
 from minires.kernels.numpy_kernels import output_size
 
 Pair = tuple[int, int]

@@ -12,9 +12,9 @@ Why it is fast: a few instructions on what is copied anyway, in place of one pas
 reads.
 """
 
-from minires.kernels.numba_kernels.compilation import helper
+from minires.kernels.numba_kernels.machine.compilation import helper
+from minires.kernels.numba_kernels.machine.simd import LANES, load, positive, store
 from minires.kernels.numba_kernels.padding import window_of
-from minires.kernels.numba_kernels.simd import LANES, load, positive, store
 
 
 @helper

@@ -6,9 +6,9 @@ Why it is fast: one pass, pixels copied whole, threads over images.
 """
 
 from minires.kernels import Array, numpy_kernels
-from minires.kernels.numba_kernels.compilation import COMPILED, kernel
 from minires.kernels.numba_kernels.layout import flat, in_order, nhwc_empty
-from minires.kernels.numba_kernels.threads import CHUNKS, claim
+from minires.kernels.numba_kernels.machine.compilation import COMPILED, kernel
+from minires.kernels.numba_kernels.machine.threads import CHUNKS, claim
 
 
 @kernel("void(real[::1], real[::1], int64, int64, int64, int64, int64, int64, int64[::1])")

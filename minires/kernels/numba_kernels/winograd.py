@@ -24,13 +24,13 @@ weight runs the picture backwards: Z = A dy Aᵀ, dL/dU[p] = V[p]ᵀ @ Z[p], and
 
 import numpy as np
 
-from minires.kernels.numba_kernels.compilation import helper, kernel, section
 from minires.kernels.numba_kernels.epilogue import finish_outputs
+from minires.kernels.numba_kernels.machine.compilation import helper, kernel, section
+from minires.kernels.numba_kernels.machine.simd import LANES
+from minires.kernels.numba_kernels.machine.threads import claim, complete
+from minires.kernels.numba_kernels.machine.tile import product
 from minires.kernels.numba_kernels.padding import copy_pixels, prefetch_part, scratch
 from minires.kernels.numba_kernels.prologue import activation_window
-from minires.kernels.numba_kernels.simd import LANES
-from minires.kernels.numba_kernels.threads import claim, complete
-from minires.kernels.numba_kernels.tile import product
 from minires.kernels.numba_kernels.winograd_transforms import (
     transform_filter,
     transform_filter_gradient,

@@ -26,8 +26,8 @@ import math
 
 import numpy as np
 
-from minires.kernels.numba_kernels.compilation import helper
-from minires.kernels.numba_kernels.simd import LANES, gather, load, splat, store
+from minires.kernels.numba_kernels.machine.compilation import helper
+from minires.kernels.numba_kernels.machine.simd import LANES, gather, load, splat, store
 
 ROOT_2 = np.float32(math.sqrt(2))
 ROOT_HALF = np.float32(math.sqrt(1 / 2))

@@ -19,9 +19,10 @@ from typing import Any
 
 import numpy as np
 
-from minires import __version__, records
+from minires import __version__
 from minires.kernels import Array, kernels_for
 from minires.kernels.devices import to_device
+from minires.runs import records
 
 FORMAT_VERSION = 1  # of the file; one that is higher is refused
 State = dict[str, Any]

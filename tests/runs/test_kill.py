@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from minires import checkpoint, records
+from minires.runs import checkpoint, records
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="Windows has no kill -9")
 
@@ -84,7 +84,7 @@ def test_killed_in_the_middle_of_a_write(tmp_path, function):
     script = f"""
 import os, signal
 from pathlib import Path
-from minires import checkpoint, records
+from minires.runs import checkpoint, records
 folder = Path({str(tmp_path)!r})
 checkpoint.save(folder, 1, {{"step": 1}})
 records.os.{function} = lambda *_: os.kill(os.getpid(), signal.SIGKILL)

@@ -6,7 +6,7 @@ import os
 import numpy as np
 import pytest
 
-from minires import records
+from minires.runs import records
 
 
 def test_new_run_writes_its_config(tmp_path):

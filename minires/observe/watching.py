@@ -18,11 +18,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from minires.debug.pdb_prompt import step_into
-from minires.debug.step import Source, input_name, source_of, statistics
-from minires.debug.stepper import inside
 from minires.engine import Op, Tensor, call_site, thread
 from minires.kernels import Array
 from minires.nn import Parameter
+from minires.observe.step import Source, input_name, source_of, statistics
+from minires.observe.stepper import inside
 
 ACTIONS = ("pdb", "raise", "report")
 HISTORY = 8  # how many ops before the guilty one are told of

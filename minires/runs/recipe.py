@@ -23,7 +23,7 @@ from minires.optim import (
     Schedule,
 )
 
-FOLDER = Path(__file__).parent
+FOLDER = Path(__file__).parent / "recipes"
 OPTIMIZERS: dict[str, Any] = {"sgd": SGD, "adam": Adam, "adamw": AdamW}
 SCHEDULES: dict[str, Any] = {"constant": None, "multistep": MultiStepLR, "cosine": CosineAnnealingLR}
 KINDS: dict[type, tuple[str, tuple[type, ...]]] = {  # of a value: in words, and the types that will do for it

@@ -27,8 +27,16 @@ from typing import Any
 import numba
 from numba import boolean, int64
 
-from minires.kernels.numba_kernels.compilation import OPTIONS
-from minires.kernels.numba_kernels.simd import HAS_AVX512, LANES, add_outer, load, load_rows, store_rows, zero_rows
+from minires.kernels.numba_kernels.machine.compilation import OPTIONS
+from minires.kernels.numba_kernels.machine.simd import (
+    HAS_AVX512,
+    LANES,
+    add_outer,
+    load,
+    load_rows,
+    store_rows,
+    zero_rows,
+)
 
 # Blocks that hide an FMA's latency and fit the registers: 8×32 or 24×16 in the 32 of AVX-512, 6×16 in the 16 of AVX2.
 ROWS = 8 if HAS_AVX512 else 6

@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 
-from minires import checkpoint, data, interop, models, records, runs
+from minires import data, interop, models, runs
 from minires.cli.main import main
+from minires.runs import checkpoint, records
 
 QUICK = ["steps=4", "evaluate_every=2", "checkpoint_every=2"]
 

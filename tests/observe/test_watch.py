@@ -326,7 +326,7 @@ def test_the_rerun_leaves_what_the_op_saved(monkeypatch):
         def backward(self, grad_y):
             return (2 * grad_y * self.x,)
 
-    monkeypatch.setattr("minires.debug.watching.step_into", lambda function, *arrays: function(*arrays))
+    monkeypatch.setattr("minires.observe.watching.step_into", lambda function, *arrays: function(*arrays))
     x = Tensor(np.ones(2), requires_grad=True)
     with debug.watch(where="", action="pdb"):
         Square()(x)

@@ -5,8 +5,8 @@ import pytest
 
 from minires import models, training
 from minires.data import Loader, load_digits
-from minires.ema import EMA
 from minires.optim import SGD
+from minires.runs.ema import EMA
 from minires.training import Trainer
 
 IMAGES, LABELS, TEST_IMAGES, TEST_LABELS = load_digits()

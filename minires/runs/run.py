@@ -10,14 +10,16 @@ from typing import Any
 
 import numpy as np
 
-from minires import checkpoint, data, finetuning, kernels, models, recipes, records
+from minires import data, kernels, models
 from minires.data import Dataset, Loader, make_augmentation
-from minires.ema import EMA
 from minires.kernels import Array
 from minires.models.fused import FUSED
 from minires.nn import Module
-from minires.recipes import Configuration
-from minires.stopping import Signals, Stopped
+from minires.runs import checkpoint, finetuning, records
+from minires.runs import recipe as recipes
+from minires.runs.ema import EMA
+from minires.runs.recipe import Configuration
+from minires.runs.signals import Signals, Stopped
 from minires.training import Record, Trainer, advance
 
 EVALUATION_BATCH = 256

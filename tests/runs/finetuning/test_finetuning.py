@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 
-from minires import Tensor, finetuning, gradcheck, models, nn, ops
+from minires import Tensor, gradcheck, models, nn, ops
 from minires.optim import SGD
+from minires.runs import finetuning
 
 rng = np.random.default_rng(0)
 IMAGES = rng.standard_normal((6, 3, 9, 8)).astype(np.float32)

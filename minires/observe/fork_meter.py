@@ -8,10 +8,10 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from minires.debug.step import Input, Step
-from minires.debug.stepper import backward_steps
 from minires.engine import Tensor
 from minires.kernels import Array
+from minires.observe.step import Input, Step
+from minires.observe.stepper import backward_steps
 
 SKIP, BRANCH = 1, 2  # the sides of a residual add, as bits: what lies on both is the fork
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from minires import nn, ops
-from minires.nn.counting import layer_rows, summary_text
+from minires.observe.counting import layer_rows, summary_text
 
 
 def network():

@@ -30,7 +30,7 @@ import numba
 import numpy as np
 from numba.core import event
 
-from minires.kernels.numba_kernels import threads
+from minires.kernels.numba_kernels.machine import threads
 
 # What the compiler may do: round a·b + c once, divide by a reciprocal, forget the sign of 0. NaN and Inf it must keep,
 # and the order of sums: with (s − shift) + x for s + (x − shift) the rounding errors of a long sum all have one sign.
@@ -177,9 +177,9 @@ def cache_root() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "minires"
 
 
-def sources_hash(folder: Path = Path(__file__).parent) -> str:
+def sources_hash(folder: Path = Path(__file__).parent.parent) -> str:
     """Return a hash of all source files of this package."""
     digest = hashlib.sha256()
-    for path in sorted(folder.glob("*.py")):
+    for path in sorted(folder.rglob("*.py")):
         digest.update(path.read_bytes())
     return digest.hexdigest()[:16]

@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays_of
 from safetensors.numpy import save_file
 
-from minires import checkpoint, kernels, models, records
+from minires import kernels, models
 from minires.optim import SGD
+from minires.runs import checkpoint, records
 
 STATE = {
     "model": {"conv1.weight": np.arange(6, dtype=np.float32).reshape(2, 3), "scale": np.array(0.5)},
@@ -156,7 +157,7 @@ def test_a_write_that_really_stops_in_the_middle(tmp_path):
 import resource, signal
 import numpy as np
 from pathlib import Path
-from minires import checkpoint
+from minires.runs import checkpoint
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))
 checkpoint.save(Path({str(tmp_path)!r}), 1, {{"a": np.zeros(10_000)}})

@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 
 from minires import Tensor, debug, kernels, models, nn, ops
 from minires.data import load_digits
-from minires.debug.step import statistics
 from minires.engine import Op, backward_order
+from minires.observe.step import statistics
 
 
 @pytest.fixture(autouse=True)

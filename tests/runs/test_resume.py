@@ -13,11 +13,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from minires import checkpoint, kernels, models, nn, ops, recipes, records, runs
+from minires import kernels, models, nn, ops, runs
 from minires.cli.main import main
 from minires.data import Loader, load_digits, make_augmentation
-from minires.ema import EMA
 from minires.optim import SGD, AdamW, CosineAnnealingLR, LinearWarmup
+from minires.runs import checkpoint, records
+from minires.runs import recipe as recipes
+from minires.runs.ema import EMA
 from minires.training import Trainer, nothing
 
 IMAGES, LABELS, TEST_IMAGES, TEST_LABELS = load_digits()

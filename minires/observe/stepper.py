@@ -7,10 +7,10 @@ between two ops the reader has the word.
 import math
 from fnmatch import fnmatchcase
 
-from minires.debug.step import Input, Step, Totals, input_name, source_of, statistics
 from minires.engine import Op, Tensor, accumulate, backward_order, first_grad, thread
 from minires.kernels import Array
 from minires.nn import Module, Parameter
+from minires.observe.step import Input, Step, Totals, input_name, source_of, statistics
 
 
 class backward_steps:

@@ -6,9 +6,10 @@ import re
 import numpy as np
 import pytest
 
-from minires import data, models, recipes
+from minires import data, models
 from minires.engine import Tensor
 from minires.optim import SGD, Adam, ConstantWarmup, CosineAnnealingLR, LinearWarmup, MultiStepLR
+from minires.runs import recipe as recipes
 
 
 def rates(configuration, steps):

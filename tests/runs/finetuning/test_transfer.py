@@ -3,9 +3,10 @@
 import numpy as np
 import pytest
 
-from minires import data, finetuning, models, training
+from minires import data, models, training
 from minires.data import Loader
 from minires.optim import SGD, CosineAnnealingLR
+from minires.runs import finetuning
 
 SEEDS = range(5)
 STEPS = 5

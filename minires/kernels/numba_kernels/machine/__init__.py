@@ -1,0 +1,1 @@
+"""What makes the compiled kernels fast: vector registers, the tile, threads, compilation, memory."""

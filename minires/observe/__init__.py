@@ -1,0 +1,1 @@
+"""What looks at a pass and computes no gradient of its own: watching, stepping, measuring, counting."""

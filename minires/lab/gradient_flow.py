@@ -22,8 +22,8 @@ from minires.kernels import Array
 from minires.kernels.devices import to_device
 from minires.lab.conclusions import summarize, verdict
 from minires.models import cifar_resnet
+from minires.models.schemes import residual_blocks
 from minires.nn import Module
-from minires.nn.initialization import residual_blocks
 from minires.ops import cross_entropy
 from minires.optim import SGD, CosineAnnealingLR
 from minires.runs import records

@@ -1,77 +1,16 @@
 """The ResNet family: blocks, networks, their broken variants, and `make` for models by name."""
 
-from minires.models.blocks import BasicBlock, Bottleneck, PreActBlock, PreActBottleneck
-from minires.models.broken import AlwaysProjectedBlock, MisplacedNormBlock
-from minires.models.registry import BLOCKS, MODELS, make
-from minires.models.resnet import (
-    PreActResNet,
-    ResNet,
-    cifar_resnet,
-    imagenet_resnet,
-    preact_resnet18,
-    preact_resnet20,
-    preact_resnet32,
-    preact_resnet34,
-    preact_resnet44,
-    preact_resnet50,
-    preact_resnet56,
-    preact_resnet101,
-    preact_resnet110,
-    preact_resnet152,
-    preact_resnet164,
-    preact_resnet1001,
-    preact_resnet1202,
-    resnet18,
-    resnet20,
-    resnet32,
-    resnet34,
-    resnet44,
-    resnet50,
-    resnet56,
-    resnet101,
-    resnet110,
-    resnet152,
-    resnet1202,
-    wide_resnet,
-)
-
-__all__ = [
-    "AlwaysProjectedBlock",
-    "BLOCKS",
-    "BasicBlock",
-    "Bottleneck",
-    "MODELS",
-    "MisplacedNormBlock",
-    "PreActBlock",
-    "PreActBottleneck",
-    "PreActResNet",
-    "ResNet",
-    "cifar_resnet",
-    "imagenet_resnet",
-    "make",
-    "preact_resnet1001",
-    "preact_resnet101",
-    "preact_resnet110",
-    "preact_resnet1202",
-    "preact_resnet152",
-    "preact_resnet164",
-    "preact_resnet18",
-    "preact_resnet20",
-    "preact_resnet32",
-    "preact_resnet34",
-    "preact_resnet44",
-    "preact_resnet50",
-    "preact_resnet56",
-    "resnet101",
-    "resnet110",
-    "resnet1202",
-    "resnet152",
-    "resnet18",
-    "resnet20",
-    "resnet32",
-    "resnet34",
-    "resnet44",
-    "resnet50",
-    "resnet56",
-    "wide_resnet",
-]
+from minires.models.blocks import BasicBlock as BasicBlock
+from minires.models.blocks import Bottleneck as Bottleneck
+from minires.models.blocks import PreActBlock as PreActBlock
+from minires.models.blocks import PreActBottleneck as PreActBottleneck
+from minires.models.broken import AlwaysProjectedBlock as AlwaysProjectedBlock
+from minires.models.broken import MisplacedNormBlock as MisplacedNormBlock
+from minires.models.family import *  # noqa: F403  the builders and the table of makers
+from minires.models.registry import BLOCKS as BLOCKS
+from minires.models.registry import MODELS as MODELS
+from minires.models.registry import make as make
+from minires.models.resnet import PreActResNet as PreActResNet
+from minires.models.resnet import ResNet as ResNet
+from minires.models.schemes import SCHEMES as SCHEMES
+from minires.models.schemes import initialize as initialize

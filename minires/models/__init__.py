@@ -1,16 +1,13 @@
-"""The ResNet family: blocks, networks, their broken variants, and `make` for models by name."""
+"""The ResNet family: blocks, networks, their broken variants, and `make` for models by name.
 
-from minires.models.blocks import BasicBlock as BasicBlock
-from minires.models.blocks import Bottleneck as Bottleneck
-from minires.models.blocks import PreActBlock as PreActBlock
-from minires.models.blocks import PreActBottleneck as PreActBottleneck
-from minires.models.broken import AlwaysProjectedBlock as AlwaysProjectedBlock
-from minires.models.broken import MisplacedNormBlock as MisplacedNormBlock
-from minires.models.family import *  # noqa: F403  the builders and the table of makers
-from minires.models.registry import BLOCKS as BLOCKS
-from minires.models.registry import MODELS as MODELS
-from minires.models.registry import make as make
-from minires.models.resnet import PreActResNet as PreActResNet
-from minires.models.resnet import ResNet as ResNet
-from minires.models.schemes import SCHEMES as SCHEMES
-from minires.models.schemes import initialize as initialize
+Every file lists in `__all__` the names that it adds to `minires.models`; of `family.py`, whose table is such a list,
+all names count.
+"""
+
+# ruff: noqa: F403
+from minires.models.blocks import *
+from minires.models.broken import *
+from minires.models.family import *
+from minires.models.registry import *
+from minires.models.resnet import *
+from minires.models.schemes import *

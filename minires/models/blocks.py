@@ -22,6 +22,8 @@ from minires.models.parts import (
 )
 from minires.models.schemes import initialize
 
+__all__ = ["BasicBlock", "Bottleneck", "PreActBlock", "PreActBottleneck"]
+
 
 class BasicBlock(nn.Module):
     """Two 3×3 convolutions: relu(x + bn2(conv2(relu(bn1(conv1(x)))))). He et al., 2015, figure 5 left."""

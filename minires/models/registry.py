@@ -11,6 +11,8 @@ from minires.models.broken import AlwaysProjectedBlock, MisplacedNormBlock
 from minires.models.parts import choose
 from minires.models.resnet import ResNet
 
+__all__ = ["BLOCKS", "MODELS", "make"]
+
 BLOCKS = {
     "basic": BasicBlock,
     "bottleneck": Bottleneck,

@@ -11,6 +11,8 @@ from minires.models.blocks import Bottleneck, PreActBottleneck
 from minires.models.parts import activation_layer, check_options, linear, norm_layer, norm_place
 from minires.models.schemes import initialize
 
+__all__ = ["PreActResNet", "ResNet"]
+
 
 class ResNet(nn.Module):
     """Stem, stages, global average pooling, linear layer, for images (N, C, H, W); gives logits (N, num_classes).

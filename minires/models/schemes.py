@@ -17,6 +17,8 @@ from typing import Any
 
 from minires import nn
 
+__all__ = ["SCHEMES", "initialize"]
+
 NORM_FREE_SCHEMES = ("skipinit", "skipinit_sqrt", "fixup")  # their scalars stand in the place of batch norm
 BRANCH_SCHEMES = ("zero_gamma", *NORM_FREE_SCHEMES)
 SCHEMES = (*nn.SCHEMES, *BRANCH_SCHEMES)

@@ -23,6 +23,8 @@ import numpy as np
 from minires.kernels import Array, kernels_for
 from minires.nn.module import Module, Parameter, joined
 
+__all__ = ["SCHEMES", "initialize"]
+
 SCHEMES = ("pytorch", "lecun", "xavier", "he", "he_fan_in")
 
 

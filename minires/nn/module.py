@@ -15,6 +15,8 @@ from minires.engine import Tensor, thread
 from minires.kernels import Array, kernels_for
 from minires.kernels.devices import to_device
 
+__all__ = ["Module", "Parameter"]
+
 
 class Parameter(Tensor):
     """A tensor that is trained: `Tensor(data, requires_grad=True)`, found by the modules that hold it."""

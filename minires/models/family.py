@@ -15,7 +15,7 @@ from functools import partial
 from typing import Any
 
 from minires.models.blocks import BasicBlock, Bottleneck, PreActBlock, PreActBottleneck
-from minires.models.fused import FusedPreActResNet, FusedResNet, fused_block
+from minires.models.fused import FusedPreActResNet, FusedResNet
 from minires.models.resnet import PreActResNet, ResNet
 
 
@@ -70,10 +70,12 @@ def network_of(
     block: type[Any], depths: tuple[int, ...], widths: tuple[int, ...], *, fused: bool = False, **options: Any
 ) -> ResNet:
     """Make the network that such blocks go into."""
-    if fused:
-        block = fused_block(block, options.get("norm", "batch"), options.get("activation", "relu"))
-        return (FusedPreActResNet if block.preactivated else FusedResNet)(block, depths, widths, **options)
-    return (PreActResNet if block.preactivated else ResNet)(block, depths, widths, **options)
+    network: type[ResNet]
+    if block.preactivated:
+        network = FusedPreActResNet if fused else PreActResNet
+    else:
+        network = FusedResNet if fused else ResNet
+    return network(block, depths, widths, **options)
 
 
 def maker(build: Any, depth: int, blocks: str, **defaults: Any) -> partial[ResNet]:

@@ -107,29 +107,6 @@ FUSED: dict[type[Any], type[Any]] = {
 }
 
 
-class FusedResNet(ResNet):
-    """The network of fused blocks; convolution, norm and relu of its stem are one op."""
-
-    def forward(self, x: Tensor) -> Tensor:
-        y = conv_norm_relu(self.conv1, self.bn1, x)
-        y = self.maxpool(y)
-        y = self.layer1(y)
-        y = self.layer2(y)
-        y = self.layer3(y)
-        if self.layer4 is not None:
-            y = self.layer4(y)
-        y = self.avgpool(y)
-        return self.fc(y)
-
-
-class FusedPreActResNet(PreActResNet):
-    """Its forward is the network's own: the last norm brings its relu, and what stood for relu does nothing."""
-
-    def __init__(self, *sizes: Any, **options: Any) -> None:
-        super().__init__(*sizes, **options)
-        fuse(self, "bn1", "relu")
-
-
 def fuse(module: nn.Module, norm: str, activation: str) -> None:
     """Put batch norm with relu in the place of a module's batch norm, and nothing in the place of its relu."""
     setattr(module, norm, BatchNormReLU2d(getattr(module, norm).weight.size))
@@ -147,3 +124,30 @@ def fused_block(block: type[Any], norm: str, activation: str) -> type[Any]:
         known = ", ".join(one.__name__ for one in FUSED)
         raise ValueError(f"models: {block.__name__} has no fused form; these have: {known}")
     return FUSED[block]
+
+
+class FusedResNet(ResNet):
+    """The network of fused blocks; convolution, norm and relu of its stem are one op."""
+
+    form_of = staticmethod(fused_block)
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = conv_norm_relu(self.conv1, self.bn1, x)
+        y = self.maxpool(y)
+        y = self.layer1(y)
+        y = self.layer2(y)
+        y = self.layer3(y)
+        if self.layer4 is not None:
+            y = self.layer4(y)
+        y = self.avgpool(y)
+        return self.fc(y)
+
+
+class FusedPreActResNet(PreActResNet):
+    """Its forward is the network's own: the last norm brings its relu, and what stood for relu does nothing."""
+
+    form_of = staticmethod(fused_block)
+
+    def __init__(self, *sizes: Any, **options: Any) -> None:
+        super().__init__(*sizes, **options)
+        fuse(self, "bn1", "relu")

@@ -7,7 +7,7 @@ import pytest
 
 from minires import Tensor, kernels, models, ops, optim
 from minires.cli.main import main
-from minires.engine import thread
+from minires.engine import per_thread
 from minires.observe import profiling
 
 SMALL = ["bench", "--batch-size", "2", "--size", "16", "--rounds", "1"]
@@ -51,7 +51,7 @@ def test_operations_are_counted_by_the_definition():
         images, labels = np.zeros((2, 3, 8, 8), np.float32), np.array([1, 2])
         sgd = optim.SGD(model.parameters(), lr=0.0)
         profile = profiling.profile_step(model, sgd, images, labels, rounds=1)
-    assert thread.observer is None
+    assert per_thread.observer is None
     rows = {(row.op, row.shape): row for row in profile.rows}
     stem = rows["Conv2d", "2×3×8×8 · 16×3×3×3"]
     assert stem.flops == 2 * (2 * 8 * 8 * 16 * 3 * 9) * 2  # forward and the weight's gradient; the image needs none
@@ -76,15 +76,15 @@ def test_fused_ops_count_what_their_single_ops_count(shape):
 
 
 def test_the_table_says_how_much_is_left_out():
-    rows = [profiling.Row("Conv2d", f"{i}×1", 1, 0.001, 0.002, 3_000_000) for i in range(4)]
-    text = profiling.table(profiling.Profile(rows, 0.5, 1.0), peak=2e9, limit=2)
+    rows = [profiling.OpTime("Conv2d", f"{i}×1", 1, 0.001, 0.002, 3_000_000) for i in range(4)]
+    text = profiling.profile_text(profiling.StepProfile(rows, 0.5, 1.0), peak=2e9, limit=2)
     assert text.count("Conv2d") == 2 and "2 more: 6.00 ms" in text and " 1      50%" in text
 
 
 def test_a_profile_that_fails_leaves_no_observer():
     with pytest.raises(ValueError, match="conv2d"):
         profiling.observed(lambda: ops.conv2d(Tensor([1.0]), Tensor([1.0])))
-    assert thread.observer is None
+    assert per_thread.observer is None
 
 
 def test_bad_sizes_are_refused(capsys):

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 from minires import Tensor, debug, kernels, nn, no_grad, ops
-from minires.debug.pdb_prompt import step_into
-from minires.engine import Op, thread
+from minires.engine import Op, per_thread
+from minires.observe.pdb_prompt import step_into
 from minires.ops.activation import ReLU, Tanh
 from minires.ops.affine import Linear
 from minires.ops.convolution import Conv2d
@@ -32,7 +32,7 @@ MODULE_OF = {"Conv2d": "conv", "BatchNorm": "bn", "ReLU": "relu", "MaxPool2d": "
 def numpy_in_use():
     with kernels.use("numpy"):
         yield
-    assert thread.observer is None
+    assert per_thread.observer is None
 
 
 class Net(nn.Module):
@@ -326,7 +326,7 @@ def test_the_rerun_leaves_what_the_op_saved(monkeypatch):
         def backward(self, grad_y):
             return (2 * grad_y * self.x,)
 
-    monkeypatch.setattr("minires.observe.watching.step_into", lambda function, *arrays: function(*arrays))
+    monkeypatch.setattr("minires.observe.pdb_prompt.step_into", lambda function, *arrays: function(*arrays))
     x = Tensor(np.ones(2), requires_grad=True)
     with debug.watch(where="", action="pdb"):
         Square()(x)

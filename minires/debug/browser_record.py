@@ -135,7 +135,7 @@ def describe_step(step: Step, lines: list[tuple[int, dict[str, Any]]], arrays: A
         "grad_y": arrays.add(step.grad_y),
         "inputs": inputs,
         "lines": [{"line": number, "values": describe_values(values, step, arrays)} for number, values in lines],
-        "totals": asdict(step.totals) | {"grad_norm": number(step.totals.grad_norm)},
+        "totals": asdict(step.progress) | {"grad_norm": number(step.progress.grad_norm)},
     }
 
 

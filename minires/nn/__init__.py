@@ -16,7 +16,7 @@ from minires.nn.layers import (
 )
 from minires.nn.module import Module, Parameter
 from minires.nn.normalization import BatchNorm1d, BatchNorm2d
-from minires.observe.counting import ModelCost, totals
+from minires.observe.counting import Totals, totals
 
 __all__ = [
     "AdaptiveAvgPool2d",
@@ -32,7 +32,6 @@ __all__ = [
     "LeakyReLU",
     "Linear",
     "MaxPool2d",
-    "ModelCost",
     "Module",
     "Parameter",
     "ReLU",
@@ -41,6 +40,7 @@ __all__ = [
     "Sequential",
     "Sigmoid",
     "Tanh",
+    "Totals",
     "initialize",
     "totals",
 ]

@@ -10,7 +10,7 @@ and, in files of their own, counting.py (what a network costs), profiling.py (wh
 
 from minires.observe.fork_meter import Fork, forks
 from minires.observe.observer import Observer, observing
-from minires.observe.step import Input, Source, Statistics, Step, Totals, statistics
+from minires.observe.step import Input, Progress, Source, Statistics, Step, statistics
 from minires.observe.stepper import backward_steps
 from minires.observe.watching import Finding, WatchError, first_not_finite, watch
 
@@ -19,10 +19,10 @@ __all__ = [
     "Fork",
     "Input",
     "Observer",
+    "Progress",
     "Source",
     "Statistics",
     "Step",
-    "Totals",
     "WatchError",
     "backward_steps",
     "first_not_finite",

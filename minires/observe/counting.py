@@ -31,7 +31,7 @@ class LayerCost:
     multiply_adds: int
 
 
-class ModelCost(NamedTuple):
+class Totals(NamedTuple):
     parameters: int
     multiply_adds: int
 
@@ -105,11 +105,11 @@ def layer_costs(model: Any, input_shape: tuple[int, ...] | None = None) -> list[
     return list(counter.layers.values())
 
 
-def totals(model: Any, input_shape: tuple[int, ...] | None = None) -> ModelCost:
+def totals(model: Any, input_shape: tuple[int, ...] | None = None) -> Totals:
     """Count a model's parameters, and the multiply-adds of its forward pass for one image."""
     layers = layer_costs(model, input_shape)
     parameters = sum([parameter.size for parameter in model.parameters()])
-    return ModelCost(parameters, sum([layer.multiply_adds for layer in layers]))
+    return Totals(parameters, sum([layer.multiply_adds for layer in layers]))
 
 
 def summary_text(model: Any, input_shape: tuple[int, ...] | None = None) -> str:

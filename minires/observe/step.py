@@ -54,7 +54,7 @@ class Input:
 
 
 @dataclass(frozen=True, eq=False)
-class Totals:
+class Progress:
     """How far the pass has come."""
 
     ops: int  # backward passes done, this included
@@ -75,7 +75,7 @@ class Step:
     grad_y: Array  # what arrived: dL/dtensor, complete
     statistics: Statistics  # of grad_y
     inputs: tuple[Input, ...]  # what left, one per input of the op
-    totals: Totals
+    progress: Progress
 
     @property
     def op_name(self) -> str:

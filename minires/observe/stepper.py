@@ -10,7 +10,7 @@ from typing import Any
 
 from minires.engine import Op, Tensor, accumulate, backward_order, deliver, first_grad
 from minires.kernels import Array
-from minires.observe.step import Input, Step, Totals, input_name, is_parameter, source_of, statistics
+from minires.observe.step import Input, Progress, Step, input_name, is_parameter, source_of, statistics
 
 
 class backward_steps:
@@ -136,7 +136,7 @@ class backward_steps:
             grad_y=grad_y,
             statistics=statistics(grad_y),
             inputs=tuple(inputs),
-            totals=Totals(
+            progress=Progress(
                 ops=self.position + 1,
                 parameters=len(self.parameter_norms),
                 numbers=sum([parameter.size for parameter in self.parameter_norms]),

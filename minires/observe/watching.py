@@ -263,7 +263,11 @@ def first_not_finite(model: Any, compute: Callable[[], Any]) -> NotFinite:
 
 
 def quick_norm(array: Array) -> float:
-    """Return √Σg² from one pass over the memory, NaN or inf where a number is; careful with very small squares."""
+    """Return √Σg² from one pass over the memory, NaN or inf where a number is; careful with very small squares.
+
+    In the array's own precision: enough for a limit. With `norm` in its place a watched step of `benchmarks/watch.py`
+    takes 14 % longer than one that nobody watches; with this, 0.4 %.
+    """
     if array.dtype.kind != "f":
         return 0.0
     numbers = array.ravel(order="K")  # a view of any dense array, whatever the order of its axes

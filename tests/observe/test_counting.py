@@ -5,7 +5,7 @@ from dataclasses import astuple
 import numpy as np
 import pytest
 
-from minires import nn, ops
+from minires import debug, models, nn, ops
 from minires.observe.counting import layer_costs, summary_text
 
 
@@ -51,7 +51,25 @@ def test_a_layer_called_twice_costs_twice_and_is_stored_once():
             return ops.multiply(self.layer(self.layer(x)), self.gain)
 
     assert nn.totals(Twice(), (4,)) == (24, 32)
-    assert sum(layer.parameters for layer in layer_costs(Twice(), (4,))) == 24
+    assert [astuple(layer) for layer in layer_costs(Twice(), (4,))] == [
+        ("layer", "Linear", (4,), 20, 32),
+        ("", "Twice", (4,), 4, 0),
+    ]
+
+
+def test_blocks_are_not_listed_unless_they_do_a_layer_s_work():
+    alone = layer_costs(models.resnet20(init=None))
+    assert not [layer for layer in alone if layer.kind == "BasicBlock"]
+    fused = layer_costs(models.resnet20(init=None, fused=True))
+    assert [layer for layer in fused if "Block" in layer.kind]
+    assert sum(layer.multiply_adds for layer in fused) == sum(layer.multiply_adds for layer in alone)
+
+
+def test_an_observer_from_outside_is_told_too(monkeypatch):
+    with debug.watch(action="keep") as watch:
+        network().summary((3, 5, 8))
+    told = [entry[0] for entry in watch.forward_history]
+    assert told == ["Conv2d", "BatchNormInference", "ReLU", "Reshape", "Linear"]
 
 
 def test_the_table_can_be_read(capsys):

@@ -53,7 +53,8 @@ class use:
         module = _load(name)
         if options and not hasattr(module, "configure"):
             raise ValueError(f"kernels.use: the {name} kernels take no options, got {', '.join(options)}")
-        self.module, self.replaced_options = module, module.configure(**options) if options else {}
+        self.module = module
+        self.replaced_options = module.configure(**options) if options else {}
         global _cpu
         self.replaced, _cpu = _cpu, module
 
@@ -82,7 +83,8 @@ def set_num_threads(number: int) -> None:
 
     ValueError below 1; ImportError where Numba is missing. NumPy's matrix products have threads of their own.
     """
-    threads = importlib.import_module("minires.kernels.numba_kernels.machine.threads")
+    from minires.kernels.numba_kernels.machine import threads
+
     threads.set_num_threads(number)
 
 

@@ -87,7 +87,8 @@ def col2im(cols: Array, x_shape: Shape, kernel_size: Pair, stride: Pair, padding
 
 # Convolution: y[n] = w @ cols[n] for each image n, with w = weight as (F, C·KH·KW)
 
-COLUMN_FLOATS = 1 << 20  # 4 MB in float32, which stay in the cache; the columns of a batch are nine times its images
+# In float32 4 MB, which stay in the cache. The columns of a whole batch would be nine times the activations.
+COLUMN_FLOATS = 1 << 20
 
 
 def image_groups(N: int, floats_per_image: int) -> list[slice]:

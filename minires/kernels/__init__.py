@@ -41,19 +41,20 @@ def kernels_for(array: Array) -> ModuleType:
 class use:
     """Choose the CPU kernels, for the process or, as a context manager, for a block.
 
-    kernels: "numpy", readable, can be stepped through; or "numba", compiled.
+    name: "numpy", readable, can be stepped through; or "numba", compiled.
     options: go to the module's `configure`, which gives back the values it replaced.
 
     ValueError for an unknown name or option, ImportError where the module's library is missing.
     """
 
-    def __init__(self, kernels: str, **options: Any) -> None:
-        if kernels not in CPU_KERNELS:
-            raise ValueError(f"kernels.use: unknown kernels {kernels!r}; known: {', '.join(CPU_KERNELS)}")
-        module = _load(kernels)
+    def __init__(self, name: str, **options: Any) -> None:
+        if name not in CPU_KERNELS:
+            raise ValueError(f"kernels.use: unknown kernels {name!r}; known: {', '.join(CPU_KERNELS)}")
+        module = _load(name)
         if options and not hasattr(module, "configure"):
-            raise ValueError(f"kernels.use: the {kernels} kernels take no options, got {', '.join(options)}")
-        self.module, self.replaced_options = module, module.configure(**options) if options else {}
+            raise ValueError(f"kernels.use: the {name} kernels take no options, got {', '.join(options)}")
+        self.module = module
+        self.replaced_options = module.configure(**options) if options else {}
         global _cpu
         self.replaced, _cpu = _cpu, module
 
@@ -82,7 +83,8 @@ def set_num_threads(number: int) -> None:
 
     ValueError below 1; ImportError where Numba is missing. NumPy's matrix products have threads of their own.
     """
-    threads = importlib.import_module("minires.kernels.numba_kernels.machine.threads")
+    from minires.kernels.numba_kernels.machine import threads
+
     threads.set_num_threads(number)
 
 

@@ -8,16 +8,13 @@ every loop below runs over the KH·KW taps, never over positions.
 import math
 
 import numpy as np
-import numpy as xp
 
 from minires.kernels import Array
 
+xp = np  # the name by which ops ask for the array library of any kernel module
+
 Pair = tuple[int, int]
 Shape = tuple[int, ...]
-
-# Columns of this many floats (4 MB in float32) are made at a time: they stay in the cache, and the whole batch's would
-# be nine times the activations.
-COLUMN_FLOATS = 1 << 20
 
 
 # Images to columns, and back
@@ -44,7 +41,7 @@ def pad_images(x: Array, padding: Pair, value: float = 0.0) -> Array:
         return x
     N, C, H, W = x.shape
     P, Q = padding
-    padded = xp.full((N, C, H + 2 * P, W + 2 * Q), value, x.dtype)
+    padded = np.full((N, C, H + 2 * P, W + 2 * Q), value, x.dtype)
     padded[:, :, P : P + H, Q : Q + W] = x
     return padded
 
@@ -59,7 +56,7 @@ def crop_images(padded: Array, x_shape: Shape, padding: Pair) -> Array:
 def padded_zeros(x_shape: Shape, padding: Pair, dtype: np.dtype) -> Array:
     """Return zeros of the padded images' shape."""
     N, C, H, W = x_shape
-    return xp.zeros((N, C, H + 2 * padding[0], W + 2 * padding[1]), dtype)
+    return np.zeros((N, C, H + 2 * padding[0], W + 2 * padding[1]), dtype)
 
 
 def im2col(x: Array, kernel_size: Pair, stride: Pair, padding: Pair) -> Array:
@@ -68,7 +65,7 @@ def im2col(x: Array, kernel_size: Pair, stride: Pair, padding: Pair) -> Array:
     KH, KW = kernel_size
     I, J = output_size(x.shape, kernel_size, stride, padding)
     x = pad_images(x, padding)
-    cols = xp.empty((N, C, KH, KW, I, J), x.dtype)
+    cols = np.empty((N, C, KH, KW, I, J), x.dtype)
     for u in range(KH):
         for v in range(KW):
             cols[:, :, u, v] = x[tap(u, v, I, J, stride)]
@@ -88,13 +85,16 @@ def col2im(cols: Array, x_shape: Shape, kernel_size: Pair, stride: Pair, padding
     return crop_images(x, x_shape, padding)
 
 
+# Convolution: y[n] = w @ cols[n] for each image n, with w = weight as (F, C·KH·KW)
+
+# In float32 4 MB, which stay in the cache. The columns of a whole batch would be nine times the activations.
+COLUMN_FLOATS = 1 << 20
+
+
 def image_groups(N: int, floats_per_image: int) -> list[slice]:
-    """Split N images into groups whose columns together have about COLUMN_FLOATS numbers."""
+    """Cut images 0 … N − 1 into slices of a few each: `for n in image_groups(…)` goes over all, in fewer steps."""
     size = max(1, COLUMN_FLOATS // max(1, floats_per_image))
     return [slice(start, start + size) for start in range(0, N, size)]
-
-
-# Convolution: y[n] = w @ cols[n], with w = weight as (F, C·KH·KW)
 
 
 def conv2d_forward(x: Array, weight: Array, bias: Array | None, stride: Pair, padding: Pair) -> Array:
@@ -103,10 +103,10 @@ def conv2d_forward(x: Array, weight: Array, bias: Array | None, stride: Pair, pa
     F, C, KH, KW = weight.shape
     I, J = output_size(x.shape, (KH, KW), stride, padding)
     w = weight.reshape(F, C * KH * KW)
-    y = xp.empty((N, F, I * J), x.dtype)
-    for group in image_groups(N, C * KH * KW * I * J):
-        cols = im2col(x[group], (KH, KW), stride, padding)  # (n, C·KH·KW, I·J)
-        y[group] = w @ cols  # (n, F, I·J)
+    y = np.empty((N, F, I * J), x.dtype)
+    for n in image_groups(N, C * KH * KW * I * J):
+        cols = im2col(x[n], (KH, KW), stride, padding)  # (n, C·KH·KW, I·J)
+        y[n] = w @ cols  # (n, F, I·J)
     if bias is not None:
         y += bias.reshape(F, 1)
     return y.reshape(N, F, I, J)
@@ -118,10 +118,10 @@ def conv2d_grad_input(grad_y: Array, weight: Array, x_shape: Shape, stride: Pair
     _, C, KH, KW = weight.shape
     w = weight.reshape(F, C * KH * KW)
     dy = grad_y.reshape(N, F, I * J)
-    grad_x = xp.empty(x_shape, grad_y.dtype)
-    for group in image_groups(N, C * KH * KW * I * J):
-        grad_cols = w.T @ dy[group]  # (n, C·KH·KW, I·J)
-        grad_x[group] = col2im(grad_cols, grad_x[group].shape, (KH, KW), stride, padding)
+    grad_x = np.empty(x_shape, grad_y.dtype)
+    for n in image_groups(N, C * KH * KW * I * J):
+        grad_cols = w.T @ dy[n]  # (n, C·KH·KW, I·J)
+        grad_x[n] = col2im(grad_cols, grad_x[n].shape, (KH, KW), stride, padding)  # (n, C, H, W)
     return grad_x
 
 
@@ -130,10 +130,10 @@ def conv2d_grad_weight(grad_y: Array, x: Array, weight_shape: Shape, stride: Pai
     N, F, I, J = grad_y.shape
     _, C, KH, KW = weight_shape
     dy = grad_y.reshape(N, F, I * J)
-    grad_w = xp.zeros((F, C * KH * KW), grad_y.dtype)
-    for group in image_groups(N, C * KH * KW * I * J):
-        cols = im2col(x[group], (KH, KW), stride, padding)  # (n, C·KH·KW, I·J)
-        grad_w += (dy[group] @ cols.transpose(0, 2, 1)).sum(axis=0)  # (F, C·KH·KW)
+    grad_w = np.zeros((F, C * KH * KW), grad_y.dtype)
+    for n in image_groups(N, C * KH * KW * I * J):
+        cols = im2col(x[n], (KH, KW), stride, padding)  # (n, C·KH·KW, I·J)
+        grad_w += (dy[n] @ cols.transpose(0, 2, 1)).sum(axis=0)  # (F, C·KH·KW)
     return grad_w.reshape(weight_shape)
 
 
@@ -153,7 +153,7 @@ def batch_norm_forward(x: Array, weight: Array, bias: Array, eps: float) -> tupl
     mean = x.mean(axis=axes)
     centred = x - mean.reshape(spread)
     var = (centred * centred).mean(axis=axes)
-    scale = weight / xp.sqrt(var + eps)
+    scale = weight / np.sqrt(var + eps)
     y = centred * scale.reshape(spread)
     y += bias.reshape(spread)
     return y, mean, var
@@ -168,7 +168,7 @@ def batch_norm_backward(
     """
     axes, spread = channel_axes(x)
     M = x.size // x.shape[1]
-    inv_std = 1 / xp.sqrt(var + eps)
+    inv_std = 1 / np.sqrt(var + eps)
     x_hat = (x - mean.reshape(spread)) * inv_std.reshape(spread)
     grad_bias = grad_y.sum(axis=axes)
     grad_weight = (grad_y * x_hat).sum(axis=axes)
@@ -188,7 +188,7 @@ def batch_norm_track(running_mean: Array, running_var: Array, mean: Array, var: 
 def batch_norm_inference(x: Array, weight: Array, bias: Array, mean: Array, var: Array, eps: float) -> Array:
     """Normalize x (N, C, …) by a given mean and variance."""
     _, spread = channel_axes(x)
-    scale = weight / xp.sqrt(var + eps)
+    scale = weight / np.sqrt(var + eps)
     y = (x - mean.reshape(spread)) * scale.reshape(spread)
     y += bias.reshape(spread)
     return y
@@ -199,7 +199,7 @@ def batch_norm_inference_backward(
 ) -> tuple[Array, Array, Array]:
     """Return dL/dx, dL/dweight, dL/dbias where mean and var are constants: dL/dx = weight/√(var+eps) · dy."""
     axes, spread = channel_axes(x)
-    inv_std = 1 / xp.sqrt(var + eps)
+    inv_std = 1 / np.sqrt(var + eps)
     x_hat = (x - mean.reshape(spread)) * inv_std.reshape(spread)
     grad_weight = (grad_y * x_hat).sum(axis=axes)
     grad_bias = grad_y.sum(axis=axes)
@@ -212,7 +212,7 @@ def batch_norm_inference_backward(
 
 def relu_forward(x: Array) -> Array:
     """Return max(x, 0), elementwise; NaN stays NaN."""
-    return xp.maximum(x, 0)
+    return np.maximum(x, 0)
 
 
 def relu_backward(grad_y: Array, y: Array) -> Array:
@@ -229,12 +229,12 @@ def max_pool2d_forward(x: Array, kernel_size: Pair, stride: Pair, padding: Pair)
     I, J = output_size(x.shape, kernel_size, stride, padding)
     x = pad_images(x, padding, -math.inf)
     y = x[tap(0, 0, I, J, stride)].copy()
-    winners = xp.zeros(y.shape, xp.int16)
+    winners = np.zeros(y.shape, np.int16)
     for u in range(KH):
         for v in range(KW):
             seen = x[tap(u, v, I, J, stride)]
-            wins = (seen > y) | xp.isnan(seen)
-            y = xp.where(wins, seen, y)
+            wins = (seen > y) | np.isnan(seen)
+            y = np.where(wins, seen, y)
             winners[wins] = u * KW + v
     return y, winners
 
@@ -257,7 +257,7 @@ def avg_pool2d_forward(x: Array, kernel_size: Pair, stride: Pair, padding: Pair)
     KH, KW = kernel_size
     I, J = output_size(x.shape, kernel_size, stride, padding)
     padded = pad_images(x, padding)
-    y = xp.zeros((*x.shape[:2], I, J), x.dtype)
+    y = np.zeros((*x.shape[:2], I, J), x.dtype)
     for u in range(KH):
         for v in range(KW):
             y += padded[tap(u, v, I, J, stride)]
@@ -285,7 +285,7 @@ def option_a_forward(x: Array, out_channels: int, stride: int) -> Array:
     N, C, _, _ = x.shape
     front = (out_channels - C) // 2
     kept = x[:, :, ::stride, ::stride]
-    y = xp.zeros((N, out_channels, *kept.shape[2:]), x.dtype)
+    y = np.zeros((N, out_channels, *kept.shape[2:]), x.dtype)
     y[:, front : front + C] = kept
     return y
 
@@ -294,7 +294,7 @@ def option_a_backward(grad_y: Array, x_shape: Shape, stride: int) -> Array:
     """Return dL/dx: dy where x was kept, 0 elsewhere."""
     C = x_shape[1]
     front = (grad_y.shape[1] - C) // 2
-    grad_x = xp.zeros(x_shape, grad_y.dtype)
+    grad_x = np.zeros(x_shape, grad_y.dtype)
     grad_x[:, :, ::stride, ::stride] = grad_y[:, front : front + C]
     return grad_x
 
@@ -309,8 +309,8 @@ def add_option_a_backward(grad_x: Array, grad_y: Array, stride: int) -> None:
 
 def smoothed_one_hot(labels: Array, classes: int, label_smoothing: float, dtype: np.dtype) -> Array:
     """Return q (N, classes): 1 − s + s/classes at the label, s/classes elsewhere."""
-    q = xp.full((labels.shape[0], classes), label_smoothing / classes, dtype)
-    q[xp.arange(labels.shape[0]), labels] += 1 - label_smoothing
+    q = np.full((labels.shape[0], classes), label_smoothing / classes, dtype)
+    q[np.arange(labels.shape[0]), labels] += 1 - label_smoothing
     return q
 
 
@@ -319,13 +319,13 @@ def cross_entropy_forward(
 ) -> tuple[Array, Array]:
     """Return the mean loss over the labels not ignored, and the probabilities p = softmax(logits) (N, classes)."""
     shifted = logits - logits.max(axis=1, keepdims=True)  # softmax does not change, and exp cannot overflow
-    exp = xp.exp(shifted)
+    exp = np.exp(shifted)
     total = exp.sum(axis=1, keepdims=True)
     kept = labels != ignore_index
-    q = smoothed_one_hot(xp.where(kept, labels, 0), logits.shape[1], label_smoothing, logits.dtype)
-    log_p = xp.where(q == 0, 0, shifted - xp.log(total))  # 0 · log 0 is 0
+    q = smoothed_one_hot(np.where(kept, labels, 0), logits.shape[1], label_smoothing, logits.dtype)
+    log_p = np.where(q == 0, 0, shifted - np.log(total))  # 0 · log 0 is 0
     losses = -(q * log_p).sum(axis=1)
-    loss = xp.where(kept, losses, 0).sum() / kept.sum().astype(logits.dtype)
+    loss = np.where(kept, losses, 0).sum() / kept.sum().astype(logits.dtype)
     return loss, exp / total
 
 
@@ -334,9 +334,9 @@ def cross_entropy_backward(
 ) -> Array:
     """Return dL/dlogits = (p − q) / labelled images, and 0 for the ignored."""
     kept = labels != ignore_index
-    q = smoothed_one_hot(xp.where(kept, labels, 0), probabilities.shape[1], label_smoothing, probabilities.dtype)
+    q = smoothed_one_hot(np.where(kept, labels, 0), probabilities.shape[1], label_smoothing, probabilities.dtype)
     scale = grad_loss / kept.sum().astype(probabilities.dtype)
-    return xp.where(kept[:, None], (probabilities - q) * scale, 0)
+    return np.where(kept[:, None], (probabilities - q) * scale, 0)
 
 
 # Optimizers: the arrays of params and of the optimizer's state are written in place
@@ -388,7 +388,7 @@ def adam_step(
         m += (1 - beta1) * g
         s *= beta2
         s += (1 - beta2) * g * g
-        w -= (lr / correction1) * m / (xp.sqrt(s) / correction2 + eps)
+        w -= (lr / correction1) * m / (np.sqrt(s) / correction2 + eps)
 
 
 # The fused kernels, in a file of their own, which calls the functions above

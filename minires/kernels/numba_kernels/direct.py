@@ -69,7 +69,7 @@ def direct_products(
     line = scratch(max(J, lines) * LANES)
     item = claim(counter)
     while item < groups * units:
-        following = claim(counter)
+        next_item = claim(counter)
         n, i = item // units * images, item % units * lines
         many, count = min(images, N - n), min(lines, I - i)
         s0 = n * x_image + i * SH * x_row
@@ -80,8 +80,8 @@ def direct_products(
                 copy_pixels(x, x0, i * SH - P, -Q, H, W, C, rows, columns, source, image * x_image, C)
         o = y0 + n * y_image + i * y_row
         x1, x2 = 0, 0  # where the next item's x begins and ends
-        if following < groups * units:
-            row0 = following // units * images * H + max(following % units * lines * SH - P, 0)
+        if next_item < groups * units:
+            row0 = next_item // units * images * H + max(next_item % units * lines * SH - P, 0)
             x1, x2 = row0 * W * C, min(row0 + (images - 1) * H + rows, N * H) * W * C
         y1 = o + (many - 1) * y_image + count * y_row if y_pixel == F else o  # only where no other pixels lie between
         outputs, runs, y_step, a_step = count, J, y_pixel, SW * C
@@ -96,7 +96,7 @@ def direct_products(
                     part += 1
                     a0, t = s0 + image * x_image + row * SH * x_row, o + image * y_image + row * y_row
                     line_product(y, t, y_step, line, source, a0, a_step, x_row, b, runs, F, f, KH, KW * C)
-        item = following
+        item = next_item
 
 
 @section
@@ -104,10 +104,10 @@ def line_product(y, o, y_step, line, a, a0, a_step, a_row, b, count, F, f, R, K)
     """Write channels f … f + 32 of `count` outputs, y_step apart, from runs that begin a_step apart."""
     end = min(F, f + 2 * LANES)
     while f < end:
-        to, t0, t_step, columns = y, o + f, y_step, (end - f) // LANES * LANES
+        out, out0, out_step, columns = y, o + f, y_step, (end - f) // LANES * LANES
         if columns == 0:  # the last panel is wider than a pixel has channels
-            to, t0, t_step, columns = line, 0, LANES, LANES
-        product(to, t0, t_step, a, a0, a_step, a_row, 1, b, f * R * K, count, columns, R, K, False)
+            out, out0, out_step, columns = line, 0, LANES, LANES
+        product(out, out0, out_step, a, a0, a_step, a_row, 1, b, f * R * K, count, columns, R, K, False)
         if f + columns > end:
             for j in range(count):
                 copy_numbers(line, j * LANES, y, o + j * y_step + f, end - f)

@@ -67,21 +67,21 @@ def channel_statistics(y, y0, pixels, F, f0, f1, out, o):
 
 
 @helper
-def add_and_rectify(y, y0, pixels, F, f0, f1, bias, shortcut, add):
+def add_and_rectify(y, y0, pixels, F, f0, f1, bias, shortcut, add_shortcut):
     """y = max(y + bias, 0), or max(y + bias + shortcut, 0); NaN stays NaN."""
     f = f0
     while f + LANES <= f1:
         b = load(bias, f)
         for i in range(y0 + f, y0 + pixels * F, F):
             v = load(y, i) + b
-            if add:
+            if add_shortcut:
                 v = v + load(shortcut, i)
             store(y, i, positive(v, v))
         f += LANES
     while f < f1:
         for i in range(y0 + f, y0 + pixels * F, F):
             n = y[i] + bias[f]
-            if add:
+            if add_shortcut:
                 n += shortcut[i]
             y[i] = np.float32(0) if n <= 0 else n
         f += 1

@@ -34,19 +34,19 @@ def sum_chunks_by_16(grad_y, y, x, masked, mean, scale, bias, sums, pixels, relu
     claimed = claim(counter)
     while claimed < CHUNKS:
         chunk = CHUNKS - 1 - claimed  # what was written last is still in the cache
-        first, after = chunk * pixels // CHUNKS, (chunk + 1) * pixels // CHUNKS
+        start, end = chunk * pixels // CHUNKS, (chunk + 1) * pixels // CHUNKS
         sums[2 * chunk * C : (2 * chunk + 2) * C] = 0
-        sum_pixels(grad_y, y, x, masked, first, after, mean, scale, bias, sums, 2 * chunk * C, relu)
+        sum_pixels(grad_y, y, x, masked, start, end, mean, scale, bias, sums, 2 * chunk * C, relu)
         complete(counter)
         claimed = claim(counter)
 
 
 @helper
-def sum_pixels(grad_y, y, x, masked, first, after, mean, scale, bias, sums, s0, relu):
-    """Add the sums over the pixels first … after to sums[s0], C of g and C of g · (x − mean)."""
+def sum_pixels(grad_y, y, x, masked, start, end, mean, scale, bias, sums, s0, relu):
+    """Add the sums over the pixels start … end to sums[s0], C of g and C of g · (x − mean)."""
     C = mean.size
-    for block in range(first, after, PIXELS):
-        count = min(PIXELS, after - block)
+    for block in range(start, end, PIXELS):
+        count = min(PIXELS, end - block)
         for c in range(0, C, LANES):
             constants = load(mean, c), load(scale, c), load(bias, c)
             s, q = sums_of_block(grad_y, y, x, masked, block * C + c, C, count, constants, relu)

@@ -30,15 +30,16 @@ ARRAYS = "float32[::1], float32[::1], float32[::1], float32[::1]"
     dtypes=("float32",),
 )
 def winograd_layers_forward(
-    x, shortcut, y, nothing, filters1, u1, z1, statistics1, mean1, var1, weight1, bias1,
-    filters2, u2, z2, statistics2, mean2, var2, weight2, bias2, eps1, eps2, sizes1, sizes2, two, add, counter,
+    x, shortcut, y, empty, filters1, u1, z1, statistics1, mean1, var1, weight1, bias1,
+    filters2, u2, z2, statistics2, mean2, var2, weight2, bias2,
+    eps1, eps2, sizes1, sizes2, both_layers, add_shortcut, counter,
 ):  # fmt: skip
-    """Write z (N, I, J, F) of two layers, their statistics, and y; of the second layer alone where `two` is false.
+    """Write z (N, I, J, F) of two layers, their statistics, and y; of the second alone where `both_layers` is false.
 
-    filters: for whole panels; statistics: (groups, 1 + 2·F). add: whether the shortcut is added.
+    filters: for whole panels; statistics: (groups, 1 + 2·F). empty: an empty array.
     """
-    source, before = x, nothing
-    for layer in range(0 if two else 1, 2):
+    source, input_norm = x, empty
+    for layer in range(0 if both_layers else 1, 2):
         filters, u, z, statistics, mean, var, sizes = filters2, u2, z2, statistics2, mean2, var2, sizes2
         if layer == 0:
             filters, u, z, statistics, mean, var, sizes = filters1, u1, z1, statistics1, mean1, var1, sizes1
@@ -46,14 +47,14 @@ def winograd_layers_forward(
         transform_all_filters(filters, u, panels * LANES, sizes[3], False, transforming)
         wait(transforming, panels)
         convolve_with_statistics(
-            source, before, filters, u, z, statistics, mean, var, sizes, phase(counter, 3 * layer + 1)
+            source, input_norm, filters, u, z, statistics, mean, var, sizes, phase(counter, 3 * layer + 1)
         )
         if layer == 0:
-            source, before = z1, activation_of(mean1, var1, weight1, bias1, eps1)
+            source, input_norm = z1, activation_of(mean1, var1, weight1, bias1, eps1)
     N, _, _, _, F, I, J, _, _, _, block = sizes2
     activation = activation_of(mean2, var2, weight2, bias2, eps2)
     mean, scale, bias = activation[:F], activation[F : 2 * F], activation[2 * F :]
-    normalize_chunks(z2, shortcut, y, mean, scale, bias, N * I * J, block, add, True, phase(counter, 5))
+    normalize_chunks(z2, shortcut, y, mean, scale, bias, N * I * J, block, add_shortcut, True, phase(counter, 5))
 
 
 @helper
@@ -68,12 +69,12 @@ def activation_of(mean, var, weight, bias, eps):
 
 
 @section
-def convolve_with_statistics(x, before, filters, u, z, statistics, mean, var, sizes, counter):
+def convolve_with_statistics(x, input_norm, filters, u, z, statistics, mean, var, sizes, counter):
     """Write z, its mean and its var; return when all of them are there."""
     N, H, W, C, F, I, J, P, Q, group, _ = sizes
     convolve_groups(
-        x, before, filters, u, z, before, before, statistics, N, H, W, C, F, I, J, P, Q, group, 1, False, STATISTICS,
-        counter,
+        x, input_norm, filters, u, z, input_norm, input_norm, statistics,
+        N, H, W, C, F, I, J, P, Q, group, 1, False, STATISTICS, counter,
     )  # fmt: skip
     wait(counter, (N * ((I + 3) // 4) + group - 1) // group)
     merge_statistics(statistics, mean, var)  # every thread writes the same numbers

@@ -36,7 +36,7 @@ def spread(values, row):
 
 @helper
 def chunk_of(chunk, pixels):
-    """Return the first pixel of a chunk, and the first after it."""
+    """Return where a chunk of the pixels starts and ends."""
     return chunk * pixels // CHUNKS, (chunk + 1) * pixels // CHUNKS
 
 
@@ -49,11 +49,11 @@ def sum_channels(x, shift, sums, pixels, block, counter):
     spread(shift, around)
     chunk = claim(counter)
     while chunk < CHUNKS:
-        first, after = chunk_of(chunk, pixels)
+        start, end = chunk_of(chunk, pixels)
         s = sums[2 * chunk * L : (2 * chunk + 1) * L]
         q = sums[(2 * chunk + 1) * L : (2 * chunk + 2) * L]
-        for pixel in range(first, after, block):
-            size = min(block, after - pixel) * C
+        for pixel in range(start, end, block):
+            size = min(block, end - pixel) * C
             v = x[pixel * C : pixel * C + size]
             for i in range(size):
                 s[i] += v[i] - around[i]
@@ -89,13 +89,13 @@ def finish_statistics(sums, shift, mean, var, pixels):
 @kernel(
     "void(real[::1], real[::1], real[::1], real[::1], real[::1], real[::1], int64, int64, boolean, boolean, int64[::1])"
 )
-def normalize(x, shortcut, y, mean, scale, bias, pixels, block, add, relu, counter):
-    """Write y = (x − mean) · scale + bias, plus the shortcut if `add`, above zero only if `relu`."""
-    normalize_chunks(x, shortcut, y, mean, scale, bias, pixels, block, add, relu, counter)
+def normalize(x, shortcut, y, mean, scale, bias, pixels, block, add_shortcut, relu, counter):
+    """Write y = (x − mean) · scale + bias, plus the shortcut if `add_shortcut`, above zero only if `relu`."""
+    normalize_chunks(x, shortcut, y, mean, scale, bias, pixels, block, add_shortcut, relu, counter)
 
 
 @helper
-def normalize_chunks(x, shortcut, y, mean, scale, bias, pixels, block, add, relu, counter):
+def normalize_chunks(x, shortcut, y, mean, scale, bias, pixels, block, add_shortcut, relu, counter):
     """Write y, chunk by chunk, as threads claim them."""
     C = mean.size
     L = block * C
@@ -107,12 +107,12 @@ def normalize_chunks(x, shortcut, y, mean, scale, bias, pixels, block, add, relu
     claimed = claim(counter)
     while claimed < CHUNKS:
         chunk = CHUNKS - 1 - claimed  # what was written last is still in the cache
-        first, after = chunk_of(chunk, pixels)
-        for pixel in range(first, after, block):
-            size = min(block, after - pixel) * C
+        start, end = chunk_of(chunk, pixels)
+        for pixel in range(start, end, block):
+            size = min(block, end - pixel) * C
             v = x[pixel * C : pixel * C + size]
             o = y[pixel * C : pixel * C + size]
-            if add:
+            if add_shortcut:
                 r = shortcut[pixel * C : pixel * C + size]
                 for i in range(size):
                     o[i] = (v[i] - m[i]) * a[i] + b[i] + r[i]
@@ -136,11 +136,11 @@ def sum_gradients(grad_y, y, x, masked, mean, sums, pixels, block, relu, counter
     claimed = claim(counter)
     while claimed < CHUNKS:
         chunk = CHUNKS - 1 - claimed  # what was written last is still in the cache
-        first, after = chunk_of(chunk, pixels)
+        start, end = chunk_of(chunk, pixels)
         s = sums[2 * chunk * L : (2 * chunk + 1) * L]
         q = sums[(2 * chunk + 1) * L : (2 * chunk + 2) * L]
-        for pixel in range(first, after, block):
-            size = min(block, after - pixel) * C
+        for pixel in range(start, end, block):
+            size = min(block, end - pixel) * C
             v = x[pixel * C : pixel * C + size]
             g = grad_y[pixel * C : pixel * C + size]
             if relu:
@@ -189,9 +189,9 @@ def gradient_of_x(g, x, grad_x, mean, factors, pixels, block, in_place, counter)
     spread(factors[2 * C :], constant)
     chunk = claim(counter)
     while chunk < CHUNKS:
-        first, after = chunk_of(chunk, pixels)
-        for pixel in range(first, after, block):
-            size = min(block, after - pixel) * C
+        start, end = chunk_of(chunk, pixels)
+        for pixel in range(start, end, block):
+            size = min(block, end - pixel) * C
             v = x[pixel * C : pixel * C + size]
             d = g[pixel * C : pixel * C + size]
             o = grad_x[pixel * C : pixel * C + size]

@@ -23,8 +23,8 @@ def sgd(w, grad, v, lr, momentum, weight_decay, nesterov, counter):
     rate, decay, keep = w.dtype.type(lr), w.dtype.type(weight_decay), w.dtype.type(momentum)
     chunk = claim(counter)
     while chunk < CHUNKS:
-        first, after = chunk * w.size // CHUNKS, (chunk + 1) * w.size // CHUNKS
-        ws, gs, vs = w[first:after], grad[first:after], v[first:after]
+        start, end = chunk * w.size // CHUNKS, (chunk + 1) * w.size // CHUNKS
+        ws, gs, vs = w[start:end], grad[start:end], v[start:end]
         for i in range(ws.size):
             g = gs[i] + decay * ws[i] if weight_decay != 0 else gs[i]
             new = keep * vs[i] + g
@@ -44,8 +44,8 @@ def adam(w, grad, m, s, rate, beta1, beta2, eps, correction, added, shrink, coun
     step, small, divisor, decay, kept = real(rate), real(eps), real(correction), real(added), real(shrink)
     chunk = claim(counter)
     while chunk < CHUNKS:
-        first, after = chunk * w.size // CHUNKS, (chunk + 1) * w.size // CHUNKS
-        ws, gs, ms, ss = w[first:after], grad[first:after], m[first:after], s[first:after]
+        start, end = chunk * w.size // CHUNKS, (chunk + 1) * w.size // CHUNKS
+        ws, gs, ms, ss = w[start:end], grad[start:end], m[start:end], s[start:end]
         for i in range(ws.size):
             g = gs[i] + decay * ws[i] if added != 0 else gs[i]
             mean = b1 * ms[i] + c1 * g

@@ -32,7 +32,7 @@ def widen(x, y, N, C, H, W, F, stride, counter):
 
 
 @kernel("void(real[::1], real[::1], int64, int64, int64, int64, int64, int64, boolean, int64[::1])")
-def widen_backward(grad_y, grad_x, N, C, H, W, F, stride, add, counter):
+def widen_backward(grad_y, grad_x, N, C, H, W, F, stride, accumulate, counter):
     """Write the middle of grad_y's pixels to every stride-th pixel of grad_x, 0 to the others; or add it to what is
     there."""
     front, I, J = (F - C) // 2, -(-H // stride), -(-W // stride)
@@ -40,7 +40,7 @@ def widen_backward(grad_y, grad_x, N, C, H, W, F, stride, add, counter):
     n = claim(counter)
     while n < N:
         image = grad_x[n * H * W * C : (n + 1) * H * W * C]
-        if not add:
+        if not accumulate:
             for at in range(image.size):
                 image[at] = zero
         for i in range(I):

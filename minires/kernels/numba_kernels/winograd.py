@@ -51,17 +51,17 @@ def place_of(strip, I, H, row, P):
 
 
 @section
-def transform_inputs(x, before, first, last, H, W, C, I, J, P, Q, v, v_position, window):
+def transform_inputs(x, input_norm, first, last, H, W, C, I, J, P, Q, v, v_position, window):
     """Write V of every tile; the rows that a strip sees are copied to the window first, with zeros around.
 
-    before: empty, or the constants of a norm with relu, which is laid over x (prologue.py)."""
+    input_norm: empty, or mean, scale and bias of a norm with relu that x still has to go through (prologue.py)."""
     strips, tiles, C16 = (I + 3) // 4, (J + 3) // 4, (C + 15) // LANES * LANES
     columns = 4 * tiles + 2
     for strip in range(first, last):
         h = strip % strips * 4 - P
-        if before.size > 0:
+        if input_norm.size > 0:
             continued = strip > first and strip % strips != 0
-            activation_window(strip, continued, (x, before), H, W, C, tiles, window)
+            activation_window(strip, continued, (x, input_norm), H, W, C, tiles, window)
         else:
             copy_pixels(x, strip // strips * H * W * C, h, -Q, H, W, C, 6, columns, window, 0, C16)
         for tile in range(tiles):
@@ -70,7 +70,7 @@ def transform_inputs(x, before, first, last, H, W, C, I, J, P, Q, v, v_position,
 
 
 @section
-def transform_outputs(m, m_position, first, last, I, J, F, f0, f1, y, patch, add):
+def transform_outputs(m, m_position, first, last, I, J, F, f0, f1, y, patch, accumulate):
     """Write channels f0 … f1 of the outputs of every tile, or add them to y.
 
     Tiles that are cut by the border go through `patch`."""
@@ -82,14 +82,14 @@ def transform_outputs(m, m_position, first, last, I, J, F, f0, f1, y, patch, add
             m0 = ((strip - first) * tiles + tile) * F16
             y0 = image + (i * J + j) * F + f0
             if i + 4 <= I and j + 4 <= J and f1 <= F:
-                transform_products(m, m0, m_position, y, y0, J * F, F, F16, add)
+                transform_products(m, m0, m_position, y, y0, J * F, F, F16, accumulate)
                 continue
             transform_products(m, m0, m_position, patch, 0, 4 * F16, F16, F16, False)
             for row in range(min(4, I - i)):
                 for column in range(min(4, J - j)):
                     for f in range(min(f1, F) - f0):
                         at = y0 + (row * J + column) * F + f
-                        y[at] = patch[(row * 4 + column) * F16 + f] + (y[at] if add else np.float32(0))
+                        y[at] = patch[(row * 4 + column) * F16 + f] + (y[at] if accumulate else np.float32(0))
 
 
 @helper
@@ -161,37 +161,18 @@ def winograd_products(
     Where all filters are few, their U is given. Where they are cut into parts, since they are many or the tiles few,
     each thread makes U of the part that it works on, in its cache, and `u` is not looked at. then: see `epilogue.py`.
     """
-    before = np.empty(0, np.float32)
+    no_norm = np.empty(0, np.float32)
     convolve_groups(
-        x,
-        before,
-        weight,
-        u,
-        y,
-        shortcut,
-        bias,
-        statistics,
-        N,
-        H,
-        W,
-        C,
-        F,
-        I,
-        J,
-        P,
-        Q,
-        group,
-        parts,
-        flip,
-        then,
-        counter,
-    )
+        x, no_norm, weight, u, y, shortcut, bias, statistics,
+        N, H, W, C, F, I, J, P, Q, group, parts, flip, then, counter,
+    )  # fmt: skip
 
 
 @section
 def convolve_groups(
-    x, before, weight, u, y, shortcut, bias, statistics, N, H, W, C, F, I, J, P, Q, group, parts, flip, then, counter
-):
+    x, input_norm, weight, u, y, shortcut, bias, statistics,
+    N, H, W, C, F, I, J, P, Q, group, parts, flip, then, counter,
+):  # fmt: skip
     """Write y, group by group, part by part, as threads claim them."""
     strips, tiles, panels = N * ((I + 3) // 4), (J + 3) // 4, (F + 15) // LANES
     C16, F16, groups = (C + 15) // LANES * LANES, (panels + parts - 1) // parts * LANES, (strips + group - 1) // group
@@ -203,22 +184,22 @@ def convolve_groups(
     transformed, prepared = -1, -1
     item = claim(counter)
     while item < groups * parts:
-        following = claim(counter)
+        next_item = claim(counter)
         part, start = item // groups, item % groups * group
         end = min(start + group, strips)
         panel0, panel1 = panels * part // parts, panels * (part + 1) // parts
         f0, f1 = panel0 * LANES, panel1 * LANES
         if start != transformed:
-            transform_inputs(x, before, start, end, H, W, C, I, J, P, Q, v, v_position, window)
+            transform_inputs(x, input_norm, start, end, H, W, C, I, J, P, Q, v, v_position, window)
             transformed = start
         if parts > 1 and part != prepared:
             transform_filters(weight, panel0, panel1, panels * LANES, C, flip, u, 0, (f1 - f0) * C)
             prepared = part
         y0, y1 = place_of(start, I, I, J * F, 0), place_of(end, I, I, J * F, 0)
         x0, x1 = 0, 0
-        if following < groups * parts:
-            x0 = place_of(following % groups * group, I, H, W * C, P)
-            x1 = place_of(min(following % groups * group + group, strips), I, H, W * C, P)
+        if next_item < groups * parts:
+            x0 = place_of(next_item % groups * group, I, H, W * C, P)
+            x1 = place_of(min(next_item % groups * group + group, strips), I, H, W * C, P)
         T, columns = (end - start) * tiles, f1 - f0
         for p in range(36):
             prefetch_part(x, x0, x1, p, 36, False)
@@ -228,7 +209,7 @@ def convolve_groups(
         transform_outputs(m, m_position, start, end, I, J, F, f0, f1, y, patch, False)
         finish_outputs(then, y, y0, y1, F, f0, min(f1, F), shortcut, bias, statistics, start // group)
         complete(counter)
-        item = following
+        item = next_item
 
 
 @kernel(f"void({ARRAYS}, {SIZES}, int64, int64[::1])", dtypes=("float32",), threads_from=1 << 12)
@@ -256,19 +237,19 @@ def share_of_sum(share, part, x, grad_y, grad_u, N, H, W, C, F, I, J, P, Q, grou
     v_position, z_position = group * tiles * C16 + LANES, group * tiles * (f1 - f0) + LANES
     v, z = scratch(36 * v_position), scratch(36 * z_position)
     window = scratch(6 * (4 * tiles + 2) * C16)
-    patch, before = scratch(16 * FP), np.empty(0, np.float32)
+    patch, no_norm = scratch(16 * FP), np.empty(0, np.float32)
     for number in range(first, last):
         start, end = number * group, min(number * group + group, strips)
-        transform_inputs(x, before, start, end, H, W, C, I, J, P, Q, v, v_position, window)
+        transform_inputs(x, no_norm, start, end, H, W, C, I, J, P, Q, v, v_position, window)
         transform_output_gradients(grad_y, start, end, I, J, F, f0, f1, z, z_position, patch)
-        T, add, following = (end - start) * tiles, number > first, min(end + group, strips)
-        x0, x1 = place_of(end, I, H, W * C, P), place_of(following, I, H, W * C, P)
-        y0, y1 = place_of(end, I, I, J * F, 0), place_of(following, I, I, J * F, 0)
+        T, accumulate, next_end = (end - start) * tiles, number > first, min(end + group, strips)
+        x0, x1 = place_of(end, I, H, W * C, P), place_of(next_end, I, H, W * C, P)
+        y0, y1 = place_of(end, I, I, J * F, 0), place_of(next_end, I, I, J * F, 0)
         for p in range(36):
             prefetch_part(x, x0, x1, p, 36, False)
             prefetch_part(grad_y, y0, y1, p, 36, False)
             u0 = share * C * u_row + p * FP + f0
-            product(grad_u, u0, u_row, v, p * v_position, 1, 0, C16, z, p * z_position, C, f1 - f0, 1, T, add)
+            product(grad_u, u0, u_row, v, p * v_position, 1, 0, C16, z, p * z_position, C, f1 - f0, 1, T, accumulate)
 
 
 @kernel("void(float32[::1], float32[::1], int64, int64, int64, int64[::1])", dtypes=("float32",))

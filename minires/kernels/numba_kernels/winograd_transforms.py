@@ -133,9 +133,9 @@ def load4(a, i, step):
 
 
 @helper
-def put4(a, i, step, x, add):
+def put4(a, i, step, x, accumulate):
     """Store four vectors, or add them to those that are there."""
-    if add:
+    if accumulate:
         there = load4(a, i, step)
         x = there[0] + x[0], there[1] + x[1], there[2] + x[2], there[3] + x[3]
     store(a, i, x[0])
@@ -168,7 +168,7 @@ def transform_patch(x, x0, x_row, x_pixel, v, v0, v_position, C16):
 
 
 @helper
-def transform_products(m, m0, m_position, y, y0, y_row, y_pixel, F16, add):
+def transform_products(m, m0, m_position, y, y0, y_row, y_pixel, F16, accumulate):
     """Write the 4×4 outputs y = Aᵀ M A at y[y0], or add them to what is there."""
     m_row = 6 * m_position
     for f in range(0, F16, LANES):
@@ -179,10 +179,10 @@ def transform_products(m, m0, m_position, y, y0, y_row, y_pixel, F16, add):
         t3 = output_transform(load6(m, i + 3 * m_position, m_row))
         t4 = output_transform(load6(m, i + 4 * m_position, m_row))
         t5 = output_transform(load6(m, i + 5 * m_position, m_row))
-        put4(y, o, y_pixel, output_transform((t0[0], t1[0], t2[0], t3[0], t4[0], t5[0])), add)
-        put4(y, o + y_row, y_pixel, output_transform((t0[1], t1[1], t2[1], t3[1], t4[1], t5[1])), add)
-        put4(y, o + 2 * y_row, y_pixel, output_transform((t0[2], t1[2], t2[2], t3[2], t4[2], t5[2])), add)
-        put4(y, o + 3 * y_row, y_pixel, output_transform((t0[3], t1[3], t2[3], t3[3], t4[3], t5[3])), add)
+        put4(y, o, y_pixel, output_transform((t0[0], t1[0], t2[0], t3[0], t4[0], t5[0])), accumulate)
+        put4(y, o + y_row, y_pixel, output_transform((t0[1], t1[1], t2[1], t3[1], t4[1], t5[1])), accumulate)
+        put4(y, o + 2 * y_row, y_pixel, output_transform((t0[2], t1[2], t2[2], t3[2], t4[2], t5[2])), accumulate)
+        put4(y, o + 3 * y_row, y_pixel, output_transform((t0[3], t1[3], t2[3], t3[3], t4[3], t5[3])), accumulate)
 
 
 @helper

@@ -1,1 +1,8 @@
-"""What makes the compiled kernels fast: vector registers, the tile, threads, compilation, memory."""
+"""What makes the compiled kernels fast.
+
+compilation.py     `kernel` and `helper`: functions that are compiled on first use, and kept in a cache on disk
+threads.py         the threads that share out a kernel's chunks
+simd.py            sixteen float32 as one value: vector registers
+tile.py            the matrix product that all convolutions come down to, in registers
+memory.py          freed memory that is kept for the next step
+"""

@@ -38,7 +38,7 @@ FASTMATH = {"contract", "arcp", "nsz", "afn"}
 COMPILED = "fd"  # dtype.char of float32 and float64; for other dtypes the NumPy kernels are called
 OPTIONS = {"fastmath": FASTMATH, "error_model": "numpy", "nogil": True}
 
-kernels: list["Kernel"] = []
+all_kernels: list["Kernel"] = []
 one_at_a_time = threading.RLock()  # compilations: several threads may use a kernel for the first time
 
 
@@ -54,10 +54,10 @@ class Kernel:
         self.ready: set[str] = set()  # dtype.char of the versions that are compiled
         self.compiled: Any = function
         if not numba.config.DISABLE_JIT:
-            numba.config.CACHE_DIR, before = str(cache_folder()), numba.config.CACHE_DIR
+            numba.config.CACHE_DIR, replaced = str(cache_folder()), numba.config.CACHE_DIR
             self.compiled = numba.njit(cache=True, **OPTIONS)(function)
-            numba.config.CACHE_DIR = before
-        kernels.append(self)
+            numba.config.CACHE_DIR = replaced
+        all_kernels.append(self)
 
     def __call__(self, *arguments: Any) -> None:
         first = arguments[0]
@@ -137,8 +137,8 @@ class Progress(event.Listener):
     def on_start(self, compilation: event.Event) -> None:
         if compilation.data["dispatcher"] is not self.kernel.compiled:
             return  # a helper
-        total = sum(self.dtype in kernel.signatures for kernel in kernels)
-        done = sum(np.dtype(self.dtype).char in kernel.ready for kernel in kernels)
+        total = sum(self.dtype in kernel.signatures for kernel in all_kernels)
+        done = sum(np.dtype(self.dtype).char in kernel.ready for kernel in all_kernels)
         if sys.stderr.isatty():
             line = f"\rcompiling kernels, once: {done + 1}, of {total} at the most"
             print(line, end="", file=sys.stderr, flush=True)

@@ -17,8 +17,8 @@ registers. With a vector type the block is written down, and each line below bec
                     store_rows(array, i, step, acc)
 
 A float32x16 is one register of AVX-512 and two of AVX2; LLVM splits it where it must. Nothing checks bounds here.
-Without the compiler (NUMBA_DISABLE_JIT=1) the same names are NumPy functions, so that every kernel can be stepped
-through.
+Each name is defined twice: as a NumPy function, for the process without the compiler (NUMBA_DISABLE_JIT=1), in which
+every kernel can be stepped through, and as the instruction that it stands for.
 """
 
 import operator

@@ -16,6 +16,10 @@ number of threads. Who is late gets less to do: on a machine that is busy elsewh
 waited for, and not, as in OpenMP's loops, each thread's share; and Numba's parallel loops take three times as long to
 compile. A forked child has no workers and starts its own; a second Python thread that comes while the workers are taken
 does its chunks alone.
+
+    set_num_threads, get_num_threads, running      how many threads there may be, and how many workers there are
+    run                                            calls a compiled kernel on all of them
+    phase, claim, complete, wait                   what kernels call, compiled into them
 """
 
 import _thread
@@ -50,6 +54,11 @@ def set_num_threads(number: int) -> None:
 def get_num_threads() -> int:
     """Return how many threads kernels use."""
     return number_of_threads
+
+
+def running() -> int:
+    """Return how many workers there are, asleep or busy: they start with the first kernel that is worth it."""
+    return len(workers)
 
 
 def initial_number() -> int:
@@ -199,7 +208,8 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=forget_workers)
 
 
-# What kernels call. Without JIT these functions run, else the instructions of the processor below them.
+# What kernels call, twice: in Python, for the process without the compiler (NUMBA_DISABLE_JIT=1), and below, under the
+# same names, as instructions of the processor.
 
 counting = threading.Lock()
 

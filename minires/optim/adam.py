@@ -6,6 +6,8 @@ from minires.engine import Tensor
 from minires.kernels import kernels_for
 from minires.optim.optimizer import Optimizer, Params
 
+__all__ = ["Adam", "AdamW"]
+
 
 class Adam(Optimizer):
     """Step by the gradient's running mean over the root of its running square, both corrected for starting at zero.

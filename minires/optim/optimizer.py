@@ -8,6 +8,8 @@ from typing import Any
 from minires.engine import Tensor
 from minires.kernels import Array, kernels_for
 
+__all__ = ["Optimizer"]
+
 Params = Iterable[Tensor] | Iterable[dict[str, Any]]
 
 

@@ -7,6 +7,8 @@ from typing import Any
 
 from minires.optim.optimizer import Optimizer
 
+__all__ = ["ConstantWarmup", "CosineAnnealingLR", "LinearWarmup", "MultiStepLR", "Schedule"]
+
 
 class Schedule:
     """Writes `lr` into the optimizer's parameter groups: `lr_at(0, …)` when made, `lr_at(n, …)` after n steps.

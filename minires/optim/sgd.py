@@ -6,6 +6,8 @@ from minires.engine import Tensor
 from minires.kernels import kernels_for
 from minires.optim.optimizer import Optimizer, Params
 
+__all__ = ["SGD"]
+
 
 class SGD(Optimizer):
     """Step against the gradient, or against its decaying sum v.

@@ -9,12 +9,15 @@ import sys
 from pathlib import Path
 
 DOCS = Path(__file__).parent
-sys.path[:0] = [str(DOCS.parent), str(DOCS)]  # minires as it is here, and `docstrings`
+sys.path[:0] = [str(DOCS.parent), str(DOCS)]  # minires as it is here, and the modules beside this file
 os.environ["MINIRES_KERNELS"] = "numpy"  # the kernels that the chapters speak about
 
 import docstrings  # noqa: E402
+import rooms  # noqa: E402
 
 import minires  # noqa: E402
+
+rooms.draw()  # docs/architecture.md shows it
 
 project = "MiniRes"
 author = "the MiniRes authors"

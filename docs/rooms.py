@@ -1,13 +1,15 @@
-"""Draws docs/_static/rooms.svg: the rooms of minires, and an arrow where one imports another, read from the sources.
+"""Draws the rooms of minires, and an arrow where one imports another, read from the sources.
 
-    python docs/rooms.py
+    python docs/rooms.py        writes docs/_static/rooms.svg, as building the site does
 
-An arrow is left out where others lead to the same room: cli imports ops, but is above it anyhow. PLACES is made by
-hand; an arrow through a room that is not its own is refused. tests/docs/test_rooms.py compares the drawing with the
-imports.
+An arrow is left out where others lead to the same room: cli imports ops, but is above it anyhow. Every place is
+computed, in the three steps of Sugiyama, Tagawa and Toda (1981): a room stands one row below the lowest that imports
+it; rooms in a row are put in the order in which few arrows cross; then each row moves to where its arrows are short.
+An arrow that is longer than a row has a bend in each row between, which takes part in all this as a room without width.
 """
 
 import ast
+import itertools
 from pathlib import Path
 
 PACKAGE = Path(__file__).resolve().parent.parent / "minires"
@@ -16,43 +18,14 @@ DRAWING = Path(__file__).resolve().parent / "_static" / "rooms.svg"
 # The package's own files, which every name passes through, and the one arrow that goes up: a tensor's operators.
 NOT_DRAWN = {"minires", "__main__"}
 UPWARD = ("engine", "ops")
-
-# The middle of a room, in columns, and its row; of a wide one its ends.
-PLACES = {
-    "cli": (-1, 14.9, 0),
-    "lab": (-0.4, 1),
-    "learn": (6, 1),
-    "runs": (8.5, 1),
-    "debug": (10.3, 1),
-    "checkpoint": (0.7, 2),
-    "training": (3.9, 2),
-    "models": (6, 2),
-    "stopping": (7.7, 2),
-    "gradient_check": (11.6, 2),
-    "recipes": (14.1, 2),
-    "interop": (1.85, 3),
-    "divergence": (4.95, 3),
-    "ema": (7, 3),
-    "finetuning": (8.9, 3),
-    "optim": (14.1, 3),
-    "data": (3.85, 4),
-    "nn": (4.7, 10.2, 4),
-    "profiling": (12.95, 4),
-    "plots": (2.88, 5),
-    "ops": (10.6, 5),
-    "records": (-0.2, 6),
-    "engine": (13.75, 6),
-    "kernels": (-1, 14.9, 7),
-}
 STEP_PATH = {"models", "nn", "ops", "engine", "kernels"}
 
-COLUMN, ROW, GAP, HEIGHT, MARGIN = 58, 82, 10, 32, 8  # pixels
-LETTER = 8
+ROW, HEIGHT, GAP, BEND_GAP, MARGIN, LETTER = 70, 34, 26, 20, 8, 8.2  # pixels
 STYLE = """
 .rooms rect { fill: var(--color-background-secondary, #f4f5f7); stroke: var(--color-foreground-border, #888); }
 .rooms .path rect { fill: var(--color-brand-primary, #2a6db0); fill-opacity: 0.18; }
 .rooms text { fill: var(--color-foreground-primary, #111); text-anchor: middle; }
-.rooms path { stroke: var(--color-foreground-muted, #666); fill: none; }
+.rooms path { stroke: var(--color-foreground-muted, #666); stroke-width: 1.2; fill: none; }
 .rooms marker path { fill: var(--color-foreground-muted, #666); stroke: none; }
 """
 
@@ -72,6 +45,21 @@ def imports():
     return found
 
 
+def rows_of(found):
+    """Return each room's row, from 0 at the top; ValueError where rooms import each other in a circle."""
+    row = {}
+    while len(row) < len(found):
+        importers = {room: [one for one in found if room in found[one]] for room in found if room not in row}
+        ready = [room for room in importers if all(one in row for one in importers[room])]
+        if not ready:
+            circle = set(importers)
+            while lowest := {room for room in circle if not found[room] & circle}:
+                circle -= lowest
+            raise ValueError(f"docs/rooms.py: these rooms import each other in a circle: {', '.join(sorted(circle))}")
+        row |= {room: 1 + max([row[one] for one in importers[room]], default=-1) for room in ready}
+    return row
+
+
 def below(room, found):
     """Return all rooms that a room imports, and those that they import, and so on."""
     return found[room].union(*[below(other, found) for other in found[room]])
@@ -87,92 +75,157 @@ def arrows(found):
     ]
 
 
-def box(room):
-    """Return left, top, right and bottom."""
-    *columns, row = PLACES[room]
-    first, last = (MARGIN + (column + 1) * COLUMN for column in (columns[0], columns[-1]))
-    half = 0 if is_wide(room) else max(32, 8 + LETTER * len(room) / 2)
-    top = MARGIN + row * ROW
-    return first - half, top, last + half, top + HEIGHT
+def chains(drawn, row):
+    """Return what each arrow goes through, from row to row: its room, its bends (room, other, row), the other room."""
+    return {
+        (room, other): [room, *[(room, other, between) for between in range(row[room] + 1, row[other])], other]
+        for room, other in drawn
+    }
 
 
-def middle(room):
-    left, _, right, _ = box(room)
-    return (left + right) / 2
+def ordered(rows, links):
+    """Return the rows, each in the order in which the fewest links cross that were found.
+
+    Each row in turn is sorted by where its neighbours stand, in the row above on the way down and below on the way up.
+    """
+    best = rows
+    for sweep in range(24):
+        down = sweep % 2 == 0
+        rows = list(rows)
+        for i in range(1, len(rows)) if down else range(len(rows) - 2, -1, -1):
+            beside = rows[i - 1 if down else i + 1]
+            place = {node: index for index, node in enumerate(beside)}
+            near = {node: [place[one] for one in neighbours(node, links) if one in place] for node in rows[i]}
+            rows[i] = sorted(rows[i], key=lambda node, near=near: sum(near[node]) / max(len(near[node]), 1))
+        best = min(best, rows, key=lambda rows: crossings(rows, links))
+    return best
 
 
-def ends(drawn):
-    """Return x and y where each arrow begins and ends: side by side; at a wide room, right across."""
-    found = {}
-    for room, other in drawn:
-        x = along(room, [b for a, b in drawn if a == room], other)
-        end_x = along(other, [a for a, b in drawn if b == other], room)
-        x, end_x = (across(room, end_x) if is_wide(room) else x), (across(other, x) if is_wide(other) else end_x)
-        found[room, other] = (x, box(room)[3], end_x, box(other)[1])
-    return found
+def neighbours(node, links):
+    return [b for a, b in links if a == node] + [a for a, b in links if b == node]
 
 
-def is_wide(room):
-    return len(PLACES[room]) == 3
+def crossings(rows, links):
+    place = {node: index for row in rows for index, node in enumerate(row)}
+    row_of = {node: index for index, row in enumerate(rows) for node in row}
+    pairs = itertools.combinations(links, 2)
+    return sum((place[a] - place[c]) * (place[b] - place[d]) < 0 for (a, b), (c, d) in pairs if row_of[a] == row_of[c])
 
 
-def along(room, others, other):
-    left, _, right, _ = box(room)
-    return left + (sorted(others, key=middle).index(other) + 1) / (len(others) + 1) * (right - left)
+def columns(rows, links):
+    """Return the middle of every node: as near to its neighbours' as the order and the gaps in its row allow."""
+    x = {node: 0.0 for row in rows for node in row}
+    pulls = {node: [(one, pull(node, one)) for one in neighbours(node, links)] for node in x}
+    weight = {node: sum([strength for _, strength in pulls[node]]) or 1 for node in x}
+    for sweep in range(1000):
+        for row in rows if sweep % 2 == 0 else rows[::-1]:
+            wanted = {node: sum([x[one] * strength for one, strength in pulls[node]]) / weight[node] for node in row}
+            x |= spaced(row, wanted, weight)
+    return x
 
 
-def across(room, x):
-    left, _, right, _ = box(room)
-    return min(max(x, left + GAP), right - GAP)
+def pull(node, other):
+    """Return how strongly a link asks to be upright: an arrow between its bends, then the step path, then others."""
+    if not isinstance(node, str) and not isinstance(other, str):
+        return 50
+    return 4 if {node, other} <= STEP_PATH else 1
 
 
-def faults(lines):
-    """Return the arrows that run through a room that is not theirs."""
-    found = []
-    for (room, other), (x, y, end_x, end_y) in lines.items():
-        for third in set(PLACES) - {room, other}:
-            left, top, right, bottom = box(third)
-            for part in (top, (top + bottom) / 2, bottom):
-                if y < part < end_y and left - 6 < x + (part - y) / (end_y - y) * (end_x - x) < right + 6:
-                    found.append(f"{room} → {other} through {third}")
-                    break
-    return found
+def spaced(row, wanted, weight):
+    """Return places for a row of nodes, in order and apart, with the least sum of squared distances from those wanted.
+
+    Nodes that want to overlap become a block, which stands where its nodes want to be on average (isotonic regression).
+    """
+    offset, offsets = 0.0, {}
+    for before, node in zip([None, *row], row, strict=False):
+        offset += 0 if before is None else (width(before) + width(node)) / 2 + gap(before, node)
+        offsets[node] = offset
+    blocks = []  # of nodes, where their first would stand, and their weight
+    for node in row:
+        blocks.append(([node], wanted[node] - offsets[node], weight[node]))
+        while len(blocks) > 1 and blocks[-2][1] >= blocks[-1][1]:
+            (nodes, start, heavy), (more, other, light) = blocks[-2:]
+            blocks[-2:] = [(nodes + more, (start * heavy + other * light) / (heavy + light), heavy + light)]
+    return {node: start + offsets[node] for nodes, start, _ in blocks for node in nodes}
+
+
+def width(node):
+    return 20 + LETTER * len(node) if isinstance(node, str) else 0
+
+
+def gap(node, other):
+    return GAP if isinstance(node, str) and isinstance(other, str) else BEND_GAP
+
+
+def layout(found):
+    """Return the boxes (left, top, right, bottom) of all rooms, and of each arrow the points that it goes through."""
+    row = rows_of(found)
+    ways = chains(arrows(found), row)
+    links = sorted({link for way in ways.values() for link in itertools.pairwise(way)}, key=str)
+    row |= {bend: bend[2] for way in ways.values() for bend in way[1:-1]}
+    rows = ordered([[node for node in row if row[node] == level] for level in sorted(set(row.values()))], links)
+    x = columns(rows, links)
+    shift = MARGIN - min([x[node] - width(node) / 2 for node in row])
+    middle = {node: x[node] + shift for node in row}
+    top = {node: MARGIN + row[node] * ROW for node in row}
+    boxes = {
+        room: (middle[room] - width(room) / 2, top[room], middle[room] + width(room) / 2, top[room] + HEIGHT)
+        for room in sorted(found)
+    }
+    points = {}
+    for (room, other), way in ways.items():
+        starts = sorted([one[1] for one in ways.values() if one[0] == room], key=middle.get)
+        ends = sorted([one[-2] for one in ways.values() if one[-1] == other], key=middle.get)
+        bends = [(middle[bend], y) for bend in way[1:-1] for y in (top[bend], top[bend] + HEIGHT)]
+        points[room, other] = [
+            (port(boxes[room], starts, way[1]), boxes[room][3]),
+            *bends,
+            (port(boxes[other], ends, way[-2]), boxes[other][1]),
+        ]
+    return boxes, points
+
+
+def port(box, nodes, node):
+    """Return where along a room's side the arrow to or from a node stands, one of several."""
+    return box[0] + (nodes.index(node) + 1) / (len(nodes) + 1) * (box[2] - box[0])
+
+
+def curve(points):
+    """Return an SVG path that leaves and arrives upright, and is straight beside the rooms of a row."""
+    text = "M{:.1f} {:.1f}".format(*points[0])
+    for (x, y), (end_x, end_y) in itertools.pairwise(points):
+        half = (y + end_y) / 2
+        text += f"C{x:.1f} {half:.1f} {end_x:.1f} {half:.1f} {end_x:.1f} {end_y:.1f}"
+    return text
 
 
 def svg():
-    """Return the drawing; ValueError where PLACES has not the rooms there are, or an arrow runs through one."""
-    found = imports()
-    if set(found) != set(PLACES):
-        missing, gone = sorted(set(found) - set(PLACES)), sorted(set(PLACES) - set(found))
-        raise ValueError(f"docs/rooms.py: PLACES lacks {missing}, and has {gone}, which are no rooms")
-    lines = ends(arrows(found))
-    if faults(lines):
-        raise ValueError(f"docs/rooms.py: move rooms in PLACES: {', '.join(faults(lines))}")
-    _, _, right, bottom = box("kernels")
-    width, height = right + MARGIN, bottom + MARGIN
+    """Return the drawing."""
+    boxes, points = layout(imports())
+    right, bottom = (max([box[side] for box in boxes.values()]) + MARGIN for side in (2, 3))
     parts = [
-        f'<svg class="rooms" xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width:.0f} {height:.0f}" role="img" '
+        f'<svg class="rooms" xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {right:.0f} {bottom:.0f}" role="img" '
         'font-family="system-ui, sans-serif" font-size="14">',
         "<title>The rooms of minires and their imports, from cli at the top to kernels at the bottom</title>",
         f"<style>{STYLE}</style>",
         '<defs><marker id="tip" viewBox="0 0 10 10" refX="9" refY="5" markerWidth="8" markerHeight="8" orient="auto">'
         '<path d="M0 1L10 5L0 9z"/></marker></defs>',
     ]
-    for (room, other), (x, y, end_x, end_y) in lines.items():
-        parts.append(
-            f'<path data-from="{room}" data-to="{other}" d="M{x:.0f} {y:.0f}L{end_x:.0f} {end_y:.0f}" '
-            'marker-end="url(#tip)"/>'
-        )
-    for room in PLACES:
-        left, top, right, bottom = box(room)
+    for (room, other), through in points.items():
+        parts.append(f'<path data-from="{room}" data-to="{other}" d="{curve(through)}" marker-end="url(#tip)"/>')
+    for room, (left, top, right, _) in boxes.items():
         kind = ' class="path"' if room in STEP_PATH else ""
         parts.append(
-            f'<g{kind}><rect x="{left:.0f}" y="{top:.0f}" width="{right - left:.0f}" height="{HEIGHT}" rx="6"/>'
-            f'<text x="{middle(room):.0f}" y="{top + 21:.0f}">{room}</text></g>'
+            f'<g{kind}><rect x="{left:.1f}" y="{top}" width="{right - left:.1f}" height="{HEIGHT}" rx="6"/>'
+            f'<text x="{(left + right) / 2:.1f}" y="{top + 22}">{room}</text></g>'
         )
     return "\n".join([*parts, "</svg>", ""])
 
 
-if __name__ == "__main__":
+def draw():
     DRAWING.write_text(svg(), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    draw()
     print(DRAWING)

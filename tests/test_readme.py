@@ -1,5 +1,6 @@
-"""What the README promises: its example runs, its files are there, the gate runs its test command."""
+"""What the README promises: its example runs, its files are there, and so is all that one sitting reads."""
 
+import ast
 import re
 from pathlib import Path
 
@@ -7,6 +8,7 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
+SITTING = README.partition("## Read it in one sitting")[2].partition("\n## ")[0]
 
 
 def test_the_example_runs_and_prints_the_gradients_of_both_networks(capsys):
@@ -24,15 +26,22 @@ def test_every_path_it_names_exists(path):
     assert (ROOT / "".join(path)).exists()
 
 
-def test_the_gate_runs_its_test_command():
-    gate = (ROOT / ".ci" / "run").read_text(encoding="utf-8")
-    assert "\npip install -e '.[test]' && pytest\n" in README
-    assert "\npip install --quiet -e '.[test]'\npytest -ra\n" in gate
+def lines_of(path: str, names: list[str]) -> int:
+    """How many lines a file has, or, where names are given, its functions and classes of these names."""
+    source = (ROOT / path).read_text(encoding="utf-8")
+    spans = {
+        node.name: node.end_lineno - node.lineno + 1
+        for node in ast.parse(source).body
+        if isinstance(node, ast.FunctionDef | ast.ClassDef)
+    }
+    return sum(spans[name] for name in names) if names else len(source.splitlines())
 
 
-def test_commits_are_checked_with_the_gates_commands():
-    gate = (ROOT / ".ci" / "run").read_text(encoding="utf-8")
-    hooks = re.findall(r"entry: (.*)", (ROOT / ".pre-commit-config.yaml").read_text(encoding="utf-8"))
-    assert len(hooks) == 3
-    for command in hooks:
-        assert re.search(rf"(^|&& ){re.escape(command)}( -ra)?$", gate, re.MULTILINE), command
+def test_one_sitting_is_about_as_long_as_it_says():
+    """`pytest -s` shows the lines of each entry."""
+    entries = re.findall(r"^\d+\. `(\S+)`(?:, of it ((?:`\w+`,?\s+)*`\w+`))?:", SITTING, re.MULTILINE)
+    assert len(entries) == len(re.findall(r"^\d+\. ", SITTING, re.MULTILINE))
+    lengths = {path: lines_of(path, re.findall(r"\w+", names)) for path, names in entries}
+    print(*[f"{length:5} {path}" for path, length in lengths.items()], f"{sum(lengths.values()):5}", sep="\n")
+    promised = int(re.search(r"About ([\d,]+) lines", SITTING)[1].replace(",", ""))
+    assert 0.7 * promised < sum(lengths.values()) < 1.3 * promised

@@ -58,7 +58,7 @@ for blocks in (1, 5, 25):
 # Ratios range over forty powers of ten, so means are taken of their logarithms, over seeds.
 
 depths, seeds = ((10, 50, 100), range(3)) if not quick() else ((10, 50), range(2))
-table = {(record["row"], record["layers"]): record for record in mlp_twin.table(depths, seeds)}
+table = {(record["row"], record["layers"]): record for record in mlp_twin.measure_all(depths, seeds)}
 log10_ratio = {place: record["log10_gradient_ratio"] for place, record in table.items()}
 print(f"log10 of the ratio at {'':20}" + "".join(f"{depth:>8}" for depth in depths), "layers")
 for row, kind in mlp_twin.ROWS.items():

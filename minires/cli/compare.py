@@ -3,7 +3,6 @@
 import argparse
 import sys
 import time
-from pathlib import Path
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -34,21 +33,16 @@ def run(args: argparse.Namespace) -> int:
         activation=args.activation, seeds=args.seeds, steps=args.steps, batch_size=args.batch_size, lr=args.lr,
         device=args.device, kernels=args.kernels, out=args.out, seed=args.seed, progress=True,
     )
-    print(conclusions.table(report["summary"]))
+    print(conclusions.summary_table(report["summary"]))
     print()
     print("\n".join(report["verdict"]))
     print()
-    for path in draw(Path(report["folder"])):
+    from minires import plots  # Matplotlib is loaded after the work
+
+    for path in plots.gradient_flow(report["folder"]):
         print(path)
     print(f"{report['folder']}: report.json, summary.csv, layers.csv, losses.csv ({time.perf_counter() - start:.0f} s)")
     if report["interrupted"]:
         print("minires compare: interrupted; what was finished is above and in that folder", file=sys.stderr)
         return 130
     return 0
-
-
-def draw(folder: Path) -> list[Path]:
-    """Draw the run's figures; Matplotlib is loaded here, after the work."""
-    from minires import plots
-
-    return plots.gradient_flow(folder)

@@ -30,17 +30,10 @@ class Case:
 
 def all_cases(seed: int = 0) -> list[Case]:
     """Return the cases of all ops, with random inputs drawn from `seed`."""
-    rng = np.random.default_rng(seed)
-    cases = [
-        *arithmetic_cases(rng),
-        *reduction_cases(rng),
-        *shape_cases(rng),
-        *activation_cases(rng),
-        *layer_cases(rng),
-        *pooling_cases(rng),
-        *loss_cases(rng),
-        *fused_cases(rng),
-    ]
+    groups = [arithmetic_cases, reduction_cases, shape_cases, activation_cases, layer_cases, pooling_cases, loss_cases,
+              fused_cases]  # fmt: skip
+    generators = np.random.default_rng(seed).spawn(len(groups))  # a new case moves no other group's inputs
+    cases = [case for group, generator in zip(groups, generators, strict=True) for case in group(generator)]
     order = list(dict.fromkeys(case.op for case in cases))
     return sorted(cases, key=lambda case: order.index(case.op))  # an op's cases side by side
 

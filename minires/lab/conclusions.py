@@ -36,9 +36,9 @@ def summarize(networks: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     return rows
 
 
-def log10_ratio(profile: dict[str, Any]) -> float | None:
+def log10_ratio(norms: dict[str, Any]) -> float | None:
     """Return log10 of the first output's gradient over the last one's; None where one of them is 0 or not finite."""
-    first, last = profile["log10_grad_h"][0], profile["log10_grad_h"][-1]
+    first, last = norms["log10_grad_h"][0], norms["log10_grad_h"][-1]
     return None if first is None or last is None else first - last
 
 
@@ -47,7 +47,7 @@ def mean(values: Sequence[Any]) -> float | None:
     return None if not values or None in values else sum(values) / len(values)
 
 
-def table(summary: Sequence[dict[str, Any]]) -> str:
+def summary_table(summary: Sequence[dict[str, Any]]) -> str:
     """Write the summary for a terminal, one line a network, under a heading for each choice of init and norm."""
     lines = []
     for (init, norm), rows in groupby(summary, key=lambda row: (row["init"], row["norm"])):

@@ -14,11 +14,11 @@ from typing import Any
 
 import numpy as np
 
-from minires import kernels as cpu_kernels
 from minires import training
 from minires.data import Loader, load_digits
 from minires.engine import Tensor, backward_order
 from minires.kernels import Array
+from minires.kernels import use as use_kernels
 from minires.kernels.devices import to_device
 from minires.kernels.norms import norm
 from minires.lab.conclusions import summarize, verdict
@@ -29,8 +29,8 @@ from minires.ops import cross_entropy
 from minires.optim import SGD, CosineAnnealingLR
 from minires.runs import records
 
-Report = dict[str, Any]
-Profile = dict[str, Any]
+Comparison = dict[str, Any]  # the report: its keys are in `compare`
+Norms = dict[str, Any]  # of one network's gradients: its keys are in `measure`
 
 
 @dataclass(frozen=True)
@@ -67,7 +67,7 @@ def compare(
     out: str | Path | None = None,
     seed: int = 0,
     progress: bool = False,
-) -> Report:
+) -> Comparison:
     """Measure the gradient of every layer at initialization, train for a short while, and measure again.
 
     Each combination of depth, skip, init and norm is one network. `seeds` seeds, counted from `seed`, are measured at
@@ -90,13 +90,13 @@ def compare(
     Tensor(np.empty(0)).to(device)  # says what is missing, if anything is
     measured = range(seed, seed + (5 if seeds is None else seeds))
     trained = measured[:1] if seeds is None else measured
-    report: Report = {
+    report: Comparison = {
         "data": "digits", "device": device, "steps": steps, "batch_size": batch_size, "lr": lr, "seeds": list(measured),
         "trained_seeds": list(trained) if steps else [], "folder": None, "interrupted": False,
         "networks": [{"name": network.name, **asdict(network), "runs": []} for network in networks],
         "summary": [], "verdict": [],
     }
-    with cpu_kernels.use(kernels) if kernels else contextlib.nullcontext():
+    with use_kernels(kernels) if kernels else contextlib.nullcontext():
         if out is not None:
             model = "resnet" + "-".join(str(depth) for depth in several(depths))
             arguments = {"depths": several(depths), "init": several(init), "norm": several(norm), "skip": several(skip),
@@ -125,7 +125,7 @@ def check(networks: Sequence[Network], seeds: int | None, steps: int, batch_size
         network.build(seed=0)
 
 
-def fill(report: Report, networks: Sequence[Network], progress: bool) -> None:
+def fill(report: Comparison, networks: Sequence[Network], progress: bool) -> None:
     """Measure every network, then train one after the other; after each, the files are complete again."""
     from tqdm import tqdm
 
@@ -156,7 +156,7 @@ def fill(report: Report, networks: Sequence[Network], progress: bool) -> None:
 
 def train(
     network: Network, batches: Loader, test: Sequence[Array], steps: int, lr: float, device: str, bar: Any
-) -> Profile:
+) -> Norms:
     """Train one network from its batches' seed; return its losses, its test accuracy and its gradients afterwards."""
     model = network.build(batches.seed).to(device)
     optimizer = SGD(model.parameters(), lr, momentum=0.9, weight_decay=1e-4)
@@ -176,7 +176,7 @@ def train(
     return {"losses": losses, "diverged_at": None, "test_accuracy": accuracy, "gradients": gradients}
 
 
-def measure(model: Module, images: Array, labels: Array) -> Profile:
+def measure(model: Module, images: Array, labels: Array) -> Norms:
     """Return the norms of one batch's gradients, layer by layer from the input on; the model stays as it is."""
     model = copy.deepcopy(model).to("float64").train()
     loss = cross_entropy(model(Tensor(images.astype(np.float64))), labels)
@@ -187,13 +187,13 @@ def measure(model: Module, images: Array, labels: Array) -> Profile:
     grad_w = np.array([grad_norm(weight) for weight in weights.values()])
     norm_w = np.array([norm(weight.data) for weight in weights.values()])
     with np.errstate(divide="ignore", invalid="ignore"):  # a gradient of 0, a layer that starts at 0
-        profile = {
+        norms = {
             "loss": loss.item(),
             "outputs": list(outputs), "grad_h": grad_h, "log10_grad_h": np.log10(grad_h),
             "weights": list(weights), "grad_w": grad_w, "log10_grad_w": np.log10(grad_w),
             "relative_grad_w": grad_w / norm_w, "log10_relative_grad_w": np.log10(grad_w / norm_w),
         }
-    return records.finite(profile)
+    return records.finite(norms)
 
 
 def grad_norm(tensor: Tensor) -> float:
@@ -224,7 +224,7 @@ def several(choice: Any) -> list[Any]:
     return [choice] if isinstance(choice, str | int) else list(choice)
 
 
-def save(report: Report) -> None:
+def save(report: Comparison) -> None:
     """Draw the conclusions, and write report.json and the tables into the report's folder, if it has one."""
     report["summary"] = summarize(report["networks"])
     report["verdict"] = verdict(report["summary"])
@@ -237,23 +237,23 @@ def save(report: Report) -> None:
     records.write_csv(folder / "losses.csv", loss_rows(report))
 
 
-def layer_rows(report: Report) -> list[dict[str, Any]]:
+def layer_rows(report: Comparison) -> list[dict[str, Any]]:
     """One row per network, seed, moment and layer."""
     rows = []
     for entry in report["networks"]:
         switches = {key: entry[key] for key in ("name", "depth", "skip", "init", "norm", "activation")}
         for run in entry["runs"]:
             trained = run["trained"] and run["trained"]["gradients"]
-            for moment, profile in (("initial", run["initial"]), ("trained", trained)):
+            for moment, norms in (("initial", run["initial"]), ("trained", trained)):
                 for kind, names in (("grad_h", "outputs"), ("grad_w", "weights"), ("relative_grad_w", "weights")):
-                    if profile is not None:
-                        layers = zip(profile[names], profile[kind], profile[f"log10_{kind}"], strict=True)
+                    if norms is not None:
+                        layers = zip(norms[names], norms[kind], norms[f"log10_{kind}"], strict=True)
                         rows += [{**switches, "seed": run["seed"], "moment": moment, "quantity": kind, "layer": layer,
                                   "value": value, "log10": log10} for layer, value, log10 in layers]
     return rows
 
 
-def loss_rows(report: Report) -> list[dict[str, Any]]:
+def loss_rows(report: Comparison) -> list[dict[str, Any]]:
     """One row per network, trained seed and step."""
     rows = []
     for entry in report["networks"]:

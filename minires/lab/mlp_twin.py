@@ -84,8 +84,8 @@ def skip_init(h: Tensor, draw: Draw, init: str, scale: float) -> Tensor:
 
 
 @dataclass(frozen=True)
-class Row:
-    """One row of the table: a block, the initialization of its weights, and its number of linear layers."""
+class BlockKind:
+    """A row of the table: a block, the initialization of its weights, and its number of linear layers."""
 
     label: str
     block: Callable[[Tensor, Draw, str, float], Tensor]
@@ -94,17 +94,17 @@ class Row:
 
 
 ROWS = {
-    "plain_pytorch": Row("plain, PyTorch's default init", plain, "pytorch", 1),
-    "plain_lecun": Row("plain, LeCun init", plain, "lecun", 1),
-    "plain_he": Row("plain, He init", plain, "he", 1),
-    "plain_norm": Row("plain + batch norm", plain_norm, "he", 1),
-    "residual": Row("residual, no norm", residual, "he", 2),
-    "residual_norm": Row("residual + batch norm", residual_norm, "he", 2),
-    "misplaced_norm": Row("residual, second norm misplaced", misplaced_norm, "he", 2),
-    "always_projected": Row("residual, every shortcut projected", always_projected, "he", 2),
-    "pre_activation_norm": Row("pre-activation + batch norm", pre_activation_norm, "he", 2),
-    "pre_activation": Row("pre-activation, no norm", pre_activation, "he", 2),
-    "skip_init": Row("SkipInit, no norm", skip_init, "he", 2),
+    "plain_pytorch": BlockKind("plain, PyTorch's default init", plain, "pytorch", 1),
+    "plain_lecun": BlockKind("plain, LeCun init", plain, "lecun", 1),
+    "plain_he": BlockKind("plain, He init", plain, "he", 1),
+    "plain_norm": BlockKind("plain + batch norm", plain_norm, "he", 1),
+    "residual": BlockKind("residual, no norm", residual, "he", 2),
+    "residual_norm": BlockKind("residual + batch norm", residual_norm, "he", 2),
+    "misplaced_norm": BlockKind("residual, second norm misplaced", misplaced_norm, "he", 2),
+    "always_projected": BlockKind("residual, every shortcut projected", always_projected, "he", 2),
+    "pre_activation_norm": BlockKind("pre-activation + batch norm", pre_activation_norm, "he", 2),
+    "pre_activation": BlockKind("pre-activation, no norm", pre_activation, "he", 2),
+    "skip_init": BlockKind("SkipInit, no norm", skip_init, "he", 2),
 }
 
 # Standard deviation of a weight. PyTorch's default is uniform in ±1/sqrt(fan_in), which has this deviation.
@@ -138,7 +138,7 @@ def measure(row: str, layers: int, seed: int = 0) -> tuple[float, float]:
     return float(np.linalg.norm(x.grad) / np.linalg.norm(grad_h)), float(h.data.var() / x.data.var())
 
 
-def table(depths: Sequence[int] = DEPTHS, seeds: Sequence[int] = range(3)) -> list[dict[str, float | int | str]]:
+def measure_all(depths: Sequence[int] = DEPTHS, seeds: Sequence[int] = range(3)) -> list[dict[str, float | int | str]]:
     """Measure every row at every depth: the geometric means over seeds of the two ratios, as log10."""
     records: list[dict[str, float | int | str]] = []
     for row in ROWS:

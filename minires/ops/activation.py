@@ -12,6 +12,9 @@ log softmax y = x − log Σ eˣ                   dL/dx = dy − eʸ · Σ dy
 
 from minires.engine import Op, Tensor
 from minires.kernels import Array
+from minires.ops.shape import checked_axes
+
+__all__ = ["elu", "leaky_relu", "log_softmax", "relu", "selu", "sigmoid", "softmax", "tanh"]
 
 SELU_ALPHA = 1.6732632423543772  # the pair for which mean 0 and variance 1 is a fixed point of a layer
 SELU_SCALE = 1.0507009873554805
@@ -72,7 +75,7 @@ class Sigmoid(Op):
 
 
 class Softmax(Op):
-    def __init__(self, axis: int) -> None:
+    def __init__(self, axis: tuple[int, ...]) -> None:
         self.axis = axis
 
     def forward(self, x: Array) -> Array:
@@ -86,7 +89,7 @@ class Softmax(Op):
 
 
 class LogSoftmax(Op):
-    def __init__(self, axis: int) -> None:
+    def __init__(self, axis: tuple[int, ...]) -> None:
         self.axis = axis
 
     def forward(self, x: Array) -> Array:
@@ -132,15 +135,9 @@ def sigmoid(x: Tensor) -> Tensor:
 
 def softmax(x: Tensor, axis: int = -1) -> Tensor:
     """Return eˣ / Σ eˣ along `axis`."""
-    return Softmax(checked_axis("softmax", x, axis))(x)
+    return Softmax(checked_axes("softmax", x, axis))(x)
 
 
 def log_softmax(x: Tensor, axis: int = -1) -> Tensor:
     """Return log softmax(x) along `axis`, without the overflow of doing it in two steps."""
-    return LogSoftmax(checked_axis("log_softmax", x, axis))(x)
-
-
-def checked_axis(name: str, x: Tensor, axis: int) -> int:
-    if not -x.ndim <= axis < x.ndim:
-        raise ValueError(f"{name}: axis {axis} is out of range for shape {x.shape}")
-    return axis
+    return LogSoftmax(checked_axes("log_softmax", x, axis))(x)

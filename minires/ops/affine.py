@@ -13,6 +13,8 @@ from minires.kernels import Array
 from minires.ops.arithmetic import both_tensors, check_broadcast, unbroadcast
 from minires.ops.shape import reshape
 
+__all__ = ["linear", "matmul"]
+
 
 class MatMul(Op):
     def forward(self, a: Array, b: Array) -> Array:

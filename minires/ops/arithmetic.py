@@ -18,7 +18,7 @@ from typing import Any
 from minires.engine import Op, Tensor
 from minires.kernels import Array, kernels_for
 
-Gradients = tuple[Array | None, ...]
+__all__ = ["abs", "add", "divide", "exp", "log", "multiply", "negative", "power", "sqrt", "subtract", "where"]
 
 
 def unbroadcast(grad: Array, shape: tuple[int, ...]) -> Array:
@@ -35,7 +35,7 @@ class Add(Op):
         self.a_shape, self.b_shape = a.shape, b.shape
         return a + b
 
-    def backward(self, grad_y: Array) -> Gradients:
+    def backward(self, grad_y: Array) -> tuple[Array | None, Array | None]:
         grad_a = unbroadcast(grad_y, self.a_shape) if self.needs_grad[0] else None
         grad_b = unbroadcast(grad_y, self.b_shape) if self.needs_grad[1] else None
         return grad_a, grad_b
@@ -46,7 +46,7 @@ class Subtract(Op):
         self.a_shape, self.b_shape = a.shape, b.shape
         return a - b
 
-    def backward(self, grad_y: Array) -> Gradients:
+    def backward(self, grad_y: Array) -> tuple[Array | None, Array | None]:
         grad_a = unbroadcast(grad_y, self.a_shape) if self.needs_grad[0] else None
         grad_b = unbroadcast(-grad_y, self.b_shape) if self.needs_grad[1] else None
         return grad_a, grad_b
@@ -57,7 +57,7 @@ class Multiply(Op):
         self.a, self.b = a, b
         return a * b
 
-    def backward(self, grad_y: Array) -> Gradients:
+    def backward(self, grad_y: Array) -> tuple[Array | None, Array | None]:
         grad_a = unbroadcast(grad_y * self.b, self.a.shape) if self.needs_grad[0] else None
         grad_b = unbroadcast(grad_y * self.a, self.b.shape) if self.needs_grad[1] else None
         return grad_a, grad_b
@@ -69,7 +69,7 @@ class Divide(Op):
         self.y = a / b
         return self.y
 
-    def backward(self, grad_y: Array) -> Gradients:
+    def backward(self, grad_y: Array) -> tuple[Array | None, Array | None]:
         grad_quotient = grad_y / self.b
         grad_a = unbroadcast(grad_quotient, self.a_shape) if self.needs_grad[0] else None
         grad_b = unbroadcast(-grad_quotient * self.y, self.b.shape) if self.needs_grad[1] else None
@@ -82,7 +82,7 @@ class Power(Op):
         self.y = a**b
         return self.y
 
-    def backward(self, grad_y: Array) -> Gradients:
+    def backward(self, grad_y: Array) -> tuple[Array | None, Array | None]:
         a, b, xp = self.a, self.b, self.kernels.xp
         grad_a = grad_b = None
         if self.needs_grad[0]:
@@ -98,7 +98,7 @@ class Negative(Op):
     def forward(self, x: Array) -> Array:
         return -x
 
-    def backward(self, grad_y: Array) -> Gradients:
+    def backward(self, grad_y: Array) -> tuple[Array]:
         return (-grad_y,)
 
 
@@ -107,7 +107,7 @@ class Exp(Op):
         self.y = self.kernels.xp.exp(x)
         return self.y
 
-    def backward(self, grad_y: Array) -> Gradients:
+    def backward(self, grad_y: Array) -> tuple[Array]:
         return (grad_y * self.y,)
 
 
@@ -116,7 +116,7 @@ class Log(Op):
         self.x = x
         return self.kernels.xp.log(x)
 
-    def backward(self, grad_y: Array) -> Gradients:
+    def backward(self, grad_y: Array) -> tuple[Array]:
         return (grad_y / self.x,)
 
 
@@ -125,7 +125,7 @@ class Sqrt(Op):
         self.y = self.kernels.xp.sqrt(x)
         return self.y
 
-    def backward(self, grad_y: Array) -> Gradients:
+    def backward(self, grad_y: Array) -> tuple[Array]:
         return (grad_y / (2 * self.y),)
 
 
@@ -134,7 +134,7 @@ class Abs(Op):
         self.x = x
         return self.kernels.xp.abs(x)
 
-    def backward(self, grad_y: Array) -> Gradients:
+    def backward(self, grad_y: Array) -> tuple[Array]:
         return (grad_y * self.kernels.xp.sign(self.x),)
 
 
@@ -146,7 +146,7 @@ class Where(Op):
         self.a_shape, self.b_shape = a.shape, b.shape
         return self.kernels.xp.where(self.condition, a, b)
 
-    def backward(self, grad_y: Array) -> Gradients:
+    def backward(self, grad_y: Array) -> tuple[Array | None, Array | None]:
         xp = self.kernels.xp
         grad_a = unbroadcast(xp.where(self.condition, grad_y, 0), self.a_shape) if self.needs_grad[0] else None
         grad_b = unbroadcast(xp.where(self.condition, 0, grad_y), self.b_shape) if self.needs_grad[1] else None
@@ -185,32 +185,27 @@ def check_broadcast(name: str, a: tuple[int, ...], b: tuple[int, ...]) -> None:
 
 def add(a: Any, b: Any) -> Tensor:
     """Return a + b. Each a Tensor, a number or an array; ValueError where shapes do not broadcast."""
-    a, b = operands("add", a, b)
-    return Add()(a, b)
+    return Add()(*operands("add", a, b))
 
 
 def subtract(a: Any, b: Any) -> Tensor:
     """Return a − b. Each a Tensor, a number or an array; ValueError where shapes do not broadcast."""
-    a, b = operands("subtract", a, b)
-    return Subtract()(a, b)
+    return Subtract()(*operands("subtract", a, b))
 
 
 def multiply(a: Any, b: Any) -> Tensor:
     """Return a · b, elementwise. Each a Tensor, a number or an array; ValueError where shapes do not broadcast."""
-    a, b = operands("multiply", a, b)
-    return Multiply()(a, b)
+    return Multiply()(*operands("multiply", a, b))
 
 
 def divide(a: Any, b: Any) -> Tensor:
     """Return a / b. Each a Tensor, a number or an array; ValueError where shapes do not broadcast."""
-    a, b = operands("divide", a, b)
-    return Divide()(a, b)
+    return Divide()(*operands("divide", a, b))
 
 
 def power(a: Any, b: Any) -> Tensor:
     """Return aᵇ. Each a Tensor, a number or an array; ValueError where shapes do not broadcast."""
-    a, b = operands("power", a, b)
-    return Power()(a, b)
+    return Power()(*operands("power", a, b))
 
 
 def negative(x: Tensor) -> Tensor:

@@ -13,6 +13,8 @@ mathematics' cross-correlation: the filter is not flipped. Backward holds the fl
 from minires.engine import Op, Tensor
 from minires.kernels import Array, numpy_kernels
 
+__all__ = ["conv2d"]
+
 Pair = tuple[int, int]
 Shape = tuple[int, ...]
 

@@ -19,6 +19,8 @@ from minires.ops.convolution import Pair, check_conv
 from minires.ops.normalization import check_norm
 from minires.ops.shortcut import check_shortcut
 
+__all__ = ["batch_norm_relu", "conv2d_batch_norm_relu", "residual_block"]
+
 
 class BatchNormReLU(Op):
     """max(batch norm by the batch's own statistics, 0); keeps them as `mean` and `var`."""

@@ -14,6 +14,8 @@ from minires.kernels import Array
 from minires.kernels.devices import device_of
 from minires.ops.arithmetic import as_tensor
 
+__all__ = ["cross_entropy", "mse_loss"]
+
 
 class CrossEntropy(Op):
     def __init__(self, labels: Array, label_smoothing: float, ignore_index: int) -> None:

@@ -13,6 +13,8 @@ import math
 from minires.engine import Op, Tensor
 from minires.kernels import Array
 
+__all__ = ["batch_norm"]
+
 
 class BatchNorm(Op):
     """Normalization by the batch's own statistics, which it keeps as `mean` and `var`."""
@@ -48,12 +50,7 @@ class BatchNormInference(Op):
 
 
 def batch_norm(
-    x: Tensor,
-    weight: Tensor,
-    bias: Tensor,
-    mean: Array | None = None,
-    var: Array | None = None,
-    eps: float = 1e-5,
+    x: Tensor, weight: Tensor, bias: Tensor, mean: Array | None = None, var: Array | None = None, eps: float = 1e-5
 ) -> tuple[Tensor, Array, Array]:
     """Return y, mean and var: x (N, C, H, W) or (N, C) normalized per channel; weight, bias, mean, var are (C,).
 

@@ -10,6 +10,8 @@ from minires.engine import Op, Tensor
 from minires.kernels import Array
 from minires.ops.convolution import Pair, check_window, pair
 
+__all__ = ["adaptive_avg_pool2d", "avg_pool2d", "global_avg_pool2d", "max_pool2d"]
+
 
 class MaxPool2d(Op):
     def __init__(self, kernel_size: Pair, stride: Pair, padding: Pair) -> None:

@@ -6,10 +6,13 @@ y = max x           dL/dx = dy at the maximum; equals share it
 y = Σ (x − x̄)² / n  dL/dx = dy · 2(x − x̄) / n     (the term through x̄ is Σ(x − x̄) = 0)
 """
 
+import math
+
 from minires.engine import Op, Tensor
 from minires.kernels import Array
+from minires.ops.shape import Axis, checked_axes
 
-Axis = int | tuple[int, ...] | None
+__all__ = ["max", "mean", "sum", "var"]
 
 
 class Reduction(Op):
@@ -24,6 +27,10 @@ class Reduction(Op):
         if not self.keepdims:
             reduced = xp.expand_dims(reduced, self.axes)
         return xp.broadcast_to(reduced, shape)
+
+    def count(self, shape: tuple[int, ...]) -> int:
+        """How many numbers of an array of `shape` are reduced to one."""
+        return math.prod([shape[axis] for axis in self.axes])
 
 
 class Sum(Reduction):
@@ -41,7 +48,7 @@ class Mean(Reduction):
         return x.mean(axis=self.axes, keepdims=self.keepdims)
 
     def backward(self, grad_y: Array) -> tuple[Array]:
-        n = count(self.x_shape, self.axes)
+        n = self.count(self.x_shape)
         return (self.spread(grad_y / n, self.x_shape),)
 
 
@@ -62,36 +69,14 @@ class Var(Reduction):
         return (self.centred * self.centred).mean(axis=self.axes, keepdims=self.keepdims)
 
     def backward(self, grad_y: Array) -> tuple[Array]:
-        n = count(self.centred.shape, self.axes)
+        n = self.count(self.centred.shape)
         return (self.spread(grad_y * (2 / n), self.centred.shape) * self.centred,)
-
-
-def count(shape: tuple[int, ...], axes: tuple[int, ...]) -> int:
-    """How many numbers are reduced to one."""
-    n = 1
-    for axis in axes:
-        n *= shape[axis]
-    return n
-
-
-def checked_axes(name: str, x: Tensor, axis: Axis) -> tuple[int, ...]:
-    """Return the axes as a sorted tuple of non-negative numbers."""
-    if axis is None:
-        return tuple(range(x.ndim))
-    axes = []
-    for one in (axis,) if isinstance(axis, int) else axis:
-        if not -x.ndim <= one < x.ndim:
-            raise ValueError(f"{name}: axis {one} is out of range for shape {x.shape}")
-        axes.append(one % x.ndim)
-    if len(set(axes)) != len(axes):
-        raise ValueError(f"{name}: axis {axis} names one axis of shape {x.shape} twice")
-    return tuple(sorted(axes))
 
 
 def nonempty_axes(name: str, x: Tensor, axis: Axis) -> tuple[int, ...]:
     """As `checked_axes`; ValueError where there would be nothing to reduce."""
     axes = checked_axes(name, x, axis)
-    if count(x.shape, axes) == 0:
+    if 0 in [x.shape[axis] for axis in axes]:
         raise ValueError(f"{name}: shape {x.shape} has no numbers along axis {axis}")
     return axes
 

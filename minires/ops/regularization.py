@@ -8,6 +8,8 @@ import numpy as np
 from minires.engine import Op, Tensor
 from minires.kernels import Array, kernels_for
 
+__all__ = ["dropout"]
+
 
 class Dropout(Op):
     def __init__(self, mask: Array) -> None:

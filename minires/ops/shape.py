@@ -6,10 +6,15 @@ concatenate          split
 x[index]             zeros, with dy added at index (added: an index may name a number twice)
 """
 
+import math
 from typing import Any
 
 from minires.engine import Op, Tensor
 from minires.kernels import Array
+
+__all__ = ["concatenate", "flatten", "getitem", "pad", "reshape", "transpose"]
+
+Axis = int | tuple[int, ...] | None
 
 
 class Reshape(Op):
@@ -85,9 +90,7 @@ class Getitem(Op):
 def reshape(x: Tensor, *shape: Any) -> Tensor:
     """Return x with another shape of the same size; one entry may be −1. `reshape(x, 2, 3)` or `reshape(x, (2, 3))`."""
     new = tuple(shape[0]) if len(shape) == 1 and not isinstance(shape[0], int) else shape
-    known = 1
-    for size in new:
-        known *= size if size != -1 else 1
+    known = math.prod([size for size in new if size != -1])
     fits = new.count(-1) == 1 and known > 0 and x.size % known == 0 if -1 in new else known == x.size
     if not fits:
         raise ValueError(f"reshape: {x.size} numbers of shape {x.shape} do not fit shape {new}")
@@ -109,10 +112,7 @@ def flatten(x: Tensor, start_axis: int = 1) -> Tensor:
     """Return x with the axes from start_axis on made one: (N, C, H, W) becomes (N, C·H·W)."""
     if not 0 <= start_axis < max(x.ndim, 1):
         raise ValueError(f"flatten: start_axis {start_axis} is out of range for shape {x.shape}")
-    size = 1
-    for length in x.shape[start_axis:]:
-        size *= length
-    return reshape(x, *x.shape[:start_axis], size)
+    return reshape(x, *x.shape[:start_axis], math.prod(x.shape[start_axis:]))
 
 
 def pad(x: Tensor, pad_width: Any) -> Tensor:
@@ -128,12 +128,9 @@ def concatenate(tensors: Any, axis: int = 0) -> Tensor:
     tensors = tuple(tensors)
     if not tensors:
         raise ValueError("concatenate: no tensors to join")
-    ndim = tensors[0].ndim
-    if not -ndim <= axis < ndim:
-        raise ValueError(f"concatenate: axis {axis} is out of range for shape {tensors[0].shape}")
-    axis %= ndim
-    others = {tensor.shape[:axis] + tensor.shape[axis + 1 :] for tensor in tensors}
-    if len(others) > 1 or any(tensor.ndim != ndim for tensor in tensors):
+    (axis,) = checked_axes("concatenate", tensors[0], axis)
+    others = {(tensor.ndim, tensor.shape[:axis], tensor.shape[axis + 1 :]) for tensor in tensors}
+    if len(others) > 1:
         shapes = ", ".join(str(tensor.shape) for tensor in tensors)
         raise ValueError(f"concatenate: shapes {shapes} differ elsewhere than along axis {axis}")
     return Concatenate(axis)(*tensors)
@@ -144,3 +141,17 @@ def getitem(x: Tensor, index: Any) -> Tensor:
     if isinstance(index, Tensor) or (isinstance(index, tuple) and any(isinstance(part, Tensor) for part in index)):
         raise TypeError("x[index]: index with arrays, not with tensors: x[labels.data]")
     return Getitem(index)(x)
+
+
+def checked_axes(name: str, x: Tensor, axis: Axis) -> tuple[int, ...]:
+    """Return the axes as a sorted tuple of numbers from 0 on; ValueError for one that x has not, or named twice."""
+    if axis is None:
+        return tuple(range(x.ndim))
+    given = (axis,) if isinstance(axis, int) else axis
+    for one in given:
+        if not -x.ndim <= one < x.ndim:
+            raise ValueError(f"{name}: axis {one} is out of range for shape {x.shape}")
+    axes = sorted({one % x.ndim for one in given})
+    if len(axes) != len(given):
+        raise ValueError(f"{name}: axis {axis} names one axis of shape {x.shape} twice")
+    return tuple(axes)

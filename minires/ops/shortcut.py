@@ -8,6 +8,8 @@ option A      y = x at every stride-th pixel, between zero channels (He et al. 2
 from minires.engine import Op, Tensor
 from minires.kernels import Array
 
+__all__ = ["option_a", "residual_add"]
+
 Shape = tuple[int, ...]
 
 

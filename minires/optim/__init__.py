@@ -1,20 +1,11 @@
-"""Optimizers, learning-rate schedules and gradient clipping: from `.grad` arrays to new `.data` arrays."""
+"""Optimizers, learning-rate schedules and gradient clipping: from `.grad` arrays to new `.data` arrays.
 
-from minires.optim.adam import Adam, AdamW
-from minires.optim.clipping import clip_grad_norm
-from minires.optim.optimizer import Optimizer
-from minires.optim.schedules import ConstantWarmup, CosineAnnealingLR, LinearWarmup, MultiStepLR, Schedule
-from minires.optim.sgd import SGD
+Every file lists in `__all__` the names that it adds to `minires.optim`.
+"""
 
-__all__ = [
-    "SGD",
-    "Adam",
-    "AdamW",
-    "ConstantWarmup",
-    "CosineAnnealingLR",
-    "LinearWarmup",
-    "MultiStepLR",
-    "Optimizer",
-    "Schedule",
-    "clip_grad_norm",
-]
+# ruff: noqa: F403
+from minires.optim.adam import *
+from minires.optim.clipping import *
+from minires.optim.optimizer import *
+from minires.optim.schedules import *
+from minires.optim.sgd import *

@@ -1,11 +1,12 @@
 """Adam (Kingma and Ba 2015, algorithm 1) and AdamW (Loshchilov and Hutter 2019, algorithm 2)."""
 
-from collections.abc import Iterable
 from typing import Any
 
 from minires.engine import Tensor
 from minires.kernels import kernels_for
-from minires.optim.optimizer import Optimizer
+from minires.optim.optimizer import Optimizer, Params
+
+__all__ = ["Adam", "AdamW"]
 
 
 class Adam(Optimizer):
@@ -23,7 +24,7 @@ class Adam(Optimizer):
 
     def __init__(
         self,
-        params: Iterable[Tensor] | Iterable[dict[str, Any]],
+        params: Params,
         lr: float = 1e-3,
         betas: tuple[float, float] = (0.9, 0.999),
         eps: float = 1e-8,
@@ -69,7 +70,7 @@ class AdamW(Adam):
 
     def __init__(
         self,
-        params: Iterable[Tensor] | Iterable[dict[str, Any]],
+        params: Params,
         lr: float = 1e-3,
         betas: tuple[float, float] = (0.9, 0.999),
         eps: float = 1e-8,

@@ -7,6 +7,8 @@ from minires.engine import Tensor
 from minires.kernels import kernels_for
 from minires.kernels.norms import norm
 
+__all__ = ["clip_grad_norm"]
+
 
 def clip_grad_norm(params: Iterable[Tensor], max_norm: float) -> float:
     """Scale the gradients so that ‖all of them as one vector‖₂ is at most max_norm; return the norm they had.

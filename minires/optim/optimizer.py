@@ -8,6 +8,10 @@ from typing import Any
 from minires.engine import Tensor
 from minires.kernels import Array, kernels_for
 
+__all__ = ["Optimizer"]
+
+Params = Iterable[Tensor] | Iterable[dict[str, Any]]
+
 
 class Optimizer:
     """Holds the parameters in groups, `param_groups`, and what a method keeps for each of them, in `state`.
@@ -21,7 +25,7 @@ class Optimizer:
     TypeError for what is no tensor; ValueError for no parameters, one given twice, one that an op made, wrong options.
     """
 
-    def __init__(self, params: Iterable[Tensor] | Iterable[dict[str, Any]], defaults: dict[str, Any]) -> None:
+    def __init__(self, params: Params, defaults: dict[str, Any]) -> None:
         self.name = type(self).__name__
         self.defaults = defaults
         self.param_groups: list[dict[str, Any]] = []
@@ -44,7 +48,7 @@ class Optimizer:
         if unknown:
             raise ValueError(f"{self.name}: unknown option {unknown[0]!r}; known: {', '.join(self.defaults)}")
         params = [group["params"]] if isinstance(group["params"], Tensor) else list(group["params"])
-        seen = {param for other in self.param_groups for param in other["params"]}
+        seen = set(self._all_params())
         for param in params:
             if not isinstance(param, Tensor):
                 raise TypeError(f"{self.name}: parameters must be tensors, got {type(param).__name__}")
@@ -62,12 +66,12 @@ class Optimizer:
         self.check_range(group, "lr")
         self.check_range(group, "weight_decay")
 
-    def check_range(self, group: dict[str, Any], option: str, below: float = math.inf) -> None:
+    def check_range(self, group: dict[str, Any], option: str) -> None:
         value = group[option]
         if not isinstance(value, numbers.Real):
             raise TypeError(f"{self.name}: {option} must be a number, got {type(value).__name__}")
-        if not 0 <= float(value) < below:  # so that nan is refused too
-            raise ValueError(f"{self.name}: {option} must be at least 0 and below {below}, got {value}")
+        if not 0 <= float(value) < math.inf:  # so that nan is refused too
+            raise ValueError(f"{self.name}: {option} must be at least 0 and below inf, got {value}")
 
     def step(self) -> None:
         """Update every parameter that has a gradient; ValueError, and nothing changed, where one does not fit."""
@@ -82,9 +86,8 @@ class Optimizer:
 
     def zero_grad(self) -> None:
         """Set the gradient of every parameter to None."""
-        for group in self.param_groups:
-            for param in group["params"]:
-                param.grad = None
+        for param in self._all_params():
+            param.grad = None
 
     def params_with_grad(self, group: dict[str, Any]) -> list[Tensor]:
         """Return the group's parameters that have a gradient, checked to fit it and what is kept for them."""
@@ -136,16 +139,15 @@ class Optimizer:
                 f"{self.name}.load_state_dict: the saved groups have {saved_sizes} parameters, this optimizer's {sizes}"
             )
         for saved in saved_groups:
-            if set(self.defaults) - set(saved):
-                missing = ", ".join(sorted(set(self.defaults) - set(saved)))
+            if missing := ", ".join(sorted(set(self.defaults) - set(saved))):
                 raise ValueError(f"{self.name}.load_state_dict: a saved group lacks {missing}: another optimizer's?")
             self.check_options(saved)
         numbers = [number for saved in saved_groups for number in saved["params"]]
-        state = {}
-        for number, param in zip(numbers, self._all_params(), strict=True):
-            kept = saved_state.get(number)
-            if kept is not None:
-                state[param] = {name: self._fitted(value, name, number, param) for name, value in kept.items()}
+        state = {
+            param: {name: self._fitted(value, name, number, param) for name, value in saved_state[number].items()}
+            for number, param in zip(numbers, self._all_params(), strict=True)
+            if number in saved_state
+        }
         for group, saved in zip(self.param_groups, saved_groups, strict=True):
             group.update({name: value for name, value in saved.items() if name != "params"})
         self.state = state

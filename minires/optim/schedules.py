@@ -7,6 +7,8 @@ from typing import Any
 
 from minires.optim.optimizer import Optimizer
 
+__all__ = ["ConstantWarmup", "CosineAnnealingLR", "LinearWarmup", "MultiStepLR", "Schedule"]
+
 
 class Schedule:
     """Writes `lr` into the optimizer's parameter groups: `lr_at(0, …)` when made, `lr_at(n, …)` after n steps.
@@ -104,7 +106,10 @@ class LinearWarmup(Schedule):
 
     def lr_at(self, step: int, initial_lr: float) -> float:
         lr = initial_lr if self.schedule is None else self.schedule.lr_at(step, initial_lr)
-        return lr * (self.start_factor + (1 - self.start_factor) * min(1.0, step / self.total_iters))
+        return lr * self.factor(step)
+
+    def factor(self, step: int) -> float:
+        return self.start_factor + (1 - self.start_factor) * min(1.0, step / self.total_iters)
 
 
 class ConstantWarmup(LinearWarmup):
@@ -113,6 +118,5 @@ class ConstantWarmup(LinearWarmup):
     Otherwise as `LinearWarmup`. He et al. (2015), section 4.2, start ResNet-110 at a tenth.
     """
 
-    def lr_at(self, step: int, initial_lr: float) -> float:
-        lr = initial_lr if self.schedule is None else self.schedule.lr_at(step, initial_lr)
-        return lr * self.start_factor if step < self.total_iters else lr
+    def factor(self, step: int) -> float:
+        return self.start_factor if step < self.total_iters else 1.0

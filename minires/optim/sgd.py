@@ -1,11 +1,12 @@
 """Stochastic gradient descent, with momentum as PyTorch defines it (Sutskever et al. 2013, without the lr inside)."""
 
-from collections.abc import Iterable
 from typing import Any
 
 from minires.engine import Tensor
 from minires.kernels import kernels_for
-from minires.optim.optimizer import Optimizer
+from minires.optim.optimizer import Optimizer, Params
+
+__all__ = ["SGD"]
 
 
 class SGD(Optimizer):
@@ -19,12 +20,7 @@ class SGD(Optimizer):
     """
 
     def __init__(
-        self,
-        params: Iterable[Tensor] | Iterable[dict[str, Any]],
-        lr: float = 1e-3,
-        momentum: float = 0.0,
-        weight_decay: float = 0.0,
-        nesterov: bool = False,
+        self, params: Params, lr: float = 1e-3, momentum: float = 0.0, weight_decay: float = 0.0, nesterov: bool = False
     ) -> None:
         super().__init__(params, {"lr": lr, "momentum": momentum, "weight_decay": weight_decay, "nesterov": nesterov})
 

@@ -1,10 +1,10 @@
 """Figures from the files of a run, never from live objects."""
 
 from minires.plots.curves import training_curves
-from minires.plots.drawing import COLOURS
 from minires.plots.filters import first_layer
 from minires.plots.gradients import PANELS, comparison, gradient_flow
 from minires.plots.predictions import confusion_matrix, misclassified
+from minires.plots.style import COLOURS
 
 __all__ = [
     "COLOURS",

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
-from minires.plots.drawing import DASHES, SERIES, save, tidy
+from minires.plots.style import DASHES, SERIES, save, tidy
 from minires.runs import records
 
 POINTS = 150  # of a line: more could not be told apart
@@ -43,8 +43,8 @@ def training_curves(folders: Sequence[str | Path], path: str | Path) -> Path:
     for number, run in enumerate(runs):
         dashes = DASHES[number // len(SERIES) % len(DASHES)]
         style: dict[str, Any] = {"color": SERIES[number % len(SERIES)], "linestyle": dashes}
-        draw(loss, run, "loss", window, style)
-        draw(accuracy, run, "accuracy", window, style)
+        draw_quantity(loss, run, "loss", window, style)
+        draw_quantity(accuracy, run, "accuracy", window, style)
         lr.plot(*column(run["steps"], "lr"), linewidth=1.8, **style)
         lines.append(Line2D([], [], linewidth=1.8, marker="o", markersize=4, label=labels[number], **style))
     loss.set_ylim(bottom=0)
@@ -60,7 +60,7 @@ def training_curves(folders: Sequence[str | Path], path: str | Path) -> Path:
     return save(figure, Path(path))
 
 
-def draw(axes: Axes, run: Mapping[str, Any], name: str, window: int, style: Mapping[str, Any]) -> None:
+def draw_quantity(axes: Axes, run: Mapping[str, Any], name: str, window: int, style: Mapping[str, Any]) -> None:
     """Draw a quantity of the training batches, and of the evaluations."""
     steps, values = column(run["steps"], name)
     whole = len(values) // window * window  # the last steps, where they fill no window, are left out

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 from matplotlib.figure import Figure
 
-from minires.plots.drawing import save
+from minires.plots.style import save
 
 PIXELS, GAP = 8, 6  # of a weight, and between two filters
 

@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from minires.plots.drawing import COLOURS, DASHES, save, tidy
+from minires.plots.style import COLOURS, DASHES, save, tidy
 from minires.runs import records
 
 TOP_LOSS = 4.0  # what is above is no news: guessing has ln 10
@@ -80,8 +80,8 @@ def comparison(report: dict[str, Any], panels: Sequence[tuple[str, str]]) -> Fig
 def draw_gradients(axes: Axes, networks: Sequence[dict[str, Any]], quantity: str, moment: str) -> None:
     """Draw a quantity over the layers: a line for each network, and the band of its seeds."""
     for network in networks:
-        profiles = [profile_of(run, moment) for run in network["runs"]]
-        logs = np.array([profile[f"log10_{quantity}"] for profile in profiles if profile], float)  # None becomes nan
+        measured = [norms_of(run, moment) for run in network["runs"]]
+        logs = np.array([norms[f"log10_{quantity}"] for norms in measured if norms], float)  # None becomes nan
         if logs.size:
             layers = np.arange(logs.shape[1])
             axes.plot(layers, 10 ** logs.mean(axis=0), **line_of(network, networks))
@@ -93,7 +93,7 @@ def draw_gradients(axes: Axes, networks: Sequence[dict[str, Any]], quantity: str
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
 
 
-def profile_of(run: dict[str, Any], moment: str) -> dict[str, Any] | None:
+def norms_of(run: dict[str, Any], moment: str) -> dict[str, Any] | None:
     """Return what a run measured at this moment; None where it did not get there."""
     return run["initial"] if moment == "initial" else run["trained"] and run["trained"]["gradients"]
 

@@ -8,7 +8,7 @@ import numpy as np
 from matplotlib.colors import PowerNorm
 from matplotlib.figure import Figure
 
-from minires.plots.drawing import save
+from minires.plots.style import save
 
 WRITTEN = 20  # classes, up to which the counts are written into the matrix
 

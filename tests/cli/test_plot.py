@@ -10,7 +10,7 @@ from matplotlib.image import imread
 
 from minires import data, plots
 from minires.cli.main import main
-from minires.plots import curves, drawing, filters, predictions
+from minires.plots import curves, filters, predictions, style
 from minires.runs import records
 
 
@@ -59,14 +59,14 @@ def test_one_run(copies, capsys):
     for name in names:
         image = imread(folder / name)
         assert min(image.shape[:2]) > 150 and image.std() > 0.05
-    assert has_colour(imread(folder / "curves.png"), drawing.SERIES[0])
+    assert has_colour(imread(folder / "curves.png"), style.SERIES[0])
 
 
 def test_several_runs(copies, tmp_path, capsys):
     assert main(["plot", *map(str, copies), "--out", str(tmp_path)]) == 0
     printed, error = capsys.readouterr()
     image = imread(tmp_path / "curves.png")
-    assert has_colour(image, drawing.SERIES[0]) and has_colour(image, drawing.SERIES[1])
+    assert has_colour(image, style.SERIES[0]) and has_colour(image, style.SERIES[1])
     assert (copies[1] / "filters.png").exists() and not (copies[1] / "confusion.png").exists()
     assert f"minires evaluate {copies[1]}" in error
 
@@ -184,7 +184,7 @@ def test_first_layer_refuses(tmp_path):
 
 
 def test_figures_are_written_whole(tmp_path):
-    assert isinstance(drawing.save(Figure(figsize=(1, 1)), tmp_path / "x.png"), type(tmp_path))
+    assert isinstance(style.save(Figure(figsize=(1, 1)), tmp_path / "x.png"), type(tmp_path))
     assert [path.name for path in tmp_path.iterdir()] == ["x.png"] and imread(tmp_path / "x.png").shape == (100, 100, 4)
 
 

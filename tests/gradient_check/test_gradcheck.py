@@ -1,5 +1,7 @@
 """gradcheck: what it passes, what it leaves alone, how it treats kinks, and the input it refuses."""
 
+import inspect
+
 import numpy as np
 import pytest
 
@@ -31,7 +33,8 @@ def test_other_inputs_and_output_gradients(seed):
 
 
 def test_every_public_op_and_every_op_class_has_a_case():
-    assert {case.op for case in CASES} == set(ops.__all__)
+    public = {name for name, value in vars(ops).items() if inspect.isfunction(value)}
+    assert {case.op for case in CASES} == public
     assert len({case.name for case in CASES}) == len(CASES)
     used = set()
     for case in CASES:

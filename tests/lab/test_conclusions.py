@@ -41,12 +41,12 @@ def test_no_figure():
     said = text(row("plain-56", None), row("residual-56", 1.0, loss=None))
     assert "plain-56: the gradient has no ratio: at one end it is 0, or not a finite number" in said
     assert "skips" not in said
-    line = conclusions.table([row("plain-56", None, None, None)]).splitlines()[-1]
+    line = conclusions.summary_table([row("plain-56", None, None, None)]).splitlines()[-1]
     assert line.split()[:2] == ["plain-56", "-"] and line.split()[-1] == "-"
 
 
 def test_table():
-    lines = conclusions.table([row("plain-56", 3.5), row("residual-56", -1.25, diverged_seeds=1)]).splitlines()
+    lines = conclusions.summary_table([row("plain-56", 3.5), row("residual-56", -1.25, diverged_seeds=1)]).splitlines()
     assert lines[2].split() == ["plain-56", "3.50", "3.50", "…", "3.50", "0.50", "1.000", "50.0%"]
     assert lines[3].startswith("residual-56       -1.25") and lines[3].endswith("diverged")
 

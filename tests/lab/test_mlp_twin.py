@@ -25,7 +25,7 @@ TIGHT = ("plain_norm", "residual_norm", "misplaced_norm", "always_projected", "p
 @pytest.fixture(scope="module")
 def table():
     """log10 of both ratios over 10 seeds, by row and number of layers."""
-    return {(record["row"], record["layers"]): record for record in mlp_twin.table(seeds=range(10))}
+    return {(record["row"], record["layers"]): record for record in mlp_twin.measure_all(seeds=range(10))}
 
 
 def gradient_logs(table, layers):

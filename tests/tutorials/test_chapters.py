@@ -31,13 +31,6 @@ def test_chapter_runs(path, tmp_path):
 
 
 @each_chapter
-def test_length_and_width(path):
-    lines = path.read_text(encoding="utf-8").splitlines()
-    assert 80 <= len(lines) <= 250, f"{path.name} has {len(lines)} lines, and should have 80 to 250"
-    assert max(map(len, lines)) <= 120
-
-
-@each_chapter
 def test_form(path):
     """A title with its number, a question, blocks, an agreement with the engine, exercises, what to read next."""
     source = path.read_text(encoding="utf-8")

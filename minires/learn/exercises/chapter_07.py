@@ -68,9 +68,12 @@ CASES = {
     "3×2, stride 2, padding 1": ((3, 2), (2, 2), (1, 1)),
 }
 
+# Mistakes, in the form of conv2d_grad_input itself; the tests hand them in as answers and plant them in the engine.
+right_grad_input = numpy_kernels.conv2d_grad_input  # bound here: a mistake may stand in its place when it is called
+
 
 def windows_overwrite(grad_y: Array, weight: Array, x_shape: Shape, stride: Pair, padding: Pair) -> Array:
-    """A mistake: a window's share replaces what other windows have left there."""
+    """A window's share replaces what other windows have left there."""
     (KH, KW), (I, J) = weight.shape[2:], grad_y.shape[2:]
     padded = numpy_kernels.padded_zeros(x_shape, padding, grad_y.dtype)
     for u in range(KH):
@@ -81,16 +84,16 @@ def windows_overwrite(grad_y: Array, weight: Array, x_shape: Shape, stride: Pair
 
 
 def filter_turned(grad_y: Array, weight: Array, x_shape: Shape, stride: Pair, padding: Pair) -> Array:
-    """A mistake: dx[i − u] for dx[i + u]."""
+    """dx[i − u] for dx[i + u]."""
     turned = np.ascontiguousarray(weight[:, :, ::-1, ::-1])
-    return numpy_kernels.conv2d_grad_input(grad_y, turned, x_shape, stride, padding)
+    return right_grad_input(grad_y, turned, x_shape, stride, padding)
 
 
 def rim_at_one_side(grad_y: Array, weight: Array, x_shape: Shape, stride: Pair, padding: Pair) -> Array:
-    """A mistake: what is cut off is the bottom and the right of the padded gradient, and its top and left stay."""
+    """What is cut off is the bottom and the right of the padded gradient, and its top and left stay."""
     N, C, H, W = x_shape
     larger = (N, C, H + 2 * padding[0], W + 2 * padding[1])
-    return numpy_kernels.conv2d_grad_input(grad_y, weight, larger, stride, (0, 0))[:, :, :H, :W]
+    return right_grad_input(grad_y, weight, larger, stride, (0, 0))[:, :, :H, :W]
 
 
 INPUT_MISTAKES = {

@@ -1,22 +1,15 @@
 """Wrong backward passes, one mistake each: what the gradient checker must catch.
 
 Each names the case of minires/gradient_check/cases.py whose shapes reveal it, and, where the checker can tell what kind
-of mistake it is, what the message must say. They lie in files named like those of minires/ops.
+of mistake it is, what the message must say. They lie in files named like those of minires/ops; all are imported here.
 """
 
-from planted_bugs import (  # noqa: F401
-    activation,
-    affine,
-    arithmetic,
-    convolution,
-    fused,
-    loss,
-    normalization,
-    pooling,
-    reduction,
-    shape,
-    shortcut,
-)
+import importlib
+import pkgutil
+
 from planted_bugs.planting import BUGS, Bug
 
 __all__ = ["BUGS", "Bug"]
+
+for file in pkgutil.iter_modules(__path__):
+    importlib.import_module(f"{__name__}.{file.name}")

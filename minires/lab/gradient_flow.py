@@ -26,10 +26,7 @@ from minires.nn import Module
 from minires.nn.initialization import residual_blocks
 from minires.ops import cross_entropy
 from minires.optim import SGD, CosineAnnealingLR
-from minires.runs import records
-
-Report = dict[str, Any]
-Profile = dict[str, Any]
+from minires.runs import new_run, records
 
 
 @dataclass(frozen=True)
@@ -66,7 +63,7 @@ def compare(
     out: str | Path | None = None,
     seed: int = 0,
     progress: bool = False,
-) -> Report:
+) -> dict[str, Any]:
     """Measure the gradient of every layer at initialization, train for a short while, and measure again.
 
     Each combination of depth, skip, init and norm is one network. `seeds` seeds, counted from `seed`, are measured at
@@ -89,7 +86,7 @@ def compare(
     Tensor(np.empty(0)).to(device)  # says what is missing, if anything is
     measured = range(seed, seed + (5 if seeds is None else seeds))
     trained = measured[:1] if seeds is None else measured
-    report: Report = {
+    report: dict[str, Any] = {
         "data": "digits", "device": device, "steps": steps, "batch_size": batch_size, "lr": lr, "seeds": list(measured),
         "trained_seeds": list(trained) if steps else [], "folder": None, "interrupted": False,
         "networks": [{"name": network.name, **asdict(network), "runs": []} for network in networks],
@@ -101,7 +98,7 @@ def compare(
             arguments = {"depths": several(depths), "init": several(init), "norm": several(norm), "skip": several(skip),
                          "activation": activation, "seeds": seeds, "steps": steps, "batch_size": batch_size, "lr": lr,
                          "device": device, "seed": seed}
-            report["folder"] = str(records.new_run(out, "compare", model, arguments))
+            report["folder"] = str(new_run(out, "compare", model, arguments))
         try:
             fill(report, networks, progress)
         except KeyboardInterrupt:
@@ -124,9 +121,9 @@ def check(networks: Sequence[Network], seeds: int | None, steps: int, batch_size
         network.build(seed=0)
 
 
-def fill(report: Report, networks: Sequence[Network], progress: bool) -> None:
+def fill(report: dict[str, Any], networks: Sequence[Network], progress: bool) -> None:
     """Measure every network, then train one after the other; after each, the files are complete again."""
-    from tqdm import tqdm
+    from minires.runs.progress import ProgressBar
 
     device = report["device"]
     train_images, train_labels, *test = [to_device(array, device) for array in load_digits()]
@@ -134,14 +131,14 @@ def fill(report: Report, networks: Sequence[Network], progress: bool) -> None:
     layers = sum([network.depth for network in networks])  # the bar counts layers passed, so deep networks count more
     total = layers * (len(report["seeds"]) + len(report["trained_seeds"]) * report["steps"])
     bar_format = "{desc:<20} {percentage:3.0f}% |{bar}| {elapsed}<{remaining}"
-    with tqdm(total=total, disable=not progress, bar_format=bar_format) as bar:
+    with ProgressBar(total=total, disable=not progress, bar_format=bar_format) as bar:
         for network, entry in entries:
             bar.set_description(f"measure {network.name}")
             for seed in report["seeds"]:
                 batches = Loader(train_images, train_labels, report["batch_size"], drop_last=True, seed=seed)
                 initial = measure(network.build(seed).to(device), *next(batches.epoch(0)))
                 entry["runs"].append({"seed": seed, "initial": initial, "trained": None})
-                training.advance(bar, network.depth, first=bar.n == 0)
+                bar.update(network.depth, timed=bar.n > 0)
         save(report)
         if not report["trained_seeds"]:
             return
@@ -155,15 +152,15 @@ def fill(report: Report, networks: Sequence[Network], progress: bool) -> None:
 
 def train(
     network: Network, batches: Loader, test: Sequence[Array], steps: int, lr: float, device: str, bar: Any
-) -> Profile:
+) -> dict[str, Any]:
     """Train one network from its batches' seed; return its losses, its test accuracy and its gradients afterwards."""
     model = network.build(batches.seed).to(device)
     optimizer = SGD(model.parameters(), lr, momentum=0.9, weight_decay=1e-4)
     losses: list[float] = []
 
-    def log(record: training.Record) -> None:
+    def log(record: dict[str, Any]) -> None:
         losses.append(record["loss"])
-        training.advance(bar, network.depth, first=len(losses) == 1)
+        bar.update(network.depth, timed=len(losses) > 1)
 
     try:
         training.Trainer(model, batches, optimizer, CosineAnnealingLR(optimizer, steps)).train(steps, log)
@@ -175,7 +172,7 @@ def train(
     return {"losses": losses, "diverged_at": None, "test_accuracy": accuracy, "gradients": gradients}
 
 
-def measure(model: Module, images: Array, labels: Array) -> Profile:
+def measure(model: Module, images: Array, labels: Array) -> dict[str, Any]:
     """Return the norms of one batch's gradients, layer by layer from the input on; the model stays as it is."""
     model = copy.deepcopy(model).to("float64").train()
     loss = cross_entropy(model(Tensor(images.astype(np.float64))), labels)
@@ -224,7 +221,7 @@ def several(choice: Any) -> list[Any]:
     return [choice] if isinstance(choice, str | int) else list(choice)
 
 
-def save(report: Report) -> None:
+def save(report: dict[str, Any]) -> None:
     """Draw the conclusions, and write report.json and the tables into the report's folder, if it has one."""
     report["summary"] = summarize(report["networks"])
     report["verdict"] = verdict(report["summary"])
@@ -237,7 +234,7 @@ def save(report: Report) -> None:
     records.write_csv(folder / "losses.csv", loss_rows(report))
 
 
-def layer_rows(report: Report) -> list[dict[str, Any]]:
+def layer_rows(report: dict[str, Any]) -> list[dict[str, Any]]:
     """One row per network, seed, moment and layer."""
     rows = []
     for entry in report["networks"]:
@@ -253,7 +250,7 @@ def layer_rows(report: Report) -> list[dict[str, Any]]:
     return rows
 
 
-def loss_rows(report: Report) -> list[dict[str, Any]]:
+def loss_rows(report: dict[str, Any]) -> list[dict[str, Any]]:
     """One row per network, trained seed and step."""
     rows = []
     for entry in report["networks"]:

@@ -7,8 +7,7 @@ from pathlib import Path
 import pytest
 
 from minires.cli.main import build_parser, main
-from minires.runs import recipe as recipes
-from minires.runs import records
+from minires.runs import records, resolve
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "training.md"
 TEXT = PAGE.read_text(encoding="utf-8")
@@ -26,7 +25,7 @@ def test_every_command_is_a_configuration(command, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     Path("my_recipe.toml").write_text("epochs = 2")
     if args.resume is None:
-        recipes.resolve(args.recipe or "digits", args.set, model=args.model, data=args.data, seed=args.seed)
+        resolve(args.recipe or "digits", args.set, model=args.model, data=args.data, seed=args.seed)
 
 
 def test_the_loop_from_python(capsys):

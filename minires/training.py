@@ -66,8 +66,8 @@ class Trainer:
         """
         with closing(self.loader.stream(self.step)) as batches, np.errstate(all="ignore"):  # train_step looks itself
             while True:
-                if self.evaluation_is_due(steps):  # first of all, if that is where the training was stopped
-                    log(self.evaluation_step())
+                if self.evaluation and self.evaluation_is_due(steps):  # first of all, if the training was stopped in it
+                    log(self.evaluation_step(*self.evaluation))
                 if self.step >= steps:
                     break
                 start = time.perf_counter()
@@ -116,12 +116,10 @@ class Trainer:
     def evaluation_is_due(self, steps: int) -> bool:
         """Whether this step is one to evaluate after, and that was not done yet."""
         due = self.step == steps or self.step % (self.evaluate_every or len(self.loader)) == 0
-        return self.evaluation is not None and due and self.evaluated != self.step
+        return due and self.evaluated != self.step
 
-    def evaluation_step(self) -> dict[str, Any]:
+    def evaluation_step(self, name: str, loader: Loader) -> dict[str, Any]:
         """Evaluate the model, or its average; return the record of it."""
-        assert self.evaluation is not None
-        name, loader = self.evaluation
         loss, accuracy = evaluate(self.model if self.ema is None else self.ema.model, loader)
         self.evaluated = self.step
         epoch = (self.step - 1) // len(self.loader)

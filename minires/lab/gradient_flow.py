@@ -28,6 +28,9 @@ from minires.ops import cross_entropy
 from minires.optim import SGD, CosineAnnealingLR
 from minires.runs import new_run, records
 
+Report = dict[str, Any]
+Profile = dict[str, Any]
+
 
 @dataclass(frozen=True)
 class Network:
@@ -63,7 +66,7 @@ def compare(
     out: str | Path | None = None,
     seed: int = 0,
     progress: bool = False,
-) -> dict[str, Any]:
+) -> Report:
     """Measure the gradient of every layer at initialization, train for a short while, and measure again.
 
     Each combination of depth, skip, init and norm is one network. `seeds` seeds, counted from `seed`, are measured at
@@ -86,7 +89,7 @@ def compare(
     Tensor(np.empty(0)).to(device)  # says what is missing, if anything is
     measured = range(seed, seed + (5 if seeds is None else seeds))
     trained = measured[:1] if seeds is None else measured
-    report: dict[str, Any] = {
+    report: Report = {
         "data": "digits", "device": device, "steps": steps, "batch_size": batch_size, "lr": lr, "seeds": list(measured),
         "trained_seeds": list(trained) if steps else [], "folder": None, "interrupted": False,
         "networks": [{"name": network.name, **asdict(network), "runs": []} for network in networks],
@@ -121,7 +124,7 @@ def check(networks: Sequence[Network], seeds: int | None, steps: int, batch_size
         network.build(seed=0)
 
 
-def fill(report: dict[str, Any], networks: Sequence[Network], progress: bool) -> None:
+def fill(report: Report, networks: Sequence[Network], progress: bool) -> None:
     """Measure every network, then train one after the other; after each, the files are complete again."""
     from minires.runs.progress import ProgressBar
 
@@ -152,7 +155,7 @@ def fill(report: dict[str, Any], networks: Sequence[Network], progress: bool) ->
 
 def train(
     network: Network, batches: Loader, test: Sequence[Array], steps: int, lr: float, device: str, bar: Any
-) -> dict[str, Any]:
+) -> Profile:
     """Train one network from its batches' seed; return its losses, its test accuracy and its gradients afterwards."""
     model = network.build(batches.seed).to(device)
     optimizer = SGD(model.parameters(), lr, momentum=0.9, weight_decay=1e-4)
@@ -165,14 +168,14 @@ def train(
     try:
         training.Trainer(model, batches, optimizer, CosineAnnealingLR(optimizer, steps)).train(steps, log)
     except FloatingPointError:
-        bar.update(network.depth * (steps - len(losses)))
+        bar.update(network.depth * (steps - len(losses)), timed=False)
         return {"losses": losses, "diverged_at": len(losses) + 1, "test_accuracy": None, "gradients": None}
     _, accuracy = training.evaluate(model, Loader(test[0], test[1], 256, shuffle=False))
     gradients = measure(model, *next(batches.epoch(0)))
     return {"losses": losses, "diverged_at": None, "test_accuracy": accuracy, "gradients": gradients}
 
 
-def measure(model: Module, images: Array, labels: Array) -> dict[str, Any]:
+def measure(model: Module, images: Array, labels: Array) -> Profile:
     """Return the norms of one batch's gradients, layer by layer from the input on; the model stays as it is."""
     model = copy.deepcopy(model).to("float64").train()
     loss = cross_entropy(model(Tensor(images.astype(np.float64))), labels)
@@ -221,7 +224,7 @@ def several(choice: Any) -> list[Any]:
     return [choice] if isinstance(choice, str | int) else list(choice)
 
 
-def save(report: dict[str, Any]) -> None:
+def save(report: Report) -> None:
     """Draw the conclusions, and write report.json and the tables into the report's folder, if it has one."""
     report["summary"] = summarize(report["networks"])
     report["verdict"] = verdict(report["summary"])
@@ -234,7 +237,7 @@ def save(report: dict[str, Any]) -> None:
     records.write_csv(folder / "losses.csv", loss_rows(report))
 
 
-def layer_rows(report: dict[str, Any]) -> list[dict[str, Any]]:
+def layer_rows(report: Report) -> list[dict[str, Any]]:
     """One row per network, seed, moment and layer."""
     rows = []
     for entry in report["networks"]:
@@ -250,7 +253,7 @@ def layer_rows(report: dict[str, Any]) -> list[dict[str, Any]]:
     return rows
 
 
-def loss_rows(report: dict[str, Any]) -> list[dict[str, Any]]:
+def loss_rows(report: Report) -> list[dict[str, Any]]:
     """One row per network, trained seed and step."""
     rows = []
     for entry in report["networks"]:

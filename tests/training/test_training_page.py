@@ -35,6 +35,14 @@ def test_the_loop_from_python(capsys):
     assert names["trainer"].step == 2 and "'test_accuracy'" in capsys.readouterr().out
 
 
+def test_a_run_from_python(tmp_path, monkeypatch):
+    (block,) = [block for block in re.findall(r"```python\n(.*?)```", TEXT, re.DOTALL) if "carry_out" in block]
+    monkeypatch.chdir(tmp_path)
+    names = {}
+    exec(block.replace("epochs=1", "steps=2"), names)
+    assert records.read_json(names["folder"] / "report.json")["steps"] == 2
+
+
 def test_divergence_looks_as_the_page_says(tmp_path, capsys):
     (command,) = re.findall(r"^\$ minires (.*)$", TEXT, re.MULTILINE)
     assert main([*command.split(), "--kernels", "numpy", "--out", str(tmp_path)]) == 1

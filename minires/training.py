@@ -36,23 +36,23 @@ class Average(Protocol):
 class Trainer:
     """Trains a model on the batches of a loader. ValueError for numbers below 1.
 
-    trainer = Trainer(model, Loader(images, labels, 128, seed=0), SGD(model.parameters(), 0.1, momentum=0.9))
-    trainer.train(1000, log=print)
+        trainer = Trainer(model, Loader(images, labels, 128, seed=0), SGD(model.parameters(), 0.1, momentum=0.9))
+        trainer.train(1000, log=print)
     """
 
     model: Module
     loader: Loader
     optimizer: Optimizer
-    schedule: Schedule | None = None  # steps once a batch
+    schedule: Schedule | None = None  #: steps once a batch
     _: KW_ONLY
-    evaluation: tuple[str, Loader] | None = None  # a name, such as "test", and images to evaluate with
-    evaluate_every: int | None = None  # steps, and at the end; None: an epoch
+    evaluation: tuple[str, Loader] | None = None  #: a name, such as "test", and images to evaluate with
+    evaluate_every: int | None = None  #: steps, and at the end; None: an epoch
     label_smoothing: float = 0.0
-    max_norm: float = math.inf  # the gradients are clipped to this norm, all together
-    accumulation: int = 1  # parts that a batch is computed in: less memory, and the same step but for batch norm
-    ema: Average | None = None  # is evaluated in the model's place
-    step: int = field(default=0, init=False)  # how many are done
-    evaluated: int = field(default=0, init=False)  # the step of the last evaluation
+    max_norm: float = math.inf  #: the gradients are clipped to this norm, all together
+    accumulation: int = 1  #: parts that a batch is computed in: less memory, and the same step but for batch norm
+    ema: Average | None = None  #: is evaluated in the model's place
+    step: int = field(default=0, init=False)  #: how many are done
+    evaluated: int = field(default=0, init=False)  #: the step of the last evaluation
 
     def __post_init__(self) -> None:
         for name, value in (("evaluate_every", self.evaluate_every), ("accumulation", self.accumulation)):

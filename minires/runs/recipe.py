@@ -96,8 +96,8 @@ class WarmupSection:
     """Multiplies the learning rate at the beginning."""
 
     steps: int = 0
-    factor: float = 0.1  # of the first step
-    shape: str = "linear"  # up to 1, or "constant": at once when the steps are over
+    factor: float = 0.1  #: of the first step
+    shape: str = "linear"  #: up to 1, or "constant": at once when the steps are over
 
     def __post_init__(self) -> None:
         check_known("warmup.shape", self.shape, WARMUPS)
@@ -122,8 +122,8 @@ class DataSection:
     """A name and options of `data.load`."""
 
     name: str = "digits"
-    dir: str = ""  # where its files are; "": the usual place
-    classes: list[str] | None = field(default=None, metadata={"example": ["cat", "dog"]})  # these alone
+    dir: str = ""  #: where its files are; "": the usual place
+    classes: list[str] | None = field(default=None, metadata={"example": ["cat", "dog"]})  #: these alone
     options: dict[str, Any] = field(default_factory=dict)
 
 
@@ -144,10 +144,10 @@ class DatasetSection:
 class FinetuneSection:
     """What `minires finetune` began with."""
 
-    source: str = ""  # a run's folder or a file of weights
-    freeze: list[str] = field(default_factory=list)  # patterns on parameters' names
-    head_factor: float = 10.0  # the head learns so much faster
-    mean: list[float] | None = None  # of the images that the source was trained on, where they are known
+    source: str = ""  #: a run's folder or a file of weights
+    freeze: list[str] = field(default_factory=list)  #: patterns on parameters' names
+    head_factor: float = 10.0  #: the head learns so much faster
+    mean: list[float] | None = None  #: of the images that the source was trained on, where they are known
     std: list[float] | None = None
 
 
@@ -155,27 +155,27 @@ class FinetuneSection:
 class Recipe:
     """How to train. ValueError for numbers that no training can have."""
 
-    seed: int = 0  # of weights, batches, augmentation and the images held out
-    device: str = "cpu"  # or "cuda"
-    epochs: int = 20  # times through the training images
-    steps: int = 0  # updates, in place of epochs where it is above 0
-    batch_size: int = 128  # images in an update
-    accumulation: int = 1  # parts that a batch is computed in, one after the other: less memory
-    validation: int = 0  # training images held out to evaluate with; 0: the test images are used
-    # in order: "crop" (pad by 4, cut out), "flip", "resized_crop"
+    seed: int = 0  #: of weights, batches, augmentation and the images held out
+    device: str = "cpu"  #: or "cuda"
+    epochs: int = 20  #: times through the training images
+    steps: int = 0  #: updates, in place of epochs where it is above 0
+    batch_size: int = 128  #: images in an update
+    accumulation: int = 1  #: parts that a batch is computed in, one after the other: less memory
+    validation: int = 0  #: training images held out to evaluate with; 0: the test images are used
+    #: in order: "crop" (pad by 4, cut out), "flip", "resized_crop"
     augmentation: list[str] = field(default_factory=list, metadata={"example": ["crop", "flip"]})
     label_smoothing: float = 0.0
-    max_norm: float = 0.0  # clip the gradients to this norm; 0: never
-    ema_decay: float = 0.0  # evaluate with an exponential average of the weights; 0: with the weights
-    evaluate_every: int = 0  # steps; 0: once an epoch
-    checkpoint_every: int = 500  # steps; one is also written after each evaluation
-    keep_checkpoints: int = 3  # the last so many, besides the best
+    max_norm: float = 0.0  #: clip the gradients to this norm; 0: never
+    ema_decay: float = 0.0  #: evaluate with an exponential average of the weights; 0: with the weights
+    evaluate_every: int = 0  #: steps; 0: once an epoch
+    checkpoint_every: int = 500  #: steps; one is also written after each evaluation
+    keep_checkpoints: int = 3  #: the last so many, besides the best
     model: ModelSection = field(default_factory=ModelSection)
     data: DataSection = field(default_factory=DataSection)
     optimizer: SGDSection | AdamSection = field(default_factory=lambda: SGDSection(lr=0.1))
     schedule: ConstantSection | MultiStepSection | CosineSection = field(default_factory=ConstantSection)
     warmup: WarmupSection = field(default_factory=WarmupSection)
-    dataset: DatasetSection = field(default_factory=DatasetSection)  # filled in when the data set is loaded
+    dataset: DatasetSection = field(default_factory=DatasetSection)  #: filled in when the data set is loaded
     finetune: FinetuneSection | None = None
 
     def __post_init__(self) -> None:

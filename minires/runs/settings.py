@@ -9,7 +9,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from minires.runs.recipe import Recipe, suggestion
+from minires.runs.recipe import Recipe
+from minires.runs.typed_values import suggestion
 
 FOLDER = Path(__file__).parent / "recipes"
 Layer = dict[str, Any]  # some of a recipe's values, as TOML has them

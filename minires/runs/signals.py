@@ -53,7 +53,7 @@ class StoppableLoader(Loader):
     """The batches of another loader, but none after a signal: the step before is the last one."""
 
     def __init__(self, loader: Loader, signals: SignalHandler) -> None:
-        vars(self).update(vars(loader))
+        vars(self).update(vars(loader))  # the same images, order and augmentation
         self.signals = signals
 
     def epoch(self, number: int, start: int = 0) -> Generator[Batch, None, None]:

@@ -188,6 +188,15 @@ def test_bad_settings(setting, error, message):
         resolve("digits", [setting])
 
 
+def test_options_of_a_model_are_left_to_its_maker():
+    assert resolve("digits", ["model.options=3"]).model.options == {"options": 3}
+    assert resolve("digits", ["model.norm=none"]).model.options == {"norm": "none"}
+
+
+def test_another_schedule_drops_the_options_of_the_first():
+    assert resolve("he2015", ["schedule.name=cosine"]).schedule == CosineSection()
+
+
 def test_a_value_that_is_set_and_then_treated_as_a_section():
     with pytest.raises(TypeError, match="seed is no section: it is set to 1"):
         resolve("digits", ["seed=1", "seed.first=2"])

@@ -40,7 +40,7 @@ def main():
     from cpu import machine
 
     from minires import Tensor, debug, kernels, models, ops
-    from minires.engine import backward_order, thread
+    from minires.engine import backward_order, per_thread
     from minires.optim import SGD
 
     kernels.use("numpy")
@@ -70,7 +70,8 @@ def main():
                 seconds[name].append(time.process_time() - start)
     ratios = [watched / plain for watched, plain in zip(seconds["watched"], seconds["unwatched"], strict=True)]
     low, median, high = statistics.quantiles(ratios, n=4)
-    question = timeit.timeit("thread.observer is not None", globals={"thread": thread}, number=1_000_000) / 1e6
+    names = {"per_thread": per_thread}
+    question = timeit.timeit("per_thread.observer is not None", globals=names, number=1_000_000) / 1e6
     plain = statistics.median(seconds["unwatched"])
     share = 2 * ops_in_step * question / plain
 

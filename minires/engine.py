@@ -1,15 +1,17 @@
-"""Tensor, Op and the backward loop: automatic differentiation in one file.
+"""Op, the order of the backward pass, and Tensor: automatic differentiation in one file.
 
 An op computes an array from arrays (`forward`) and, handed the gradient of the loss with respect to its output, the
 gradient with respect to each input (`backward`). A tensor made by an op remembers the op, the op its inputs: that is
 the graph. `Tensor.backward` walks it from the loss to the leaves, one op at a time, over a plain list.
 """
 
+from __future__ import annotations
+
 import os
 import sys
 import threading
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -17,192 +19,27 @@ from minires.kernels import Array, kernels_for
 from minires.kernels.devices import device_of, to_device
 
 
-class Thread(threading.local):
+class PerThread(threading.local):
     """What each thread has of its own: whether graphs are recorded, the module its forward pass is in, who looks on."""
 
     recording: bool = True
-    module_path: str = ""
-    observer: Any = None  # a debugger, which is told of every op's forward and backward
+    module: Any = None  # the module whose forward runs
+    module_path: str = ""  # its dotted name: "layer2.1.conv1"
+    observer: Observer | None = None
 
 
-thread = Thread()
+per_thread = PerThread()
 
 
 class no_grad:
     """Inside `with no_grad():` tensors are computed and nothing is remembered for backward. Per thread."""
 
     def __enter__(self) -> None:
-        self.before = thread.recording
-        thread.recording = False
+        self.before = per_thread.recording
+        per_thread.recording = False
 
     def __exit__(self, *error: object) -> None:
-        thread.recording = self.before
-
-
-class Tensor:
-    """An array, its gradient, and the op that made it.
-
-    data: a list or number (becomes float32) or an array (NumPy or CuPy; keeps its dtype, is not copied).
-    requires_grad: whether `backward` should fill `.grad`, an array of data's shape, dtype and device.
-    TypeError for a dtype that is not a number, and for integers that require grad.
-    """
-
-    __slots__ = ("data", "grad", "requires_grad", "op", "__weakref__")
-    __array_ufunc__ = None  # array * tensor is the tensor's business, not NumPy's
-
-    def __init__(self, data: Any, requires_grad: bool = False) -> None:
-        if isinstance(data, Tensor):
-            raise TypeError("Tensor: data is a Tensor already; use it as it is, or .detach() it from its history")
-        if not hasattr(data, "dtype"):
-            data = np.asarray(data, np.float32)
-        elif isinstance(data, np.generic):
-            data = np.asarray(data)
-        if data.dtype.kind not in "fiub" or not data.dtype.isnative:
-            raise TypeError(f"Tensor: dtype {data.dtype} is not one of float, integer, bool, in native byte order")
-        if requires_grad and data.dtype.kind != "f":
-            raise TypeError(f"Tensor: only floats can require grad, not {data.dtype}; convert: data.astype(np.float32)")
-        self.data: Array = data
-        self.grad: Array | None = None
-        self.requires_grad = requires_grad
-        self.op: Op | None = None
-
-    def backward(self, grad: Array | None = None, keep_grads: bool = False, keep_graph: bool = False) -> None:
-        """Add dL/dleaf to `.grad` of every leaf this tensor was computed from.
-
-        grad: dL/dself, of this tensor's shape; may be left out for a single number, where it is 1.
-        keep_grads: leave the gradients of intermediate tensors in their `.grad` too.
-        keep_graph: keep what the ops saved, so that a second backward pass can go through them.
-        RuntimeError for a tensor without a graph or with a released one, ValueError for a gradient of another shape.
-        """
-        order = backward_order(self)
-        grad = first_grad(self, grad)
-        for tensor in order:
-            tensor.grad = None
-        accumulate(self, grad)
-        for tensor in order:
-            op, grad_y = tensor.op, tensor.grad
-            assert op is not None and grad_y is not None  # backward_order lists such tensors only
-            try:
-                grads = op.backward(grad_y)  # step in here
-                if thread.observer is not None:
-                    thread.observer.after_backward(tensor, grad_y, grads)
-                for source, grad, needed in zip(op.inputs, grads, op.needs_grad, strict=True):
-                    if needed:
-                        accumulate(source, grad)
-            except Exception as error:
-                error.add_note(f"in the backward pass of {tensor!r}")
-                raise
-            if not keep_grads:
-                tensor.grad = None
-            if not keep_graph:
-                op.release()
-
-    def __repr__(self) -> str:
-        device = "" if self.device == "cpu" else f", {self.device}"
-        origin = "leaf" if self.op is None else repr(self.op)
-        return f"Tensor({self.shape}, {self.dtype}{device}, {origin})"
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        return self.data.shape
-
-    @property
-    def ndim(self) -> int:
-        return self.data.ndim
-
-    @property
-    def size(self) -> int:
-        return self.data.size
-
-    @property
-    def dtype(self) -> np.dtype[Any]:
-        return self.data.dtype
-
-    @property
-    def device(self) -> str:
-        return device_of(self.data)
-
-    def __len__(self) -> int:
-        return len(self.data)
-
-    def item(self) -> float:
-        """Return the one number of a one-element tensor."""
-        return self.data.item()
-
-    def numpy(self) -> Array:
-        """Return the data as a NumPy array: `.data` itself on the CPU, a copy from a GPU."""
-        return to_device(self.data, "cpu")
-
-    def detach(self) -> "Tensor":
-        """Return a tensor that shares the data and not the history."""
-        return Tensor(self.data)
-
-    def to(self, device: str) -> "Tensor":
-        """Return this tensor on "cpu" or "cuda", itself if it is there already; RuntimeError inside a graph."""
-        data = to_device(self.data, device)
-        if data is self.data:
-            return self
-        if self.op is not None:
-            raise RuntimeError(
-                f"to: {self!r} is part of a graph, which stays on one device; move its leaves before the forward pass"
-            )
-        return Tensor(data, self.requires_grad)
-
-    # Operators. A number or an array on the other side becomes a constant.
-
-    def __add__(self, other: Any) -> "Tensor":
-        return ops.add(self, other)
-
-    def __radd__(self, other: Any) -> "Tensor":
-        return ops.add(other, self)
-
-    def __sub__(self, other: Any) -> "Tensor":
-        return ops.subtract(self, other)
-
-    def __rsub__(self, other: Any) -> "Tensor":
-        return ops.subtract(other, self)
-
-    def __mul__(self, other: Any) -> "Tensor":
-        return ops.multiply(self, other)
-
-    def __rmul__(self, other: Any) -> "Tensor":
-        return ops.multiply(other, self)
-
-    def __truediv__(self, other: Any) -> "Tensor":
-        return ops.divide(self, other)
-
-    def __rtruediv__(self, other: Any) -> "Tensor":
-        return ops.divide(other, self)
-
-    def __pow__(self, other: Any) -> "Tensor":
-        return ops.power(self, other)
-
-    def __rpow__(self, other: Any) -> "Tensor":
-        return ops.power(other, self)
-
-    def __matmul__(self, other: Any) -> "Tensor":
-        return ops.matmul(self, other)
-
-    def __rmatmul__(self, other: Any) -> "Tensor":
-        return ops.matmul(other, self)
-
-    def __neg__(self) -> "Tensor":
-        return ops.negative(self)
-
-    def __getitem__(self, index: Any) -> "Tensor":
-        return ops.getitem(self, index)
-
-    def sum(self, axis: int | tuple[int, ...] | None = None, keepdims: bool = False) -> "Tensor":
-        return ops.sum(self, axis, keepdims)
-
-    def mean(self, axis: int | tuple[int, ...] | None = None, keepdims: bool = False) -> "Tensor":
-        return ops.mean(self, axis, keepdims)
-
-    def reshape(self, *shape: Any) -> "Tensor":
-        return ops.reshape(self, *shape)
-
-    def transpose(self, *axes: Any) -> "Tensor":
-        return ops.transpose(self, *axes)
+        per_thread.recording = self.before
 
 
 class Op:
@@ -215,16 +52,18 @@ class Op:
     forward: Callable[..., Array]
     backward: Callable[..., tuple[Array | None, ...]]
 
+    # Set by the call. Every other attribute is a subclass's own.
     kernels: Any
     needs_grad: tuple[bool, ...]
     inputs: tuple[Tensor, ...] = ()
     input_shapes: tuple[tuple[int, ...], ...] = ()
     site: tuple[str, int, str] = ("", 0, "")  # path, line, function
     module_path: str = ""  # "layer2.1.conv1", once modules are used
+    has_run: bool = False
     released: bool = False
 
     def __call__(self, *inputs: Tensor) -> Tensor:
-        if self.released or hasattr(self, "needs_grad"):
+        if self.has_run:
             raise RuntimeError(f"{self!r} has run already and keeps what it saved; make a new op for every call")
         for tensor in inputs:
             if not isinstance(tensor, Tensor):
@@ -234,29 +73,62 @@ class Op:
         for tensor in inputs:
             if tensor.data.dtype != first.dtype or tensor.data.device != first.device:
                 raise mixed_inputs(self, inputs)
+        self.has_run = True
         self.kernels = kernels_for(first)
-        self.needs_grad = tuple([thread.recording and tensor.requires_grad for tensor in inputs])
+        self.needs_grad = tuple([per_thread.recording and tensor.requires_grad for tensor in inputs])
         y = Tensor(self.forward(*[tensor.data for tensor in inputs]))
         if True in self.needs_grad:
             self.inputs = inputs
             self.input_shapes = tuple([tensor.data.shape for tensor in inputs])
             self.site = call_site()
-            self.module_path = thread.module_path
+            self.module_path = per_thread.module_path
             y.op = self
             y.requires_grad = True
-        if thread.observer is not None:
-            thread.observer.after_forward(self, inputs, y)
+        if per_thread.observer is not None:
+            per_thread.observer.after_forward(self, inputs, y)
         return y
+
+    def saved_words(self) -> dict[str, Any]:
+        """Return what the op was made with and what forward saved, by its words: all that is not the engine's."""
+        return {name: value for name, value in vars(self).items() if name not in Op.__annotations__}
 
     def release(self) -> None:
         """Let go of the inputs and of all that forward saved; keep what says where this was."""
-        kept = {"site": self.site, "module_path": self.module_path, "input_shapes": self.input_shapes, "released": True}
-        self.__dict__.clear()
-        self.__dict__.update(kept)
+        for name in (*self.saved_words(), "inputs", "kernels", "needs_grad"):
+            self.__dict__.pop(name, None)
+        self.released = True
 
     def __repr__(self) -> str:
         path, line, function = self.site
         return f"{type(self).__name__} at {os.path.basename(path)}:{line} in {function}"
+
+
+def mixed_inputs(op: Op, inputs: tuple[Tensor, ...]) -> TypeError:
+    """The error for inputs of several dtypes or devices."""
+    described = ", ".join(f"{tensor.shape} {tensor.dtype} on {tensor.device}" for tensor in inputs)
+    return TypeError(
+        f"{type(op).__name__}: inputs must share one dtype and one device, got {described}; "
+        "convert the data with .astype, a model with .to"
+    )
+
+
+class Observer(Protocol):
+    """Who looks on, and is told of every op's forward and backward when it has run: see `observe/observer.py`."""
+
+    def after_forward(self, op: Op, inputs: tuple[Tensor, ...], y: Tensor) -> None: ...
+
+    def after_backward(self, tensor: Tensor, grad_y: Array, grads: tuple[Array | None, ...]) -> None: ...
+
+
+MACHINERY = ("minires.engine", "minires.ops", "minires.nn", "minires.observe")
+
+
+def call_site() -> tuple[str, int, str]:
+    """Find the nearest line outside the machinery. As text: a frame would keep its locals alive."""
+    frame = sys._getframe(2)
+    while frame.f_back is not None and frame.f_globals.get("__name__", "").startswith(MACHINERY):
+        frame = frame.f_back
+    return frame.f_code.co_filename, frame.f_lineno, frame.f_code.co_name
 
 
 def backward_order(loss: Tensor) -> list[Tensor]:
@@ -310,6 +182,16 @@ def first_grad(loss: Tensor, grad: Array | None) -> Array:
     return grad
 
 
+def deliver(tensor: Tensor, grad_y: Array, grads: tuple[Array | None, ...]) -> None:
+    """Add the gradients that an op's backward made of `grad_y` to those of its inputs; tell who looks on."""
+    assert tensor.op is not None
+    if per_thread.observer is not None:
+        per_thread.observer.after_backward(tensor, grad_y, grads)
+    for source, grad, needed in zip(tensor.op.inputs, grads, tensor.op.needs_grad, strict=True):
+        if needed:
+            accumulate(source, grad)
+
+
 def accumulate(tensor: Tensor, grad: Array | None) -> None:
     """Add `grad` to `tensor.grad`. A new array, never +=: both sides of a skip hold the same one."""
     if grad is None or grad.shape != tensor.data.shape or grad.dtype != tensor.data.dtype:
@@ -320,24 +202,166 @@ def accumulate(tensor: Tensor, grad: Array | None) -> None:
     tensor.grad = np.asarray(grad) if isinstance(grad, np.generic) else grad  # NumPy adds 0-d arrays to a scalar
 
 
-def mixed_inputs(op: Op, inputs: tuple[Tensor, ...]) -> TypeError:
-    """The error for inputs of several dtypes or devices."""
-    described = ", ".join(f"{tensor.shape} {tensor.dtype} on {tensor.device}" for tensor in inputs)
-    return TypeError(
-        f"{type(op).__name__}: inputs must share one dtype and one device, got {described}; "
-        "convert the data with .astype, a model with .to"
-    )
+class Tensor:
+    """An array, its gradient, and the op that made it.
 
+    data: a list or number (becomes float32) or an array (NumPy or CuPy; keeps its dtype, is not copied).
+    requires_grad: whether `backward` should fill `.grad`, an array of data's shape, dtype and device.
+    TypeError for a dtype that is not a number, and for integers that require grad.
+    """
 
-MACHINERY = ("minires.engine", "minires.ops", "minires.nn")
+    __slots__ = ("data", "grad", "requires_grad", "op", "__weakref__")
+    __array_ufunc__ = None  # array * tensor is the tensor's business, not NumPy's
 
+    def __init__(self, data: Any, requires_grad: bool = False) -> None:
+        if isinstance(data, Tensor):
+            raise TypeError("Tensor: data is a Tensor already; use it as it is, or .detach() it from its history")
+        if not hasattr(data, "dtype"):
+            data = np.asarray(data, np.float32)
+        elif isinstance(data, np.generic):
+            data = np.asarray(data)
+        if data.dtype.kind not in "fiub" or not data.dtype.isnative:
+            raise TypeError(f"Tensor: dtype {data.dtype} is not one of float, integer, bool, in native byte order")
+        if requires_grad and data.dtype.kind != "f":
+            raise TypeError(f"Tensor: only floats can require grad, not {data.dtype}; convert: data.astype(np.float32)")
+        self.data: Array = data
+        self.grad: Array | None = None
+        self.requires_grad = requires_grad
+        self.op: Op | None = None
 
-def call_site() -> tuple[str, int, str]:
-    """Find the nearest line outside the machinery. As text: a frame would keep its locals alive."""
-    frame = sys._getframe(2)
-    while frame.f_back is not None and frame.f_globals.get("__name__", "").startswith(MACHINERY):
-        frame = frame.f_back
-    return frame.f_code.co_filename, frame.f_lineno, frame.f_code.co_name
+    def backward(self, grad: Array | None = None, keep_grads: bool = False, keep_graph: bool = False) -> None:
+        """Add dL/dleaf to `.grad` of every leaf this tensor was computed from.
+
+        grad: dL/dself, of this tensor's shape; may be left out for a single number, where it is 1.
+        keep_grads: leave the gradients of intermediate tensors in their `.grad` too.
+        keep_graph: keep what the ops saved, so that a second backward pass can go through them.
+        RuntimeError for a tensor without a graph or with a released one, ValueError for a gradient of another shape.
+        """
+        order = backward_order(self)
+        grad = first_grad(self, grad)
+        for tensor in order:
+            tensor.grad = None
+        accumulate(self, grad)
+        for tensor in order:
+            op, grad_y = tensor.op, tensor.grad
+            assert op is not None and grad_y is not None  # backward_order lists such tensors only
+            try:
+                grads = op.backward(grad_y)  # step in here
+                deliver(tensor, grad_y, grads)
+            except Exception as error:
+                error.add_note(f"in the backward pass of {tensor!r}")
+                raise
+            if not keep_grads:
+                tensor.grad = None
+            if not keep_graph:
+                op.release()
+
+    def __repr__(self) -> str:
+        device = "" if self.device == "cpu" else f", {self.device}"
+        origin = "leaf" if self.op is None else repr(self.op)
+        return f"Tensor({self.shape}, {self.dtype}{device}, {origin})"
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return self.data.shape
+
+    @property
+    def ndim(self) -> int:
+        return self.data.ndim
+
+    @property
+    def size(self) -> int:
+        return self.data.size
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        return self.data.dtype
+
+    @property
+    def device(self) -> str:
+        return device_of(self.data)
+
+    def __len__(self) -> int:
+        return len(self.data)
+
+    def item(self) -> float:
+        """Return the one number of a one-element tensor."""
+        return self.data.item()
+
+    def numpy(self) -> Array:
+        """Return the data as a NumPy array: `.data` itself on the CPU, a copy from a GPU."""
+        return to_device(self.data, "cpu")
+
+    def detach(self) -> Tensor:
+        """Return a tensor that shares the data and not the history."""
+        return Tensor(self.data)
+
+    def to(self, device: str) -> Tensor:
+        """Return this tensor on "cpu" or "cuda", itself if it is there already; RuntimeError inside a graph."""
+        data = to_device(self.data, device)
+        if data is self.data:
+            return self
+        if self.op is not None:
+            raise RuntimeError(
+                f"to: {self!r} is part of a graph, which stays on one device; move its leaves before the forward pass"
+            )
+        return Tensor(data, self.requires_grad)
+
+    # Operators. A number or an array on the other side becomes a constant.
+
+    def __add__(self, other: Any) -> Tensor:
+        return ops.add(self, other)
+
+    def __radd__(self, other: Any) -> Tensor:
+        return ops.add(other, self)
+
+    def __sub__(self, other: Any) -> Tensor:
+        return ops.subtract(self, other)
+
+    def __rsub__(self, other: Any) -> Tensor:
+        return ops.subtract(other, self)
+
+    def __mul__(self, other: Any) -> Tensor:
+        return ops.multiply(self, other)
+
+    def __rmul__(self, other: Any) -> Tensor:
+        return ops.multiply(other, self)
+
+    def __truediv__(self, other: Any) -> Tensor:
+        return ops.divide(self, other)
+
+    def __rtruediv__(self, other: Any) -> Tensor:
+        return ops.divide(other, self)
+
+    def __pow__(self, other: Any) -> Tensor:
+        return ops.power(self, other)
+
+    def __rpow__(self, other: Any) -> Tensor:
+        return ops.power(other, self)
+
+    def __matmul__(self, other: Any) -> Tensor:
+        return ops.matmul(self, other)
+
+    def __rmatmul__(self, other: Any) -> Tensor:
+        return ops.matmul(other, self)
+
+    def __neg__(self) -> Tensor:
+        return ops.negative(self)
+
+    def __getitem__(self, index: Any) -> Tensor:
+        return ops.getitem(self, index)
+
+    def sum(self, axis: int | tuple[int, ...] | None = None, keepdims: bool = False) -> Tensor:
+        return ops.sum(self, axis, keepdims)
+
+    def mean(self, axis: int | tuple[int, ...] | None = None, keepdims: bool = False) -> Tensor:
+        return ops.mean(self, axis, keepdims)
+
+    def reshape(self, *shape: Any) -> Tensor:
+        return ops.reshape(self, *shape)
+
+    def transpose(self, *axes: Any) -> Tensor:
+        return ops.transpose(self, *axes)
 
 
 from minires import ops  # noqa: E402  the one upward import of the house: the operators above call ops

@@ -19,7 +19,7 @@ from minires.data import Loader
 from minires.engine import Tensor, no_grad
 from minires.kernels import Array, kernels_for
 from minires.nn import Module
-from minires.observe.divergence import first_not_finite
+from minires.observe.watching import first_not_finite
 from minires.ops import cross_entropy
 from minires.optim import Optimizer, Schedule, clip_grad_norm
 
@@ -85,9 +85,10 @@ class Trainer:
         if not math.isfinite(loss) or not math.isfinite(grad_norm):
             self.model.set_random_states(random_states)  # so that dropout does the same once more
             culprit = first_not_finite(self.model, lambda: self.compute_gradients(images, labels))
+            remedy = "look for it in the data" if culprit.origin == "input" else "try a smaller learning rate"
             raise FloatingPointError(
                 f"the training has diverged in step {self.step + 1}: the loss is {loss:.3g}, the norm of its gradient "
-                f"{grad_norm:.3g}, since {culprit}; try a smaller learning rate"
+                f"{grad_norm:.3g}, since {culprit}; {remedy}"
             )
         self.optimizer.step()
         if self.schedule is not None:

@@ -5,9 +5,14 @@ import sys
 
 RIGHT = """
 import numpy as np
-from minires import Tensor, models, ops, optim
+from minires import Tensor, models, nn, ops, optim
+from minires.models import BasicBlock
+from minires.nn import Linear
 
-model = models.resnet20(in_channels=1, seed=0)
+model: models.ResNet = models.resnet20(in_channels=1, seed=0)
+layers: nn.Sequential = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), BasicBlock(4, 4), Linear(4, 2))
+nn.initialize(layers, "he", seed=0)
+models.initialize(models.preact_resnet18(10, "cifar"), "he")
 optimizer = optim.SGD(model.parameters(), lr=0.1, momentum=0.9)
 loss = ops.cross_entropy(model(Tensor(np.zeros((2, 1, 8, 8), np.float32))), np.zeros(2, np.int64))
 loss.backward()

@@ -103,7 +103,7 @@ def show_profile(model, sgd, images, labels, rounds: int) -> None:
     from minires.observe import profiling
 
     profile = profiling.profile_step(model, sgd, images, labels, rounds)
-    print(profiling.table(profile, profiling.measured_peak()))
+    print(profiling.profile_text(profile, profiling.measured_peak()))
 
 
 def show_times(model, sgd, images, labels, rounds: int) -> None:

@@ -9,21 +9,31 @@ debug.draw(loss, "graph.svg")                        the graph as a picture
 """
 
 from minires.debug.drawing import draw
-from minires.debug.pdb_prompt import set_trace
 from minires.debug.terminal import explore
-from minires.observe.fork_meter import Fork, forks
-from minires.observe.step import Input, Source, Statistics, Step, Totals, statistics
-from minires.observe.stepper import backward_steps
-from minires.observe.watching import Finding, WatchError, watch
+from minires.observe import (
+    Finding,
+    Fork,
+    Input,
+    Progress,
+    Source,
+    Statistics,
+    Step,
+    WatchError,
+    backward_steps,
+    forks,
+    statistics,
+    watch,
+)
+from minires.observe.pdb_prompt import set_trace
 
 __all__ = [
     "Finding",
     "Fork",
     "Input",
+    "Progress",
     "Source",
     "Statistics",
     "Step",
-    "Totals",
     "WatchError",
     "backward_steps",
     "draw",

@@ -135,7 +135,7 @@ def describe_step(step: Step, lines: list[tuple[int, dict[str, Any]]], arrays: A
         "grad_y": arrays.add(step.grad_y),
         "inputs": inputs,
         "lines": [{"line": number, "values": describe_values(values, step, arrays)} for number, values in lines],
-        "totals": asdict(step.totals) | {"grad_norm": number(step.totals.grad_norm)},
+        "totals": asdict(step.progress) | {"grad_norm": number(step.progress.grad_norm)},
     }
 
 
@@ -160,15 +160,14 @@ def is_plain(value: Any) -> bool:
 
 def saved_by(op: Op | None) -> dict[str, str]:
     """Return what an op keeps for its backward, as name and short text: {"x": "(32, 16, 8, 8) float32"}."""
-    machinery = {"inputs", "kernels", "needs_grad", "site", "module_path", "input_shapes", "released"}
+    assert op is not None
     saved = {}
-    for name, value in vars(op).items():
-        if name not in machinery:
-            is_array = hasattr(value, "shape") and hasattr(value, "dtype")
-            if is_array:
-                saved[name] = f"{tuple(value.shape)} {value.dtype}"
-            elif is_plain(value):
-                saved[name] = repr(value)[:60]
+    for name, value in op.saved_words().items():
+        is_array = hasattr(value, "shape") and hasattr(value, "dtype")
+        if is_array:
+            saved[name] = f"{tuple(value.shape)} {value.dtype}"
+        elif is_plain(value):
+            saved[name] = repr(value)[:60]
     return saved
 
 

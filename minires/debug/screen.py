@@ -150,12 +150,12 @@ def stats_lines(step: Step) -> list[str]:
     for one in step.inputs:
         if one.grad is not None and one.statistics is not None:
             rows.append(stats_row(f"grad_{one.name}", one.grad, one.statistics))
-    totals = step.totals
+    so_far = step.progress
     lines = table(rows)
-    if totals.parameters:
+    if so_far.parameters:
         lines.append(
-            f"  so far: {totals.ops} of {step.count} ops; {totals.parameters} parameters ({totals.numbers} numbers) "
-            f"have gradients, of norm {totals.grad_norm:.4g} together"
+            f"  so far: {so_far.ops} of {step.count} ops; {so_far.parameters} parameters ({so_far.numbers} numbers) "
+            f"have gradients, of norm {so_far.grad_norm:.4g} together"
         )
     return lines
 

@@ -16,13 +16,13 @@ import numpy as np
 from minires.debug import screen
 from minires.debug.arguments import number, place_of, read_watch
 from minires.debug.drawing import draw
-from minires.debug.pdb_prompt import step_into
 from minires.debug.plotting import plot
 from minires.debug.prompt import Prompt
 from minires.engine import Op, Tensor
 from minires.gradient_check import GradientError, gradcheck
 from minires.nn import Module
 from minires.observe.fork_meter import forks
+from minires.observe.pdb_prompt import step_into
 from minires.observe.step import Step
 from minires.observe.stepper import backward_steps, fits
 from minires.observe.watching import watch
@@ -316,5 +316,5 @@ class Debugger(Prompt):
 def uncalled(op: Op) -> Op:
     """Return a copy of an op that may be called once more."""
     new = copy.copy(op)
-    vars(new).pop("needs_grad", None)
+    new.has_run = False
     return new

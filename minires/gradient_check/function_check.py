@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from minires.engine import Tensor, backward_order, no_grad, thread
+from minires.engine import Tensor, backward_order, no_grad, per_thread
 from minires.gradient_check.comparison import Comparison
 from minires.gradient_check.culprit import find_culprit
 from minires.gradient_check.diagnosis import diagnose
@@ -48,7 +48,7 @@ def gradcheck(
     """
     points = [as_float64(array, position) for position, array in enumerate(arrays)]
     labels = name_arguments(names, points)
-    if not thread.recording:
+    if not per_thread.recording:
         raise RuntimeError("gradcheck: called inside no_grad, where no graph is recorded; leave that block first")
     tolerance, generator = Tolerance(eps, rtol, atol), np.random.default_rng(seed)
     y, leaves = run(fn, points, set(range(len(points))))

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from minires import ops
-from minires.engine import Tensor, no_grad, thread
+from minires.engine import Tensor, no_grad, per_thread
 from minires.gradient_check.comparison import Comparison
 from minires.gradient_check.culprit import find_culprit
 from minires.gradient_check.differences import Tolerance, random_gradient
@@ -39,7 +39,7 @@ def check_model(
     GradientError names the parameters whose gradient is wrong and, where it can be found, the op that is to blame;
     ValueError if the loss is not finite or cannot be repeated.
     """
-    if not thread.recording:
+    if not per_thread.recording:
         raise RuntimeError("check_model: called inside no_grad, where no graph is recorded; leave that block first")
     model = copy.deepcopy(model).to("float64")
     images = np.array(batch.data if isinstance(batch, Tensor) else batch, np.float64)

@@ -20,10 +20,11 @@ from minires.data import Loader, load_digits
 from minires.engine import Tensor, backward_order
 from minires.kernels import Array
 from minires.kernels.devices import to_device
+from minires.kernels.norms import norm
 from minires.lab.conclusions import summarize, verdict
 from minires.models import cifar_resnet
+from minires.models.schemes import residual_blocks
 from minires.nn import Module
-from minires.nn.initialization import residual_blocks
 from minires.ops import cross_entropy
 from minires.optim import SGD, CosineAnnealingLR
 from minires.runs import new_run, records
@@ -182,8 +183,8 @@ def measure(model: Module, images: Array, labels: Array) -> Profile:
     outputs = block_outputs(model, loss)
     loss.backward(keep_grads=True)
     weights = {name: weight for name, weight in model.named_parameters() if weight.ndim >= 2}
-    grad_h = np.array([norm(h.grad) for h in outputs.values()])
-    grad_w = np.array([norm(weight.grad) for weight in weights.values()])
+    grad_h = np.array([grad_norm(h) for h in outputs.values()])
+    grad_w = np.array([grad_norm(weight) for weight in weights.values()])
     norm_w = np.array([norm(weight.data) for weight in weights.values()])
     with np.errstate(divide="ignore", invalid="ignore"):  # a gradient of 0, a layer that starts at 0
         profile = {
@@ -195,10 +196,9 @@ def measure(model: Module, images: Array, labels: Array) -> Profile:
     return records.finite(profile)
 
 
-def norm(array: Array | None) -> float:
-    """Return the root of the sum of squares, of all elements."""
-    assert array is not None
-    return float(np.linalg.norm(to_device(array, "cpu")))
+def grad_norm(tensor: Tensor) -> float:
+    assert tensor.grad is not None
+    return norm(tensor.grad)
 
 
 def block_outputs(model: Module, loss: Tensor) -> dict[str, Tensor]:

@@ -4,7 +4,7 @@ import numpy as np
 
 from minires import kernels
 from minires.data import Loader, load_digits
-from minires.models import resnet
+from minires.models import family
 from minires.optim import SGD
 from minires.training import Trainer
 
@@ -14,7 +14,7 @@ STEPS = 40
 def losses(steps: int) -> list[float]:
     """Return the loss of each step of a training of an eight-layer residual network, on the NumPy kernels."""
     images, labels, _, _ = load_digits()
-    model = resnet.cifar_resnet(8, in_channels=1, seed=0)
+    model = family.cifar_resnet(8, in_channels=1, seed=0)
     optimizer = SGD(model.parameters(), 0.05, momentum=0.9)
     trainer = Trainer(model, Loader(images, labels, 32, seed=0, prefetch=0), optimizer)
     values: list[float] = []

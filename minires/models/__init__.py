@@ -1,77 +1,13 @@
-"""The ResNet family: blocks, networks, their broken variants, and `make` for models by name."""
+"""The ResNet family: blocks, networks, their broken variants, and `make` for models by name.
 
-from minires.models.blocks import BasicBlock, Bottleneck, PreActBlock, PreActBottleneck
-from minires.models.broken import AlwaysProjectedBlock, MisplacedNormBlock
-from minires.models.registry import BLOCKS, MODELS, make
-from minires.models.resnet import (
-    PreActResNet,
-    ResNet,
-    cifar_resnet,
-    imagenet_resnet,
-    preact_resnet18,
-    preact_resnet20,
-    preact_resnet32,
-    preact_resnet34,
-    preact_resnet44,
-    preact_resnet50,
-    preact_resnet56,
-    preact_resnet101,
-    preact_resnet110,
-    preact_resnet152,
-    preact_resnet164,
-    preact_resnet1001,
-    preact_resnet1202,
-    resnet18,
-    resnet20,
-    resnet32,
-    resnet34,
-    resnet44,
-    resnet50,
-    resnet56,
-    resnet101,
-    resnet110,
-    resnet152,
-    resnet1202,
-    wide_resnet,
-)
+Every file lists in `__all__` the names that it adds to `minires.models`; of `family.py`, whose table is such a list,
+all names count.
+"""
 
-__all__ = [
-    "AlwaysProjectedBlock",
-    "BLOCKS",
-    "BasicBlock",
-    "Bottleneck",
-    "MODELS",
-    "MisplacedNormBlock",
-    "PreActBlock",
-    "PreActBottleneck",
-    "PreActResNet",
-    "ResNet",
-    "cifar_resnet",
-    "imagenet_resnet",
-    "make",
-    "preact_resnet1001",
-    "preact_resnet101",
-    "preact_resnet110",
-    "preact_resnet1202",
-    "preact_resnet152",
-    "preact_resnet164",
-    "preact_resnet18",
-    "preact_resnet20",
-    "preact_resnet32",
-    "preact_resnet34",
-    "preact_resnet44",
-    "preact_resnet50",
-    "preact_resnet56",
-    "resnet101",
-    "resnet110",
-    "resnet1202",
-    "resnet152",
-    "resnet18",
-    "resnet20",
-    "resnet32",
-    "resnet34",
-    "resnet44",
-    "resnet50",
-    "resnet56",
-    "wide_resnet",
-]
+# ruff: noqa: F403
+from minires.models.blocks import *
+from minires.models.broken import *
+from minires.models.family import *
+from minires.models.registry import *
+from minires.models.resnet import *
+from minires.models.schemes import *

@@ -5,8 +5,8 @@ and the shortcut with its parameters, and nothing else: the plain block. Attribu
 and `relu2` are the activation of the block's `activation`, whichever it is.
 
 Every block has the same arguments: in_channels; channels, the width of its 3×3 convolutions; stride; shortcut, norm and
-activation by the names in `parts`; skip; init and seed as in `nn.initialize` (init=None leaves zeros, for a network
-that initializes all of itself).
+activation by the names in `parts`; skip; init and seed as in `schemes.initialize` (init=None leaves zeros, for a
+network that initializes all of itself).
 """
 
 from minires import nn, ops
@@ -20,6 +20,9 @@ from minires.models.parts import (
     scale_layer,
     shortcut_layer,
 )
+from minires.models.schemes import initialize
+
+__all__ = ["BasicBlock", "Bottleneck", "PreActBlock", "PreActBottleneck"]
 
 
 class BasicBlock(nn.Module):
@@ -53,7 +56,7 @@ class BasicBlock(nn.Module):
             self.downsample = shortcut_layer(shortcut, in_channels, channels, stride, norm)
         self.relu2 = activation_layer(activation)
         if init is not None:
-            nn.initialize(self, init, seed)
+            initialize(self, init, seed)
 
     def forward(self, x: Tensor) -> Tensor:
         y = self.conv1(x)
@@ -107,7 +110,7 @@ class Bottleneck(nn.Module):
             self.downsample = shortcut_layer(shortcut, in_channels, out_channels, stride, norm)
         self.relu3 = activation_layer(activation)
         if init is not None:
-            nn.initialize(self, init, seed)
+            initialize(self, init, seed)
 
     def forward(self, x: Tensor) -> Tensor:
         y = self.conv1(x)
@@ -161,7 +164,7 @@ class PreActBlock(nn.Module):
             self.downsample = shortcut_layer(shortcut, in_channels, channels, stride, norm, preactivated=True)
             self.projects = isinstance(self.downsample, nn.Sequential)
         if init is not None:
-            nn.initialize(self, init, seed)
+            initialize(self, init, seed)
 
     def forward(self, x: Tensor) -> Tensor:
         activated = self.bn1(x)
@@ -217,7 +220,7 @@ class PreActBottleneck(nn.Module):
             self.downsample = shortcut_layer(shortcut, in_channels, out_channels, stride, norm, preactivated=True)
             self.projects = isinstance(self.downsample, nn.Sequential)
         if init is not None:
-            nn.initialize(self, init, seed)
+            initialize(self, init, seed)
 
     def forward(self, x: Tensor) -> Tensor:
         activated = self.bn1(x)

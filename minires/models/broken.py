@@ -10,6 +10,8 @@ from minires import ops
 from minires.engine import Tensor
 from minires.models.blocks import BasicBlock
 
+__all__ = ["AlwaysProjectedBlock", "MisplacedNormBlock"]
+
 
 class MisplacedNormBlock(BasicBlock):
     """relu(x + conv2(bn2(relu(bn1(conv1(x)))))): both norms follow the first convolution.

@@ -1,4 +1,4 @@
-"""The blocks with fused forwards: convolution, batch norm, the residual add and relu as one op.
+"""The blocks and the networks with fused forwards: convolution, batch norm, the residual add and relu as one op.
 
 Same parameters, same state dict, same gradients to rounding as the blocks that they come from; fewer passes over the
 activations. For training and measuring; `blocks.py` is the page to read.
@@ -11,6 +11,7 @@ from minires.engine import Tensor
 from minires.kernels import Array
 from minires.models.blocks import BasicBlock, Bottleneck, PreActBlock, PreActBottleneck
 from minires.models.parts import OptionA
+from minires.models.resnet import PreActResNet, ResNet
 
 
 class BatchNormReLU2d(nn.BatchNorm2d):
@@ -123,3 +124,30 @@ def fused_block(block: type[Any], norm: str, activation: str) -> type[Any]:
         known = ", ".join(one.__name__ for one in FUSED)
         raise ValueError(f"models: {block.__name__} has no fused form; these have: {known}")
     return FUSED[block]
+
+
+class FusedResNet(ResNet):
+    """The network of fused blocks; convolution, norm and relu of its stem are one op."""
+
+    form_of = staticmethod(fused_block)
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = conv_norm_relu(self.conv1, self.bn1, x)
+        y = self.maxpool(y)
+        y = self.layer1(y)
+        y = self.layer2(y)
+        y = self.layer3(y)
+        if self.layer4 is not None:
+            y = self.layer4(y)
+        y = self.avgpool(y)
+        return self.fc(y)
+
+
+class FusedPreActResNet(PreActResNet):
+    """Its forward is the network's own: the last norm brings its relu, and what stood for relu does nothing."""
+
+    form_of = staticmethod(fused_block)
+
+    def __init__(self, *sizes: Any, **options: Any) -> None:
+        super().__init__(*sizes, **options)
+        fuse(self, "bn1", "relu")

@@ -10,12 +10,15 @@ At a norm's place stands, by name:
 """
 
 from collections.abc import Collection
+from typing import Any
 
 import numpy as np
 
 from minires import nn, ops
 from minires.engine import Tensor
+from minires.models.schemes import NORM_FREE_SCHEMES
 
+STEMS = ("cifar", "imagenet")
 NORMS = ("batch", "none", "skipinit", "fixup")
 SHORTCUTS = ("A", "B", "C", "always")
 ACTIVATIONS: dict[str, type[nn.Module]] = {
@@ -135,6 +138,33 @@ def shortcut_layer(
     if norm == "batch" and not preactivated:
         return nn.Sequential(projection, nn.BatchNorm2d(out_channels))
     return nn.Sequential(projection)
+
+
+def norm_place(norm: str, init: str | None) -> str:
+    """Return what stands at a norm's place in a network: SkipInit and Fixup bring their own."""
+    if init not in NORM_FREE_SCHEMES:
+        return norm
+    if norm != "none":
+        raise ValueError(f"models: init={init!r} replaces batch norm; pass norm='none' with it")
+    return init.removesuffix("_sqrt")
+
+
+def check_options(
+    network: Any, block: Any, bottleneck: bool, stem: str, norm: str, shortcut: str, skip: bool, stride_on: str
+) -> None:
+    """Refuse values of a network's options that are unknown, or do not go together with its blocks."""
+    choose("stem", stem, STEMS)
+    choose("norm", norm, ("batch", "none"))
+    choose("shortcut", shortcut, SHORTCUTS)  # also where skip=False has no use for it
+    if not isinstance(skip, bool):
+        raise ValueError(f"models: skip must be True or False, got {skip!r}")
+    if block.preactivated != network.preactivated:
+        raise ValueError(
+            f"models: {block.__name__} does not fit {network.__name__}: pre-activation blocks go into "
+            "PreActResNet, the others into ResNet"
+        )
+    if stride_on != "3x3" and not bottleneck:
+        raise ValueError(f"models: stride_on={stride_on!r} is for bottlenecks, not for {block.__name__}")
 
 
 def choose(option: str, value: str, known: Collection[str]) -> str:

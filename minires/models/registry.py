@@ -2,13 +2,16 @@
 
 import inspect
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
-from minires.models import resnet
+from minires.models import family
 from minires.models.blocks import BasicBlock, Bottleneck, PreActBlock, PreActBottleneck
 from minires.models.broken import AlwaysProjectedBlock, MisplacedNormBlock
 from minires.models.parts import choose
 from minires.models.resnet import ResNet
+
+__all__ = ["BLOCKS", "MODELS", "make"]
 
 BLOCKS = {
     "basic": BasicBlock,
@@ -18,12 +21,9 @@ BLOCKS = {
     "misplaced_norm": MisplacedNormBlock,
     "always_projected": AlwaysProjectedBlock,
 }
-CIFAR_MODELS = [f"{kind}{depth}" for kind in ("resnet", "preact_resnet") for depth in (20, 32, 44, 56, 110, 1202)]
-CIFAR_MODELS += ["preact_resnet164", "preact_resnet1001"]
-IMAGENET_MODELS = [f"{kind}{depth}" for kind in ("resnet", "preact_resnet") for depth in resnet.IMAGENET_DEPTHS]
-MODELS: dict[str, Callable[..., ResNet]] = {
-    name: getattr(resnet, name) for name in [*CIFAR_MODELS, *IMAGENET_MODELS, "wide_resnet"]
-}
+TABLE = {name: maker for name, maker in vars(family).items() if isinstance(maker, partial)}
+CIFAR_MODELS = [name for name, maker in TABLE.items() if maker.func is family.cifar_resnet]
+MODELS: dict[str, Callable[..., ResNet]] = {**TABLE, "wide_resnet": family.wide_resnet}
 
 
 def make(name: str, **options: Any) -> ResNet:
@@ -47,10 +47,8 @@ def make(name: str, **options: Any) -> ResNet:
 
 def option_names(name: str) -> list[str]:
     """List the options that a model takes."""
-    builder = resnet.cifar_resnet if name in CIFAR_MODELS else resnet.imagenet_resnet
-    names: dict[str, None] = {}
-    for function in (MODELS[name], resnet.wide_resnet if name == "wide_resnet" else builder, ResNet.__init__):
-        for parameter in inspect.signature(function).parameters.values():
-            if parameter.kind is parameter.KEYWORD_ONLY or function is MODELS[name]:
-                names[parameter.name] = None
-    return sorted(set(names) - {"options", "stem_width"})
+    names = set(inspect.signature(MODELS[name]).parameters)
+    for function in (family.network_of, ResNet.__init__):
+        parameters = inspect.signature(function).parameters.values()
+        names |= {parameter.name for parameter in parameters if parameter.kind is parameter.KEYWORD_ONLY}
+    return sorted(names - {"options", "stem_width"})

@@ -4,6 +4,8 @@ from minires import ops
 from minires.engine import Tensor
 from minires.nn.module import Module
 
+__all__ = ["ELU", "SELU", "LeakyReLU", "ReLU", "Sigmoid", "Tanh"]
+
 
 class ReLU(Module):
     """max(x, 0)."""

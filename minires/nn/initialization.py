@@ -9,13 +9,9 @@ start bit-equal. Draws are made in float64 and rounded to the parameter's dtype.
     "xavier"         U(±√(6/(fan_in + fan_out)))    Glorot, Bengio, 2010, eq. 16
     "he"             N(0, 2/fan_out) for convolutions, N(0, 2/fan_in) for linear layers      He et al.,
     "he_fan_in"      N(0, 2/fan_in)                 "Delving deep into rectifiers", 2015, eq. 10 and 14
-    on top of "he", for residual networks:
-    "zero_gamma"     the last batch norm of every branch starts at γ = 0            Goyal et al., 2017, §5.1
-    "skipinit"       the scalar at the end of every branch starts at α = 0          De, Smith, 2020
-    "skipinit_sqrt"  the same at α = 1/√L, for L blocks                             De, Smith, 2020
-    "fixup"          filters in a branch of m × L^(-1/(2m-2)), its last and the classifier 0   Zhang, Dauphin, Ma, 2019
 
-Biases start at 0 except with "pytorch", the weights of norm layers and other scales at 1.
+Biases start at 0 except with "pytorch", the weights of norm layers and other scales at 1. What is made for residual
+blocks, such as Fixup, is in `models.schemes`.
 """
 
 import math
@@ -26,10 +22,10 @@ import numpy as np
 
 from minires.kernels import Array, kernels_for
 from minires.nn.module import Module, Parameter, joined
-from minires.nn.normalization import BatchNorm2d
 
-SCHEMES = ("pytorch", "lecun", "xavier", "he", "he_fan_in", "zero_gamma", "skipinit", "skipinit_sqrt", "fixup")
-BRANCH_SCHEMES = ("zero_gamma", "skipinit", "skipinit_sqrt", "fixup")
+__all__ = ["SCHEMES", "initialize"]
+
+SCHEMES = ("pytorch", "lecun", "xavier", "he", "he_fan_in")
 
 
 def initialize(model: Module, init: str = "he", seed: int | None = None) -> None:
@@ -37,17 +33,13 @@ def initialize(model: Module, init: str = "he", seed: int | None = None) -> None
 
     init: a scheme of the table above. seed: None draws a fresh one. Parameters that are neither a filter, a matrix, a
     `weight` nor a bias stay as they are.
-    The schemes for residual networks look for residual blocks: modules with `branch`, the names of their convolutions,
-    and `branch_end`, the name of what scales the branch's output; and for the model's `classifier`.
-    ValueError, before anything is changed, for an unknown scheme and for a model that the scheme does not fit.
+    ValueError, before anything is changed, for an unknown scheme.
     """
     if init not in SCHEMES:
-        raise ValueError(f"initialize: unknown init {init!r}; known: {', '.join(SCHEMES)}")
+        known = ", ".join(SCHEMES)
+        raise ValueError(f"initialize: unknown init {init!r}; known: {known}; for residual networks: models.initialize")
     if seed is not None and operator.index(seed) < 0:
         raise ValueError(f"initialize: seed must be None or a whole number from 0 up, got {seed}")
-    blocks = residual_blocks(model)
-    if init in BRANCH_SCHEMES:
-        check_branches(blocks, init)
     entropy: Any = np.random.SeedSequence(seed).entropy  # one for all parameters, also where it is fresh
 
     drawn = set()
@@ -58,8 +50,6 @@ def initialize(model: Module, init: str = "he", seed: int | None = None) -> None
                 key = tuple(joined(prefix, name).encode())
                 generator = np.random.default_rng(np.random.SeedSequence(entropy, spawn_key=key))
                 start(module, name, parameter, init, generator)
-    if init in BRANCH_SCHEMES:
-        start_branches(model, blocks, init)
 
 
 def start(module: Module, name: str, parameter: Parameter, init: str, generator: np.random.Generator) -> None:
@@ -95,53 +85,6 @@ def fans(shape: tuple[int, ...]) -> tuple[int, int]:
     """Return how many inputs reach one output, and how many outputs one input reaches."""
     taps = math.prod(shape[2:])
     return shape[1] * taps, shape[0] * taps
-
-
-def residual_blocks(model: Module) -> list[tuple[str, Any]]:
-    """List (name, block) of the modules that say what their branch is made of."""
-    return [(name, module) for name, module in model.named_modules() if hasattr(module, "branch")]
-
-
-def check_branches(blocks: list[tuple[str, Any]], init: str) -> None:
-    """Refuse a model whose blocks have no scale of the right kind, or no skip around a branch that starts at zero."""
-    if not blocks:
-        raise ValueError(f"initialize: {init!r} is for residual networks, and this model has no residual block")
-    for name, block in blocks:
-        end = getattr(block, block.branch_end, None)
-        if init == "zero_gamma":
-            fits, needed = isinstance(end, BatchNorm2d), "a batch norm"
-        else:
-            fits, needed = hasattr(end, "weight") and not isinstance(end, BatchNorm2d), "a scalar"
-            needed += f" (a model made with norm='none', init={init!r} has it)"
-        if not fits:
-            found = "nothing" if end is None else type(end).__name__
-            raise ValueError(
-                f"initialize: {init!r} needs {needed} at the end of every branch; {name or 'the block'} has {found}"
-            )
-        if not block.skip and init != "skipinit_sqrt":
-            raise ValueError(
-                f"initialize: {init!r} starts every branch at zero, so without skips nothing passes; "
-                "use skip=True, or another init"
-            )
-
-
-def start_branches(model: Module, blocks: list[tuple[str, Any]], init: str) -> None:
-    """Scale the branches of L residual blocks, after He's draws."""
-    L = len(blocks)
-    for _, block in blocks:
-        end = getattr(block, block.branch_end)
-        if init in ("zero_gamma", "skipinit"):
-            end.weight.data[...] = 0
-        elif init == "skipinit_sqrt":
-            end.weight.data[...] = 1 / math.sqrt(L)
-        else:
-            m = len(block.branch)
-            for name in block.branch[:-1]:
-                getattr(block, name).weight.data[...] *= L ** (-1 / (2 * m - 2))
-            getattr(block, block.branch[-1]).weight.data[...] = 0
-    classifier = getattr(model, getattr(model, "classifier", ""), None)
-    if init == "fixup" and classifier is not None:
-        classifier.weight.data[...] = 0
 
 
 def write(parameter: Parameter, values: Array) -> None:

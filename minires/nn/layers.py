@@ -14,6 +14,11 @@ from minires.engine import Tensor
 from minires.nn.initialization import initialize
 from minires.nn.module import Module, Parameter, check_sizes
 
+__all__ = [
+    "AdaptiveAvgPool2d", "AvgPool2d", "Conv2d", "Dropout", "Flatten", "GlobalAvgPool2d", "Identity", "Linear",
+    "MaxPool2d", "Sequential",
+]  # fmt: skip
+
 Pair = int | tuple[int, int]
 
 

@@ -5,15 +5,16 @@ or lists of modules; both are found by looking, in the order they were assigned,
 `super().__init__()` needs not be called.
 """
 
-import threading
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Self
 
 import numpy as np
 
-from minires.engine import Tensor, thread
+from minires.engine import Tensor, per_thread
 from minires.kernels import Array, kernels_for
 from minires.kernels.devices import to_device
+
+__all__ = ["Module", "Parameter"]
 
 
 class Parameter(Tensor):
@@ -23,15 +24,6 @@ class Parameter(Tensor):
 
     def __init__(self, data: Any) -> None:
         super().__init__(data, requires_grad=True)
-
-
-class Calls(threading.local):
-    """The module whose forward is running, in each thread."""
-
-    module: "Module | None" = None
-
-
-calls = Calls()
 
 
 class Module:
@@ -48,15 +40,14 @@ class Module:
     input_shape: tuple[int, ...] | None = None  # of one image, where a network knows it: what `summary` feeds
 
     def __call__(self, *inputs: Any, **options: Any) -> Tensor:
-        parent, path = calls.module, thread.module_path
+        parent, path = per_thread.module, per_thread.module_path
         if parent is not None:
-            thread.module_path = joined(path, parent.name_of(self))
-        calls.module = self
+            per_thread.module_path = joined(path, parent.name_of(self))
+        per_thread.module = self
         try:
             return self.forward(*inputs, **options)  # step in here
         finally:
-            calls.module = parent
-            thread.module_path = path
+            per_thread.module, per_thread.module_path = parent, path
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({sum([parameter.size for parameter in self.parameters()])} parameters)"
@@ -220,7 +211,7 @@ class Module:
 
     def summary(self, input_shape: tuple[int, ...] | None = None) -> None:
         """Print the table of layers: output shape, parameters and multiply-adds for one image of `input_shape`."""
-        from minires.observe.counting import summary_text  # counting knows the layers, which are modules
+        from minires.observe.counting import summary_text  # for a table, once
 
         print(summary_text(self, input_shape))
 

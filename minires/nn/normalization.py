@@ -9,6 +9,8 @@ from minires.engine import Tensor
 from minires.kernels import Array, kernels_for
 from minires.nn.module import Module, Parameter, check_sizes
 
+__all__ = ["BatchNorm1d", "BatchNorm2d"]
+
 
 class BatchNorm2d(Module):
     """y = weight · (x - mean) / √(var + eps) + bias, per channel, for x (N, C, H, W). Ioffe, Szegedy, 2015.

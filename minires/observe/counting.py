@@ -1,21 +1,28 @@
 """What a network costs: parameters and multiply-adds, layer by layer, from one forward pass of one image.
 
 A multiply-add is one product of a weight and an activation, summed; they are counted in convolutions and linear layers
-alone, as papers do: a K×K convolution C→F with I×J outputs has F·C·K·K·I·J, a linear layer C→F has F·C.
+alone, as papers do: a K×K convolution C→F with I×J outputs has F·C·K·K·I·J, a linear layer C→F has F·C. The count is
+the definition's, however few products a kernel gets along with.
 """
 
+import math
+from collections import Counter
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from minires.engine import Tensor, no_grad
-from minires.kernels import kernels_for
-from minires.nn.layers import Conv2d, Linear
-from minires.nn.module import Module, Parameter
+from minires.engine import Op, Tensor, no_grad, per_thread
+from minires.kernels import Array, kernels_for
+from minires.observe.observer import observing
+from minires.ops.affine import Linear
+from minires.ops.convolution import Conv2d
+from minires.ops.fused import ConvBatchNormReLU, ConvBatchNormReLUInference, ResidualBlock
 
 
-class Row(NamedTuple):
-    """One module's call: its dotted name, its class, what it gave, and what that cost."""
+@dataclass
+class LayerCost:
+    """One layer: its dotted name, its class, what it gave last, and what it cost in all its calls."""
 
     name: str
     kind: str
@@ -29,30 +36,54 @@ class Totals(NamedTuple):
     multiply_adds: int
 
 
-class Recorder:
-    """Stands in for a module's `forward` and notes each call."""
-
-    def __init__(self, name: str, module: Module, rows: list[Row]) -> None:
-        self.name, self.module, self.rows, self.forward = name, module, rows, module.forward
-        own = [value for value in vars(module).values() if isinstance(value, Parameter)]
-        self.parameters = sum([parameter.size for parameter in own])
-
-    def __call__(self, *inputs: Any, **options: Any) -> Tensor:
-        y = self.forward(*inputs, **options)
-        multiply_adds = 0
-        if isinstance(self.module, Conv2d | Linear):
-            outputs_per_channel = y.size // self.module.weight.shape[0]
-            multiply_adds = self.module.weight.size * outputs_per_channel
-        self.rows.append(Row(self.name, type(self.module).__name__, y.shape[1:], self.parameters, multiply_adds))
-        self.parameters = 0  # a module that is called twice has them once
-        return y
+def multiply_adds_of(op: Op, shapes: list[tuple[int, ...]], y_shape: tuple[int, ...]) -> int:
+    """Count the multiply-adds of an op's forward pass: 0 for one without filters or a matrix of weights."""
+    if isinstance(op, ResidualBlock):
+        H, W = shapes[0][2:]
+        count = 0
+        for filters, stride in zip(shapes[1::3], op.strides, strict=True):
+            H, W = -(-H // stride), -(-W // stride)
+            count += y_shape[0] * H * W * math.prod(filters)
+        return count
+    if isinstance(op, Conv2d | Linear | ConvBatchNormReLU | ConvBatchNormReLUInference):
+        return y_shape[0] * math.prod(y_shape[2:]) * math.prod(shapes[1])
+    return 0
 
 
-def layer_rows(model: Module, input_shape: tuple[int, ...] | None = None) -> list[Row]:
-    """Run one image of zeros through the model, in evaluation, and list the calls of all layers, in order.
+class LayerCounter:
+    """The observer: adds what an op costs to the layer that called it.
 
-    A layer is a module without children, or with parameters of its own. input_shape: (C, H, W); may be left out where
-    the model knows its own. The model is left as it was.
+    A layer is a module without children, or with parameters of its own; a block is listed where its own op has a
+    layer's work, as a fused one does.
+    """
+
+    def __init__(self, model: Any) -> None:
+        self.names = {module: name for name, module in model.named_modules()}
+        self.parameters = Counter[str]()  # of each module, without those of the modules in it
+        for name, parameter in model.named_parameters():
+            self.parameters[name.rpartition(".")[0]] += parameter.size
+        self.layers: dict[str, LayerCost] = {}
+
+    def after_forward(self, op: Op, inputs: tuple[Tensor, ...], y: Tensor) -> None:
+        module = per_thread.module
+        name = self.names.get(module, per_thread.module_path)
+        multiply_adds = multiply_adds_of(op, [tensor.shape for tensor in inputs], y.shape)
+        has_children = next(module.named_children(), None) is not None
+        if has_children and not self.parameters[name] and not multiply_adds:
+            return
+        if name not in self.layers:
+            self.layers[name] = LayerCost(name, type(module).__name__, (), self.parameters[name], 0)
+        self.layers[name].output_shape = y.shape[1:]
+        self.layers[name].multiply_adds += multiply_adds
+
+    def after_backward(self, tensor: Tensor, grad_y: Array, grads: tuple[Array | None, ...]) -> None:
+        """There is no backward pass."""
+
+
+def layer_costs(model: Any, input_shape: tuple[int, ...] | None = None) -> list[LayerCost]:
+    """Run one image of zeros through the model, in evaluation, and list the layers that compute, in their order.
+
+    input_shape: (C, H, W); may be left out where the model knows its own. The model is left as it was.
     """
     shape = model.input_shape if input_shape is None else input_shape
     if shape is None:
@@ -62,46 +93,35 @@ def layer_rows(model: Module, input_shape: tuple[int, ...] | None = None) -> lis
     parameters = model.parameters()
     like = parameters[0].data if parameters else np.zeros(0, np.float32)
     image = Tensor(kernels_for(like).xp.zeros((1, *shape), like.dtype))
-
-    rows: list[Row] = []
-    modules = dict(model.named_modules())
-    was_training = {name: module.training for name, module in modules.items()}
-    recorded = []
+    counter = LayerCounter(model)
+    was_training = {module: module.training for module in counter.names}
+    model.eval()
     try:
-        model.eval()
-        for name, module in modules.items():
-            has_children = next(module.named_children(), None) is not None
-            recorder = Recorder(name, module, rows)
-            if not has_children or recorder.parameters:
-                module.forward = recorder
-                recorded.append(module)
-        with no_grad():
+        with no_grad(), observing(counter):
             model(image)
     finally:
-        for module in recorded:
-            del module.forward  # the class's own is there again
-        for name, module in modules.items():
-            module.training = was_training[name]
-    return rows
+        for module, training in was_training.items():
+            module.training = training
+    return list(counter.layers.values())
 
 
-def totals(model: Module, input_shape: tuple[int, ...] | None = None) -> Totals:
+def totals(model: Any, input_shape: tuple[int, ...] | None = None) -> Totals:
     """Count a model's parameters, and the multiply-adds of its forward pass for one image."""
-    rows = layer_rows(model, input_shape)
+    layers = layer_costs(model, input_shape)
     parameters = sum([parameter.size for parameter in model.parameters()])
-    return Totals(parameters, sum([row.multiply_adds for row in rows]))
+    return Totals(parameters, sum([layer.multiply_adds for layer in layers]))
 
 
-def summary_text(model: Module, input_shape: tuple[int, ...] | None = None) -> str:
+def summary_text(model: Any, input_shape: tuple[int, ...] | None = None) -> str:
     """Write the table of layers: name, class, output shape, parameters, multiply-adds; the totals below."""
-    rows = layer_rows(model, input_shape)
+    layers = layer_costs(model, input_shape)
     parameters = sum([parameter.size for parameter in model.parameters()])
     head = ("layer", "", "output", "parameters", "multiply-adds")
-    foot = ("total", type(model).__name__, "", f"{parameters:,}", f"{sum([row.multiply_adds for row in rows]):,}")
+    foot = ("total", type(model).__name__, "", f"{parameters:,}", f"{sum([each.multiply_adds for each in layers]):,}")
     lines = [head]
-    for row in rows:
-        shape = "×".join([str(size) for size in row.output_shape])
-        lines.append((row.name, row.kind, shape, counted(row.parameters), counted(row.multiply_adds)))
+    for layer in layers:
+        shape = "×".join([str(size) for size in layer.output_shape])
+        lines.append((layer.name, layer.kind, shape, written(layer.parameters), written(layer.multiply_adds)))
     lines.append(foot)
 
     widths = [max([len(line[column]) for line in lines]) for column in range(5)]
@@ -114,6 +134,6 @@ def summary_text(model: Module, input_shape: tuple[int, ...] | None = None) -> s
     return "\n".join([text[0], rule, *text[1:-1], rule, text[-1]])
 
 
-def counted(number: int) -> str:
+def written(count: int) -> str:
     """Write a count, and nothing for none."""
-    return f"{number:,}" if number else ""
+    return f"{count:,}" if count else ""

@@ -1,11 +1,10 @@
 """Where the time of a training step goes, op by op: what `minires bench --profile` prints.
 
 An observer of the engine is told when an op's forward or backward has ended; the time since the last such moment is
-that op's, with the Python around it. Floating-point operations are counted for convolutions and linear layers, two for
-each product that the definition asks for: a kernel that needs fewer, as Winograd's does, can pass the machine's peak.
+that op's, with the Python around it. Floating-point operations are two for each multiply-add, as `counting.py` counts
+them, by the definition: a kernel that needs fewer, as Winograd's does, can pass the machine's peak.
 """
 
-import math
 import time
 from dataclasses import dataclass, field
 from typing import Any
@@ -13,13 +12,15 @@ from typing import Any
 import numpy as np
 
 from minires import ops
-from minires.engine import Op, Tensor, thread
+from minires.engine import Op, Tensor
 from minires.kernels import Array
+from minires.observe.counting import multiply_adds_of
+from minires.observe.observer import observing
 from minires.ops.fused import ResidualBlock
 
 
 @dataclass
-class Row:
+class OpTime:
     """One kind of op on one shape of inputs: seconds and floating-point operations, summed over calls."""
 
     op: str
@@ -35,10 +36,10 @@ class Row:
 
 
 @dataclass
-class Profile:
+class StepProfile:
     """The rows of one training step, and the seconds of the step's parts."""
 
-    rows: list[Row] = field(default_factory=list)
+    rows: list[OpTime] = field(default_factory=list)
     optimizer_s: float = 0.0
     step_s: float = 0.0  # without anyone looking on
 
@@ -47,51 +48,38 @@ class Clock:
     """The observer: gives the time since the last event to the op whose event this is."""
 
     def __init__(self) -> None:
-        self.rows: dict[tuple[str, str], Row] = {}
+        self.rows: dict[tuple[str, str], OpTime] = {}
         self.last = time.perf_counter()
 
     def after_forward(self, op: Op, inputs: tuple[Tensor, ...], y: Tensor) -> None:
         row = self.row(op, [tensor.shape for tensor in inputs])
         row.calls += 1
         row.forward_s += self.since()
-        row.flops += flops_of(op, [tensor.shape for tensor in inputs], y.shape)
+        row.flops += 2 * multiply_adds_of(op, [tensor.shape for tensor in inputs], y.shape)
         self.last = time.perf_counter()
 
-    def after_backward(self, y: Tensor, grad_y: Array, grads: tuple[Array | None, ...]) -> None:
-        op = y.op
+    def after_backward(self, tensor: Tensor, grad_y: Array, grads: tuple[Array | None, ...]) -> None:
+        op = tensor.op
         assert op is not None
         row = self.row(op, list(op.input_shapes))
         row.backward_s += self.since()
-        row.flops += flops_of(op, list(op.input_shapes), y.shape) * sum(op.needs_grad[:2])
+        forward = 2 * multiply_adds_of(op, list(op.input_shapes), tensor.shape)
+        row.flops += forward * sum(op.needs_grad[:2])  # dL/dx and dL/dweight, as many products each
         self.last = time.perf_counter()
 
     def since(self) -> float:
         return time.perf_counter() - self.last
 
-    def row(self, op: Op, shapes: list[tuple[int, ...]]) -> Row:
+    def row(self, op: Op, shapes: list[tuple[int, ...]]) -> OpTime:
         name = type(op).__name__
         shape = " · ".join("×".join(map(str, shape)) for shape in shapes if len(shape) > 1)
         stride = getattr(op, "stride", 1)
         strides = op.strides if isinstance(op, ResidualBlock) else (stride,) if isinstance(stride, int) else stride
         shape += f", stride {max(strides)}" if max(strides) > 1 else ""
-        return self.rows.setdefault((name, shape), Row(name, shape))
+        return self.rows.setdefault((name, shape), OpTime(name, shape))
 
 
-def flops_of(op: Op, shapes: list[tuple[int, ...]], y_shape: tuple[int, ...]) -> int:
-    """Return the floating-point operations of a forward pass, for what has a weight; 0 for all else."""
-    if isinstance(op, ResidualBlock):
-        H, W = shapes[0][2:]
-        total = 0
-        for filters, stride in zip(shapes[1::3], op.strides, strict=True):
-            H, W = -(-H // stride), -(-W // stride)
-            total += 2 * y_shape[0] * H * W * math.prod(filters)
-        return total
-    if type(op).__name__ in ("Conv2d", "Linear", "ConvBatchNormReLU", "ConvBatchNormReLUInference"):
-        return 2 * y_shape[0] * math.prod(y_shape[2:]) * math.prod(shapes[1])
-    return 0
-
-
-def profile_step(model: Any, sgd: Any, images: Array, labels: Array, rounds: int = 5) -> Profile:
+def profile_step(model: Any, sgd: Any, images: Array, labels: Array, rounds: int = 5) -> StepProfile:
     """Time training steps of a model on one batch, op by op; the first, which may compile kernels, is not counted."""
 
     def forward_and_backward() -> None:
@@ -110,9 +98,9 @@ def profile_step(model: Any, sgd: Any, images: Array, labels: Array, rounds: int
         steps.append(time.perf_counter() - start)
         optimizer.append(time.perf_counter() - before)
     clocks = [observed(forward_and_backward) for _ in range(rounds)]
-    profile = Profile(optimizer_s=float(np.median(optimizer)), step_s=float(np.median(steps)))
+    profile = StepProfile(optimizer_s=float(np.median(optimizer)), step_s=float(np.median(steps)))
     for key, first in clocks[0].rows.items():
-        row = Row(first.op, first.shape, first.calls, flops=first.flops)
+        row = OpTime(first.op, first.shape, first.calls, flops=first.flops)
         row.forward_s = float(np.median([clock.rows[key].forward_s for clock in clocks]))
         row.backward_s = float(np.median([clock.rows[key].backward_s for clock in clocks]))
         profile.rows.append(row)
@@ -121,13 +109,10 @@ def profile_step(model: Any, sgd: Any, images: Array, labels: Array, rounds: int
 
 
 def observed(work: Any) -> Clock:
-    """Run `work` with a clock as the engine's observer."""
-    before, thread.observer = thread.observer, Clock()
-    clock: Clock = thread.observer
-    try:
+    """Run `work` with a clock looking on."""
+    clock = Clock()
+    with observing(clock):
         work()
-    finally:
-        thread.observer = before
     return clock
 
 
@@ -142,7 +127,7 @@ def measured_peak(size: int = 1536, rounds: int = 5) -> float:
     return best
 
 
-def table(profile: Profile, peak: float, limit: int = 25) -> str:
+def profile_text(profile: StepProfile, peak: float, limit: int = 25) -> str:
     """Write a profile as text, the slowest first. peak: floating-point operations a second."""
     rows = profile.rows[:limit]
     width = max([len(row.shape) for row in rows] + [10])

@@ -11,6 +11,7 @@ from typing import Any
 
 from minires.engine import Op, Tensor
 from minires.kernels import Array, kernels_for
+from minires.kernels.norms import norm
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,12 +49,12 @@ class Input:
     made_by: int | None  # the index of the step whose op made it; None for a leaf
     grad: Array | None  # dL/dinput through this op alone; None where no gradient is needed
     statistics: Statistics | None  # of grad
-    total: Array | None  # all that has arrived at the input up to now, this included
+    total: Array | None  # all that has arrived at the input up to now, all of this step included
     total_statistics: Statistics | None
 
 
 @dataclass(frozen=True, eq=False)
-class Totals:
+class Progress:
     """How far the pass has come."""
 
     ops: int  # backward passes done, this included
@@ -74,7 +75,7 @@ class Step:
     grad_y: Array  # what arrived: dL/dtensor, complete
     statistics: Statistics  # of grad_y
     inputs: tuple[Input, ...]  # what left, one per input of the op
-    totals: Totals
+    progress: Progress
 
     @property
     def op_name(self) -> str:
@@ -113,15 +114,7 @@ def statistics(array: Array) -> Statistics:
     if infs:
         return Statistics(math.inf, math.nan, abs_max, zeros, nans, infs)
     mean = float(array.mean(dtype="float64"))
-    return Statistics(norm(array, abs_max), mean, abs_max, zeros, nans, infs)
-
-
-def norm(array: Array, abs_max: float) -> float:
-    """Return √Σg² of a finite array, measured in units of its largest element and summed in float64."""
-    if abs_max == 0:
-        return 0.0
-    scaled = array.astype("float64") / abs_max
-    return abs_max * math.sqrt(float((scaled * scaled).sum()))
+    return Statistics(norm(array), mean, abs_max, zeros, nans, infs)
 
 
 @functools.cache
@@ -133,6 +126,11 @@ def source_of(function: Any) -> Source:
     except OSError:  # typed into a prompt, or the file is gone
         text = ""
     return Source(code.co_filename, code.co_firstlineno, text)
+
+
+def is_parameter(tensor: Tensor) -> bool:
+    """Say whether a tensor is trained: for such ones `nn`, which stands above this room, has a class of its own."""
+    return type(tensor) is not Tensor
 
 
 def input_words(op: type[Op]) -> tuple[str, ...]:

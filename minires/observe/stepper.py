@@ -6,11 +6,11 @@ between two ops the reader has the word.
 
 import math
 from fnmatch import fnmatchcase
+from typing import Any
 
-from minires.engine import Op, Tensor, accumulate, backward_order, first_grad, thread
+from minires.engine import Op, Tensor, accumulate, backward_order, deliver, first_grad
 from minires.kernels import Array
-from minires.nn import Module, Parameter
-from minires.observe.step import Input, Step, Totals, input_name, source_of, statistics
+from minires.observe.step import Input, Progress, Step, input_name, is_parameter, source_of, statistics
 
 
 class backward_steps:
@@ -29,9 +29,7 @@ class backward_steps:
     A walk that is left early leaves the gradients of the leaves incomplete.
     """
 
-    def __init__(
-        self, loss: Tensor, grad: Array | None = None, keep_graph: bool = False, model: Module | None = None
-    ) -> None:
+    def __init__(self, loss: Tensor, grad: Array | None = None, keep_graph: bool = False, model: Any = None) -> None:
         self.order = backward_order(loss)
         grad = first_grad(loss, grad)
         for tensor in self.order:
@@ -103,24 +101,17 @@ class backward_steps:
         """Do what `Tensor.backward` does with one tensor, and record it."""
         op, grad_y = tensor.op, tensor.grad
         assert op is not None and grad_y is not None  # backward_order lists such tensors only
-        sources, needs_grad = op.inputs, op.needs_grad
-        totals = []
         try:
             grads = op.backward(grad_y)
-            if thread.observer is not None:
-                thread.observer.after_backward(tensor, grad_y, grads)
-            for source, grad, needed in zip(sources, grads, needs_grad, strict=True):
-                if needed:
-                    accumulate(source, grad)
-                totals.append(source.grad)
+            deliver(tensor, grad_y, grads)
         except Exception as error:
             error.add_note(f"in the backward pass of {tensor!r}")
             raise
         tensor.grad = None
 
         inputs = []
-        for i, source in enumerate(sources):
-            grad, total = (grads[i], totals[i]) if needs_grad[i] else (None, None)
+        for i, source in enumerate(op.inputs):
+            grad, total = (grads[i], source.grad) if op.needs_grad[i] else (None, None)
             one = Input(
                 name=input_name(op, i),
                 tensor=source,
@@ -145,7 +136,7 @@ class backward_steps:
             grad_y=grad_y,
             statistics=statistics(grad_y),
             inputs=tuple(inputs),
-            totals=Totals(
+            progress=Progress(
                 ops=self.position + 1,
                 parameters=len(self.parameter_norms),
                 numbers=sum([parameter.size for parameter in self.parameter_norms]),
@@ -157,7 +148,7 @@ class backward_steps:
         tensor = op.inputs[index]
         if tensor in self.parameter_names:
             return self.parameter_names[tensor]
-        if not isinstance(tensor, Parameter):
+        if not is_parameter(tensor):
             return ""
         return f"{op.module_path}.{input_name(op, index)}".lstrip(".")
 

@@ -131,6 +131,18 @@ def test_release_keeps_name_site_and_shapes_and_nothing_else():
     assert repr(y.op).startswith("Exp at test_backward.py:")
 
 
+def test_the_words_that_an_op_saved_are_its_own():
+    x = Tensor(np.ones((1, 2, 3, 3)), requires_grad=True)
+    weight = Tensor(np.ones((2, 2, 1, 1)), requires_grad=True)
+    y = ops.conv2d(x, weight)
+    saved = y.op.saved_words()
+    assert set(saved) == {"x", "weight", "stride", "padding"} and saved["x"] is x.data
+    y.sum().backward()
+    assert y.op.saved_words() == {}
+    y.op.release()  # once more changes nothing
+    assert y.op.released and y.op.input_shapes == ((1, 2, 3, 3), (2, 2, 1, 1))
+
+
 def test_an_op_is_for_one_call():
     op = ops.arithmetic.Exp()
     y = op(leaf(1.0))

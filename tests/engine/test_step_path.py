@@ -92,6 +92,7 @@ def test_the_step_path_is_plain_functions():
     """No generator, decorator, closure or comprehension in any frame between the user's line and the kernel."""
     path = [
         minires.engine.Tensor.backward,
+        minires.engine.deliver,
         minires.engine.accumulate,
         minires.ops.convolution.Conv2d.backward,
         minires.ops.normalization.BatchNorm.backward,

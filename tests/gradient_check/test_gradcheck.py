@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from minires import kernels, ops
-from minires.engine import Op, Tensor, backward_order, no_grad, thread
+from minires.engine import Op, Tensor, backward_order, no_grad, per_thread
 from minires.gradient_check import GradientError, gradcheck
 from minires.gradient_check.cases import all_cases
 from minires.gradient_check.differences import Tolerance, random_gradient, slope
@@ -68,7 +68,7 @@ def test_the_callers_arrays_and_the_process_are_left_alone():
     assert x.dtype == np.float32 and np.array_equal(x, before)
     assert np.array_equal(weight.data, weight_before) and weight.grad is None and weight.op is None
     assert np.random.get_state()[1].tolist() == state  # noqa: NPY002
-    assert kernels.in_use() == in_use and thread.recording
+    assert kernels.in_use() == in_use and per_thread.recording
 
 
 def test_large_arrays_are_sampled():

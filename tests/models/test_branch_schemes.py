@@ -1,6 +1,7 @@
 """zero-γ, SkipInit and Fixup: branches that start at (or near) zero, and learn from there."""
 
 import math
+import zlib
 
 import numpy as np
 import pytest
@@ -47,7 +48,7 @@ def test_skipinit_scalars(maker):
         assert sum(p.size for p in model.parameters()) == nn.totals(models.make(maker, norm="none")).parameters + 9
         assert model.conv1.bias is not None
     redrawn = models.make(maker, norm="none", init="skipinit", seed=0)
-    nn.initialize(redrawn, "skipinit_sqrt", seed=0)
+    models.initialize(redrawn, "skipinit_sqrt", seed=0)
     for a, b in zip(redrawn.parameters(), model.parameters(), strict=True):
         np.testing.assert_array_equal(a.data, b.data)
 
@@ -68,6 +69,31 @@ def test_fixup_scales_the_branches(block, m):
         np.testing.assert_array_equal(getattr(scaled, scaled.branch[-1]).weight.data, 0)
     shortcut, expected = fixup.layer2[0].downsample[0], he.layer2[0].downsample[0]
     np.testing.assert_array_equal(shortcut.weight.data, expected.weight.data)
+
+
+# CRC-32 of the values drawn with seed 7. A seed must give the same network for ever, or no experiment can be repeated.
+DRAWN = [
+    ("he", models.BasicBlock, 2756623788),
+    ("he", models.PreActBottleneck, 3154216338),
+    ("pytorch", models.BasicBlock, 1742351415),
+    ("pytorch", models.PreActBottleneck, 3727511942),
+    ("zero_gamma", models.BasicBlock, 835769947),
+    ("zero_gamma", models.Bottleneck, 2983136421),
+    ("skipinit", models.BasicBlock, 1906381469),
+    ("skipinit", models.PreActBottleneck, 1005886912),
+    ("skipinit_sqrt", models.BasicBlock, 3938640403),
+    ("skipinit_sqrt", models.PreActBottleneck, 675086458),
+    ("fixup", models.BasicBlock, 4068875155),
+    ("fixup", models.PreActBottleneck, 3580145948),
+]
+
+
+@pytest.mark.parametrize("init, block, checksum", DRAWN)
+def test_a_seed_gives_the_same_values_for_ever(init, block, checksum):
+    norm = "none" if init in ("skipinit", "skipinit_sqrt", "fixup") else "batch"
+    depth = 3 * len(block.branch) + 2
+    model = models.cifar_resnet(depth, block=block, norm=norm, init=init, shortcut="B", width=4, seed=7)
+    assert zlib.crc32(b"".join(array.tobytes() for array in model.state_dict().values())) == checksum
 
 
 def test_fixup_parameters_are_scalars_around_every_convolution():
@@ -121,7 +147,17 @@ def test_what_does_not_go_together_is_refused():
     model = models.resnet20(seed=0)
     before = model.state_dict()
     with pytest.raises(ValueError, match="'skipinit' needs a scalar .* layer1.0 has BatchNorm2d"):
-        nn.initialize(model, "skipinit", seed=1)
+        models.initialize(model, "skipinit", seed=1)
+    with pytest.raises(ValueError, match="initialize: unknown init 'kaiming'; known: pytorch, .*he_fan_in, zero_gamma"):
+        models.initialize(model, "kaiming", seed=1)
+    with pytest.raises(ValueError, match="initialize: seed must be None or a whole number from 0 up, got -1"):
+        models.initialize(model, "zero_gamma", seed=-1)
     assert all(np.array_equal(array, before[name]) for name, array in model.state_dict().items())
+    layer = nn.Linear(3, 4, seed=0)
+    before = layer.state_dict()
+    for init in ("zero_gamma", "skipinit", "skipinit_sqrt", "fixup"):
+        with pytest.raises(ValueError, match=f"initialize: '{init}' is for residual networks"):
+            models.initialize(layer, init)
+    assert all(np.array_equal(array, before[name]) for name, array in layer.state_dict().items())
     with pytest.raises(ValueError, match="MisplacedNormBlock: no norm ends its branch"):
         models.resnet20(block=models.MisplacedNormBlock, norm="none", init="fixup")

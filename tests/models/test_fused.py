@@ -176,6 +176,27 @@ def test_what_cannot_be_fused_is_refused():
     assert isinstance(models.make("resnet20", fused=True).bn1, nn.BatchNorm2d)
 
 
+def test_a_fused_network_refuses_what_the_network_refuses_in_the_same_words():
+    for name, options, message in (
+        ("resnet20", {"norm": "layer"}, "unknown norm 'layer'; known: batch, none"),
+        ("resnet18", {"stride_on": "1x1"}, "stride_on='1x1' is for bottlenecks, not for BasicBlock"),
+        ("preact_resnet20", {"init": "fixup"}, "init='fixup' replaces batch norm; pass norm='none' with it"),
+        ("preact_resnet20", {"norm": "none"}, "fused=True is for norm='batch' with activation='relu'"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            models.make(name, fused=True, **options)
+    with pytest.raises(ValueError, match="PreActBlock does not fit FusedResNet: pre-activation blocks go into"):
+        models.fused.FusedResNet(models.PreActBlock, (1, 1, 1), (4, 4, 4))
+
+
+def test_fused_networks_are_networks_of_fused_blocks():
+    basic, preactivated = models.resnet20(fused=True, init=None), models.preact_resnet20(fused=True, init=None)
+    assert type(basic) is models.fused.FusedResNet and isinstance(basic, models.ResNet)
+    assert type(preactivated) is models.fused.FusedPreActResNet and isinstance(preactivated, models.PreActResNet)
+    assert type(basic.layer1[0]) is models.fused.FusedBasicBlock
+    assert type(preactivated.layer1[0]) is models.fused.FusedPreActBlock
+
+
 def test_shapes_that_do_not_fit_are_refused_by_name():
     x, one = Tensor(np.zeros((2, 3, 4, 4), np.float32)), Tensor(np.ones(3, np.float32))
     narrow = Tensor(np.zeros((2, 2, 4, 4), np.float32))

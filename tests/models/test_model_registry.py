@@ -64,3 +64,13 @@ def test_depths_are_checked():
         models.imagenet_resnet(20)
     with pytest.raises(ValueError, match="PreActBlock does not fit ResNet"):
         models.ResNet(models.PreActBlock, (1, 1, 1), (4, 4, 4))
+
+
+def test_every_maker_has_its_depth_and_its_text():
+    for name, maker in models.MODELS.items():
+        assert getattr(models, name) is maker
+        assert "CIFAR" in maker.__doc__ or "ImageNet" in maker.__doc__
+        if name != "wide_resnet":
+            assert name.endswith(f"resnet{maker.args[0]}")
+    assert models.preact_resnet164.__doc__ == "54 pre-activation bottlenecks, for CIFAR: 10 classes, option B."
+    assert models.resnet18.__doc__ == "8 basic blocks, for ImageNet: 1000 classes, option B."

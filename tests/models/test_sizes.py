@@ -5,7 +5,7 @@ import pytest
 
 from minires import models, nn
 from minires.engine import Tensor
-from minires.observe.counting import layer_rows
+from minires.observe.counting import layer_costs
 
 ROWS = [
     ("resnet20", {}, 269_722, "40.55 M"),
@@ -51,8 +51,8 @@ def test_size(name, options, parameters, multiply_adds):
 @pytest.mark.parametrize("depth, norms", [(101, 100), (152, 151), (1202, 1201), (1001, 1000)])
 def test_the_deepest_pre_activation_networks_run(depth, norms):
     model = models.make(f"preact_resnet{depth}", num_classes=7, init=None)
-    rows = layer_rows(model, (3, 16, 24))
-    assert rows[-1].output_shape == (7,) and sum(row.kind == "BatchNorm2d" for row in rows) == norms
+    layers = layer_costs(model, (3, 16, 24))
+    assert layers[-1].output_shape == (7,) and sum(layer.kind == "BatchNorm2d" for layer in layers) == norms
 
 
 def test_bottlenecks_with_the_stride_on_the_1x1_cost_what_the_paper_says():
@@ -61,14 +61,14 @@ def test_bottlenecks_with_the_stride_on_the_1x1_cost_what_the_paper_says():
 
 
 def test_the_imagenet_stem_leaves_little_of_a_small_image():
-    rows = {row.name: row.output_shape for row in layer_rows(models.resnet18(10, init=None), (3, 32, 32))}
-    sizes = [rows[name][-1] for name in ("conv1", "maxpool", "layer1.1.relu2", "layer2.1.relu2", "layer3.1.relu2")]
-    assert [*sizes, rows["layer4.1.relu2"][-1]] == [16, 8, 8, 4, 2, 1]
+    shapes = {layer.name: layer.output_shape for layer in layer_costs(models.resnet18(10, init=None), (3, 32, 32))}
+    sizes = [shapes[name][-1] for name in ("conv1", "maxpool", "layer1.1.relu2", "layer2.1.relu2", "layer3.1.relu2")]
+    assert [*sizes, shapes["layer4.1.relu2"][-1]] == [16, 8, 8, 4, 2, 1]
     assert rounded(nn.totals(models.resnet18(10, init=None), (3, 32, 32)).multiply_adds, "37.0 M") == "37.0 M"
 
-    rows = {row.name: row.output_shape for row in layer_rows(models.resnet18(10, "cifar", init=None))}
-    sizes = [rows[name][-1] for name in ("conv1", "layer1.1.relu2", "layer2.1.relu2", "layer3.1.relu2")]
-    assert [*sizes, rows["layer4.1.relu2"][-1]] == [32, 32, 16, 8, 4]
+    shapes = {layer.name: layer.output_shape for layer in layer_costs(models.resnet18(10, "cifar", init=None))}
+    sizes = [shapes[name][-1] for name in ("conv1", "layer1.1.relu2", "layer2.1.relu2", "layer3.1.relu2")]
+    assert [*sizes, shapes["layer4.1.relu2"][-1]] == [32, 32, 16, 8, 4]
 
 
 @pytest.mark.parametrize("depth, blocks", [(20, 9), (32, 15), (44, 21), (56, 27), (110, 54), (1202, 600)])

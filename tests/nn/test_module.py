@@ -7,8 +7,7 @@ import numpy as np
 import pytest
 
 from minires import nn, ops
-from minires.engine import Tensor, backward_order, thread
-from minires.nn.module import calls
+from minires.engine import Tensor, backward_order, per_thread
 
 
 class Inner(nn.Module):
@@ -76,7 +75,7 @@ def test_a_shared_parameter_counts_once():
 def test_ops_know_the_module_they_ran_in():
     y = Outer()(batch())
     assert paths(y) == ["first", "blocks.0", "blocks.0.norm", "blocks.1", "blocks.1.norm", "tail.0", "tail.1"]
-    assert thread.module_path == "" and calls.module is None
+    assert per_thread.module_path == "" and per_thread.module is None
 
 
 def test_an_op_of_the_root_has_no_path_and_a_block_called_past_its_parent_has_its_own():
@@ -94,7 +93,7 @@ def test_the_path_is_restored_after_an_error():
     model = Outer()
     with pytest.raises(ValueError, match="linear"):
         model(Tensor(np.zeros((5, 7), np.float32)))
-    assert thread.module_path == "" and calls.module is None
+    assert per_thread.module_path == "" and per_thread.module is None
     assert paths(model(batch()))[0] == "first"
 
 

@@ -1,10 +1,12 @@
 """The summary: every layer's output, parameters and multiply-adds, and a model left as it was."""
 
+from dataclasses import astuple
+
 import numpy as np
 import pytest
 
-from minires import nn, ops
-from minires.observe.counting import layer_rows, summary_text
+from minires import debug, models, nn, ops
+from minires.observe.counting import layer_costs, summary_text
 
 
 def network():
@@ -13,8 +15,8 @@ def network():
     )
 
 
-def test_rows_are_the_calls_in_order():
-    assert [tuple(row) for row in layer_rows(network(), (3, 5, 8))] == [
+def test_layers_are_listed_in_their_order():
+    assert [astuple(layer) for layer in layer_costs(network(), (3, 5, 8))] == [
         ("0", "Conv2d", (4, 3, 4), 4 * 9 + 4, 4 * 3 * 3 * 12),
         ("1", "BatchNorm2d", (4, 3, 4), 8, 0),
         ("2", "ReLU", (4, 3, 4), 0, 0),
@@ -49,7 +51,25 @@ def test_a_layer_called_twice_costs_twice_and_is_stored_once():
             return ops.multiply(self.layer(self.layer(x)), self.gain)
 
     assert nn.totals(Twice(), (4,)) == (24, 32)
-    assert sum(row.parameters for row in layer_rows(Twice(), (4,))) == 24
+    assert [astuple(layer) for layer in layer_costs(Twice(), (4,))] == [
+        ("layer", "Linear", (4,), 20, 32),
+        ("", "Twice", (4,), 4, 0),
+    ]
+
+
+def test_blocks_are_not_listed_unless_they_do_a_layer_s_work():
+    alone = layer_costs(models.resnet20(init=None))
+    assert not [layer for layer in alone if layer.kind == "BasicBlock"]
+    fused = layer_costs(models.resnet20(init=None, fused=True))
+    assert [layer for layer in fused if "Block" in layer.kind]
+    assert sum(layer.multiply_adds for layer in fused) == sum(layer.multiply_adds for layer in alone)
+
+
+def test_an_observer_from_outside_is_told_too(monkeypatch):
+    with debug.watch(action="keep") as watch:
+        network().summary((3, 5, 8))
+    told = [entry[0] for entry in watch.forward_history]
+    assert told == ["Conv2d", "BatchNormInference", "ReLU", "Reshape", "Linear"]
 
 
 def test_the_table_can_be_read(capsys):

@@ -8,7 +8,6 @@ from hypothesis import strategies as st
 from minires import Tensor, debug, kernels, models, nn, ops
 from minires.data import load_digits
 from minires.engine import Op, backward_order
-from minires.observe.step import statistics
 
 
 @pytest.fixture(autouse=True)
@@ -116,16 +115,16 @@ def test_a_step_tells_what_arrived_what_left_and_where_all_of_it_is_written():
     assert "Step 46 of 71: Conv2d at blocks.py" in repr(step) and "in layer2.0.conv1" in repr(step)
 
 
-def test_totals_grow_to_the_whole_gradient():
+def test_progress_grows_to_the_whole_gradient():
     model = small_resnet()
     steps = debug.backward_steps(digits_loss(model))
     last = steps.run_to_end()
     parameters = model.parameters()
-    numbers = [step.totals.numbers for step in steps.records]
+    numbers = [step.progress.numbers for step in steps.records]
     assert numbers == sorted(numbers) and numbers[-1] == sum(parameter.size for parameter in parameters)
-    assert last.totals.ops == 71 and last.totals.parameters == len(parameters)
+    assert last.progress.ops == 71 and last.progress.parameters == len(parameters)
     whole = np.sqrt(sum(float((parameter.grad.astype(np.float64) ** 2).sum()) for parameter in parameters))
-    assert last.totals.grad_norm == pytest.approx(whole, rel=1e-6)
+    assert last.progress.grad_norm == pytest.approx(whole, rel=1e-6)
 
 
 def test_at_a_fork_the_total_is_the_sum_of_what_came():
@@ -246,24 +245,3 @@ def test_modules_with_an_outer_name_are_walked_too():
     model = nn.Sequential(nn.Linear(3, 2, seed=0))
     loss = model(Tensor(np.ones((1, 3), np.float32))).sum()
     assert [step.module_path for step in debug.backward_steps(loss)] == ["", "0"]
-
-
-@pytest.mark.parametrize("scale", [1e-200, 1.0, 1e200])
-def test_statistics(scale):
-    found = statistics(scale * np.array([[3.0, 0.0], [-4.0, 0.0]]))
-    assert found.norm == pytest.approx(5 * scale) and found.mean == pytest.approx(-0.25 * scale)
-    assert found.abs_max == 4 * scale and found.zeros == 0.5
-    assert (found.nans, found.infs, found.finite) == (0, 0, True)
-
-
-def test_statistics_of_what_is_not_finite():
-    found = statistics(np.array([np.nan, np.inf, 0.0, -np.inf], np.float32))
-    assert (found.nans, found.infs, found.zeros, found.finite) == (1, 2, 0.25, False)
-    assert np.isnan(found.norm)
-    found = statistics(np.array([np.inf, 1.0]))
-    assert (found.norm, found.infs, found.finite) == (np.inf, 1, False)
-    assert statistics(np.zeros((0, 3))).norm == 0 and statistics(np.zeros(3)).norm == 0
-
-
-def test_tiny_float32_gradients_have_a_norm():
-    assert statistics(np.full(4, 1e-30, np.float32)).norm == pytest.approx(2e-30)

@@ -244,11 +244,13 @@ def test_an_image_that_is_no_number():
     images[3, 0, 2, 5] = np.nan
     message = diverge(network(), images)
     assert "the input, 1 NaN and 0 infinite values of (16, 1, 8, 8), is not finite before Conv2d at" in message
+    assert message.endswith("look for it in the data")
 
 
 def test_an_op_that_overflows_forward():
     message = diverge(Network(after=lambda y: ops.exp(y * 100)))
     assert "since Exp at test_training.py:" in message and "infinite values of (16, 10) from finite inputs" in message
+    assert message.endswith("try a smaller learning rate")
 
 
 def test_a_layer_is_named_with_its_module():

@@ -11,8 +11,9 @@ import numpy as np
 import pytest
 
 from minires import Tensor, debug, kernels, nn, no_grad, ops
-from minires.debug.pdb_prompt import step_into
-from minires.engine import Op, thread
+from minires.engine import Op, per_thread
+from minires.observe.pdb_prompt import step_into
+from minires.observe.watching import first_not_finite
 from minires.ops.activation import ReLU, Tanh
 from minires.ops.affine import Linear
 from minires.ops.convolution import Conv2d
@@ -32,7 +33,7 @@ MODULE_OF = {"Conv2d": "conv", "BatchNorm": "bn", "ReLU": "relu", "MaxPool2d": "
 def numpy_in_use():
     with kernels.use("numpy"):
         yield
-    assert thread.observer is None
+    assert per_thread.observer is None
 
 
 class Net(nn.Module):
@@ -143,7 +144,7 @@ def test_the_finding_tells_op_site_source_and_history(monkeypatch, capsys):
     names = [line.split()[0] for line in before]
     expected = ["CrossEntropy", "Linear", "GlobalAvgPool2d", "Dropout", "OptionA", "ResidualAdd"]
     assert names[:6] == expected and set(names[6:]) <= {"AvgPool2d"}
-    assert " fc " in before[1] and "|grad_y|" in before[1] and "test_watch.py:" in before[1]
+    assert " fc " in before[1] and "|grad_y|" in before[1] and "test_watching.py:" in before[1]
 
 
 def test_in_the_forward_pass_the_history_is_what_was_computed_before(monkeypatch):
@@ -276,6 +277,78 @@ def test_the_stepper_is_watched_too(monkeypatch):
         steps.run_to_end()
 
 
+def test_a_watch_around_another_knows_the_line_of_an_op_without_a_graph(monkeypatch):
+    poison_forward(monkeypatch, ReLU)
+    with no_grad(), debug.watch(action="keep") as outer, debug.watch(action="keep") as inner:
+        loss_of(Net())
+    assert outer.finding.site == inner.finding.site and inner.finding.site[0] == __file__
+
+
+def test_a_watch_that_keeps_says_nothing(monkeypatch, capsys):
+    poison_forward(monkeypatch, ReLU)
+    with debug.watch(action="keep") as watch:
+        loss_of(Net())
+    assert watch.finding.op == "ReLU" and capsys.readouterr() == ("", "")
+
+
+def not_finite_in(net):
+    with np.errstate(all="ignore"):
+        return first_not_finite(net, lambda: loss_of(net).backward())
+
+
+def test_the_first_nan_of_a_step_comes_from_an_op(monkeypatch):
+    with monkeypatch.context() as patch:
+        poison_forward(patch, ReLU)
+        found = not_finite_in(Net())
+    assert found.origin == "forward"
+    assert re.fullmatch(
+        r"ReLU at test_watching.py:\d+ in forward \(relu\) makes 1 NaN and 0 infinite values of \(3, 4, 6, 4\) "
+        "from finite inputs",
+        str(found),
+    )
+    poison_backward(monkeypatch, Tanh, np.inf)
+    found = not_finite_in(Net())
+    assert found.origin == "backward"
+    assert str(found).startswith("in backward, Tanh at test_watching.py:")
+    assert "makes 0 NaN and 1 infinite values of (3, 4, 3, 2) from a gradient of at most 0." in str(found)
+
+
+def test_the_first_nan_of_a_step_comes_from_what_no_op_made():
+    net = Net()
+    net.fc.weight.data[1, 2] = np.nan
+    found = not_finite_in(net)
+    assert found.origin == "parameter"
+    sentence = "the parameter fc.weight, 1 NaN and 0 infinite values of (3, 6), is not finite before Linear at "
+    assert str(found).startswith(sentence + "test_watching.py:")
+
+    net = Net()
+    net.conv.forward = lambda x: ops.conv2d(Tensor(poisoned(x.data)), net.conv.weight, padding=1)
+    found = not_finite_in(net)
+    assert found.origin == "input" and "the input, 1 NaN and 0 infinite values of (3, 2, 6, 4), is not" in str(found)
+
+
+def test_finite_gradients_whose_sum_is_not():
+    class Huge(Op):
+        def forward(self, x):
+            return x * 1
+
+        def backward(self, grad_y):
+            return (np.full_like(grad_y, 3e38),)
+
+    class Model(nn.Module):
+        def __init__(self):
+            self.weight = nn.Parameter(np.ones(2, np.float32))
+
+    model = Model()
+
+    def step():
+        (Huge()(model.weight) + Huge()(model.weight)).sum().backward()
+
+    with np.errstate(over="ignore"):
+        found = first_not_finite(model, step)
+    assert found == ("sum", "the sum of several finite gradients")
+
+
 def test_watches_nest_and_each_has_its_own_finding(monkeypatch):
     poison_backward(monkeypatch, Linear)
     poison_backward(monkeypatch, Conv2d)
@@ -326,7 +399,7 @@ def test_the_rerun_leaves_what_the_op_saved(monkeypatch):
         def backward(self, grad_y):
             return (2 * grad_y * self.x,)
 
-    monkeypatch.setattr("minires.observe.watching.step_into", lambda function, *arrays: function(*arrays))
+    monkeypatch.setattr("minires.observe.pdb_prompt.step_into", lambda function, *arrays: function(*arrays))
     x = Tensor(np.ones(2), requires_grad=True)
     with debug.watch(where="", action="pdb"):
         Square()(x)

@@ -22,10 +22,12 @@ sys.path[:0] = [str(HERE), str(HERE.parent)]
 import numpy as np  # noqa: E402
 from cpu import machine  # noqa: E402
 
-from minires import checkpoint, models, training  # noqa: E402
+from minires import models, training  # noqa: E402
 from minires.data import Loader  # noqa: E402
 from minires.optim import SGD  # noqa: E402
+from minires.runs import checkpoint  # noqa: E402
 from minires.runs.ema import EMA  # noqa: E402
+from minires.runs.state import TrainingState  # noqa: E402
 
 
 def trained(model_name, with_ema):
@@ -70,13 +72,14 @@ def main():
     try:
         for name, with_ema in (("MiniRes", False), ("MiniRes with EMA", True)):
             trainer = trained(args.model, with_ema)
+            state = TrainingState(trainer)
             step = iter(range(1_000_000))
             rows[name] = timed(
-                lambda: checkpoint.save(folder, next(step), trainer.state_dict()), args.rounds  # noqa: B023
+                lambda: checkpoint.save(folder, next(step), state.state_dict()), args.rounds  # noqa: B023
             )
             path = checkpoint.newest(folder)
             rows[name]["megabytes"] = path.stat().st_size / 1e6
-            rows[name]["load_ms"] = timed(lambda: trainer.load_state_dict(checkpoint.load(path)[0]), 5)["median_ms"]  # noqa: B023
+            rows[name]["load_ms"] = timed(lambda: state.load_state_dict(checkpoint.load(path)[0]), 5)["median_ms"]  # noqa: B023
             save = with_torch(trainer, folder / "checkpoint.pt")
         if save is not None:
             rows["torch.save"] = timed(save, args.rounds)

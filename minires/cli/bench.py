@@ -26,14 +26,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     import numpy as np
 
-    from minires import kernels, models, optim, runs
+    from minires import kernels, models, optim
+    from minires.runs.building import has_fused_form
 
     for name in ("batch_size", "rounds", "size"):
         value = getattr(args, name)
         if value is not None and value < 1:
             raise ValueError(f"--{name.replace('_', '-')} must be at least 1, got {value}")
     options = model_options(args)
-    has_fused = not args.unfused and runs.has_fused_form({"model": options})
+    has_fused = not args.unfused and has_fused_form(options)
     if args.threads is not None:
         kernels.set_num_threads(args.threads)
     if args.launches:
@@ -62,7 +63,7 @@ def run(args: argparse.Namespace) -> int:
 def model_options(args: argparse.Namespace) -> dict[str, Any]:
     """Return what the model is made with, as the command line says it."""
     from minires.models.registry import CIFAR_MODELS
-    from minires.runs import recipe as recipes
+    from minires.runs.settings import parsed
 
     options = {"stem": args.stem} if args.stem else {}
     if args.stem and args.model in [*CIFAR_MODELS, "wide_resnet"]:
@@ -70,7 +71,7 @@ def model_options(args: argparse.Namespace) -> dict[str, Any]:
             f"--stem is for resnet18 to resnet152, not for {args.model}: leave it out, or add --model resnet18"
         )
     for setting in args.set:
-        keys, value = recipes.parsed(setting)
+        keys, value = parsed(setting)
         if len(keys) != 2 or keys[0] != "model" or keys[1] == "name":
             raise ValueError(f"--set is for options of the model here, such as model.depth=16, not {setting!r}")
         options[keys[1]] = value

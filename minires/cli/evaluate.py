@@ -2,6 +2,7 @@
 
 import argparse
 import contextlib
+from dataclasses import replace
 from pathlib import Path
 
 
@@ -25,17 +26,17 @@ def evaluate_run(args: argparse.Namespace) -> int:
     from minires.engine import Tensor
     from minires.ops import cross_entropy, softmax
     from minires.runs import records
+    from minires.runs.building import evaluation_loader, load_data
 
     folder = Path(args.run_folder)
-    model, configuration, step = runs.load_model(folder, args.checkpoint)
+    model, recipe, step = runs.load_model(folder, args.checkpoint)
     if args.data_dir:
-        configuration["data"]["dir"] = args.data_dir
-    dataset, _ = runs.load_data({**configuration, "validation": 0})
-    if dataset.classes != configuration["dataset"]["classes"]:
+        recipe.data.dir = args.data_dir
+    dataset = load_data(replace(recipe, validation=0))
+    if dataset.classes != recipe.dataset.classes:
         raise ValueError(f"the data set {dataset.name} has other classes than the one {folder} was trained on")
-    model.to(configuration["device"])
-    loader = runs.evaluation_loader(dataset.to(configuration["device"]), configuration)
-    logits, labels = training.predict(model, loader)
+    model.to(recipe.device)
+    logits, labels = training.predict(model, evaluation_loader(dataset.to(recipe.device), recipe))
     loss = cross_entropy(Tensor(logits), labels).item()
     probabilities = softmax(Tensor(logits)).numpy()
     labels = Tensor(labels).numpy()

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from minires.nn import Module
+    from minires.runs.recipe import DatasetSection, Recipe
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -39,68 +40,69 @@ def run(args: argparse.Namespace) -> int:
 def train_on(args: argparse.Namespace) -> int:
     """Take over the source's weights, all but the head, and train."""
     from minires import runs
-    from minires.runs import recipe as recipes
-    from minires.runs import records
+    from minires.runs.recipe import FinetuneSection
 
     if args.head_factor < 0:
         raise ValueError(f"--head-factor must be at least 0, got {args.head_factor}")
-    source, options, known = read_source(args)
-    configuration = recipes.resolve(args.recipe, args.set, model=options["name"], data=args.data, seed=args.seed)
-    configuration["model"] = {**options, **configuration["model"]}
-    configuration["data"] |= data_options(args, configuration["data"], known["shape"])
-    configuration["finetune"] = {
-        "source": args.source,
-        "freeze": args.freeze,
-        "head_factor": args.head_factor,
-        "mean": known.get("mean"),
-        "std": known.get("std"),
-    }
-    trainer = runs.build(configuration, source.state_dict())
+    source, name, options, images = read_source(args)
+    recipe = runs.resolve(args.recipe, args.set, model=name, data=args.data, seed=args.seed)
+    recipe.model.options = {**options, **recipe.model.options}
+    complete_data(args, recipe, images.shape)
+    recipe.finetune = FinetuneSection(
+        source=args.source,
+        freeze=args.freeze,
+        head_factor=args.head_factor,
+        mean=images.mean or None,
+        std=images.std or None,
+    )
+    trainer = runs.build(recipe, source.state_dict())
     trained = sum([parameter.size for group in trainer.optimizer.param_groups for parameter in group["params"]])
-    total = sum([parameter.size for parameter in trainer.parameters])
+    total = sum([parameter.size for parameter in trainer.model.parameters()])
     print(f"{args.source}: all but the head taken over; {trained:,} of {total:,} parameters are trained on")
-    folder = records.new_run(args.out, "finetune", configuration["model"]["name"], configuration)
-    with records.lock(folder):
-        return runs.carry_out(folder, trainer, configuration, "finetune")
+    folder = runs.new_run(args.out, "finetune", recipe.model.name, recipe.to_dict())
+    with runs.lock(folder):
+        return runs.Run(folder, recipe, trainer, "finetune").carry_out()
 
 
-def read_source(args: argparse.Namespace) -> tuple["Module", dict[str, Any], dict[str, Any]]:
-    """Return the trained network, what its maker was told, and what is known of its images: shape, mean and std."""
+def read_source(args: argparse.Namespace) -> tuple["Module", str, dict[str, Any], "DatasetSection"]:
+    """Return the trained network, its name, what its maker was told, and what is known of its images."""
     from minires import interop, models, runs
-    from minires.runs import recipe as recipes
+    from minires.runs.building import model_options
+    from minires.runs.recipe import DatasetSection
+    from minires.runs.settings import parsed
 
     path = Path(args.source)
     if path.is_dir():
         if args.model is not None:
             raise ValueError(f"--model is for files of weights; what {path} trained stands in its config.json")
-        model, configuration, _ = runs.load_model(path, args.checkpoint)
-        options = runs.model_options(configuration)
+        model, recipe, _ = runs.load_model(path, args.checkpoint)
+        options = model_options(recipe)
         options.pop("num_classes")
-        return model, options, configuration["dataset"]
+        return model, recipe.model.name, options, recipe.dataset
     if not path.exists():
         raise ValueError(f"there is no {path}: the source is a run's folder or a .safetensors file")
     if args.model is None:
         raise ValueError("a file of weights does not say which model they are of: add --model, such as resnet18")
     arrays = interop.read_weights(path)
     options = interop.options_of(arrays)
-    for keys, value in map(recipes.parsed, args.set):
+    for keys, value in map(parsed, args.set):
         if keys[0] == "model" and len(keys) == 2:
             options[keys[1]] = value
     model = models.make(args.model, **options, init=None)
     interop.load_weights(model, path)
     side = 224 if options["stem"] == "imagenet" else 32
     options.pop("num_classes")
-    return model, {"name": args.model, **options}, {"shape": [options["in_channels"], side, side]}
+    return model, args.model, options, DatasetSection(shape=[options["in_channels"], side, side])
 
 
-def data_options(args: argparse.Namespace, given: dict[str, Any], shape: list[int]) -> dict[str, Any]:
-    """Return the options of the data set: its classes, and for a folder the size and channels the network knows."""
+def complete_data(args: argparse.Namespace, recipe: "Recipe", shape: list[int]) -> None:
+    """Say which classes are meant, and for a folder of pictures the size and channels that the network knows."""
     from minires.data.registry import NAMES
 
-    options: dict[str, Any] = {"classes": args.classes} if args.classes else {}
+    recipe.data.classes = args.classes or recipe.data.classes
     if args.data_dir:
-        options["dir"] = str(Path(args.data_dir).resolve())
+        recipe.data.dir = str(Path(args.data_dir).resolve())
     if args.data not in NAMES and Path(args.data).is_dir():
-        options |= {"name": str(Path(args.data).resolve()), "channels": shape[0], "skip_bad": args.skip_bad}
-        options["image_size"] = given.get("image_size", shape[1])
-    return options
+        recipe.data.name = str(Path(args.data).resolve())
+        recipe.data.options |= {"channels": shape[0], "skip_bad": args.skip_bad}
+        recipe.data.options.setdefault("image_size", shape[1])

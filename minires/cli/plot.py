@@ -2,8 +2,13 @@
 
 import argparse
 import sys
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from minires.kernels import Array
+    from minires.runs import Recipe
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -33,8 +38,8 @@ def own_figures(folder: Path, checkpoint: str, data_dir: str | None) -> list[Pat
     from minires import plots, runs
     from minires.runs import records
 
-    model, configuration, step = runs.load_model(folder, checkpoint)
-    name = configuration["model"]["name"]
+    model, recipe, step = runs.load_model(folder, checkpoint)
+    name = recipe.model.name
     paths = [
         plots.first_layer(
             model.state_dict()["conv1.weight"], folder / "filters.png", f"First layer of {name} after {step} steps"
@@ -45,16 +50,15 @@ def own_figures(folder: Path, checkpoint: str, data_dir: str | None) -> list[Pat
               file=sys.stderr)  # fmt: skip
         return paths
     rows = records.read_csv(folder / "predictions.csv")
-    paths.append(plots.confusion_matrix(rows, configuration["dataset"]["classes"], folder / "confusion.png"))
-    wrong = plots.misclassified(rows, test_images(configuration, data_dir), folder / "misclassified.png")
+    paths.append(plots.confusion_matrix(rows, recipe.dataset.classes, folder / "confusion.png"))
+    wrong = plots.misclassified(rows, test_images(recipe, data_dir), folder / "misclassified.png")
     return paths + ([wrong] if wrong else [])
 
 
-def test_images(configuration: dict[str, Any], data_dir: str | None) -> Any:
+def test_images(recipe: "Recipe", data_dir: str | None) -> "Array":
     """Load the images that `minires evaluate` looks at."""
-    from minires import runs
+    from minires.runs.building import load_data
 
     if data_dir:
-        configuration["data"]["dir"] = data_dir
-    dataset, _ = runs.load_data({**configuration, "validation": 0})
-    return dataset.test_images
+        recipe.data.dir = data_dir
+    return load_data(replace(recipe, validation=0)).test_images

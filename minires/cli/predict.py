@@ -33,19 +33,19 @@ def look_at(args: argparse.Namespace) -> int:
 
     if args.top < 1:
         raise ValueError(f"--top must be at least 1, got {args.top}")
-    model, configuration, _ = runs.load_model(args.run_folder, args.checkpoint)
-    dataset = configuration["dataset"]
-    classes, shape = dataset["classes"], tuple(dataset["shape"])
-    mean, std = (np.array(dataset[name], np.float32)[:, np.newaxis, np.newaxis] for name in ("mean", "std"))
+    model, recipe, _ = runs.load_model(args.run_folder, args.checkpoint)
+    classes = recipe.dataset.classes
+    channels, height, width = recipe.dataset.shape
+    mean, std = (np.array(value, np.float32).reshape(-1, 1, 1) for value in (recipe.dataset.mean, recipe.dataset.std))
     try:
-        pixels = np.stack([load_image(path, shape) for path in args.images])
+        pixels = np.stack([load_image(path, (channels, height, width)) for path in args.images])
     except OSError as error:
         message = f"{error.filename} cannot be opened ({error.strerror}); give the paths of pictures"
         raise OSError(message) from error
     if args.invert:
         pixels = 255 - pixels
 
-    width = max([len(name) for name in classes])
+    longest = max([len(name) for name in classes])
     for path, image in zip(args.images, pixels, strict=True):
         with no_grad():
             logits = model(Tensor((image[np.newaxis].astype(np.float32) - mean) / std))
@@ -53,5 +53,5 @@ def look_at(args: argparse.Namespace) -> int:
         print(Path(path))
         for k in np.argsort(-probabilities, kind="stable")[: args.top]:
             bar = "█" * round(30 * float(probabilities[k]))
-            print(f"  {classes[k]:{width}}  {probabilities[k]:7.2%}  {bar}".rstrip())
+            print(f"  {classes[k]:{longest}}  {probabilities[k]:7.2%}  {bar}".rstrip())
     return 0

@@ -3,8 +3,12 @@
 import argparse
 import contextlib
 import sys
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from minires.runs import Recipe
 
 # What may be changed when a run goes on: all else would make it another training.
 CHANGEABLE = ("epochs", "steps", "evaluate_every", "checkpoint_every", "keep_checkpoints")
@@ -36,21 +40,19 @@ def run(args: argparse.Namespace) -> int:
 def start(args: argparse.Namespace) -> int:
     """Begin a new run."""
     from minires import runs
-    from minires.runs import recipe as recipes
-    from minires.runs import records
 
-    recipe = args.recipe or ("he2015" if args.data in ("cifar10", "cifar100") else "digits")
+    name = args.recipe or ("he2015" if args.data in ("cifar10", "cifar100") else "digits")
     given = {"model": args.model, "data": args.data, "seed": args.seed, "device": args.device}
-    configuration = recipes.resolve(recipe, args.set, **given)
-    check_size(configuration["model"]["name"], configuration["model"])
+    recipe = runs.resolve(name, args.set, **given)
+    check_size(recipe.model.name, recipe.model.options)
     if args.skip_bad:
-        configuration["data"]["skip_bad"] = True
+        recipe.data.options["skip_bad"] = True
     if args.data_dir:
-        configuration["data"]["dir"] = str(Path(args.data_dir).resolve())
-    trainer = runs.build(configuration)
-    folder = records.new_run(args.out, "train", configuration["model"]["name"], configuration)
-    with records.lock(folder):
-        return runs.carry_out(folder, trainer, configuration)
+        recipe.data.dir = str(Path(args.data_dir).resolve())
+    trainer = runs.build(recipe)
+    folder = runs.new_run(args.out, "train", recipe.model.name, recipe.to_dict())
+    with runs.lock(folder):
+        return runs.Run(folder, recipe, trainer).carry_out()
 
 
 def check_size(name: str, options: dict[str, Any]) -> None:
@@ -62,29 +64,38 @@ def check_size(name: str, options: dict[str, Any]) -> None:
 def resume(args: argparse.Namespace) -> int:
     """Go on with a run from its newest checkpoint."""
     from minires import runs
-    from minires.runs import recipe as recipes
     from minires.runs import records
+    from minires.runs.folder import read_recipe
 
     for name in ("model", "data", "recipe", "seed", "device"):
         if getattr(args, name) is not None:
             raise ValueError(f"--resume goes on as the run began: leave out --{name}, or start a new run")
     folder = Path(args.resume)
-    config = records.read_json(folder / "config.json")
-    configuration = runs.read_configuration(folder)
-    for setting in args.set:
-        keys, value = recipes.parsed(setting)
+    recipe = changed(read_recipe(folder), args.set)
+    if args.data_dir:
+        recipe.data.dir = str(Path(args.data_dir).resolve())
+    with runs.lock(folder):
+        trainer = runs.build(recipe)
+        training = runs.Run(folder, recipe, trainer)
+        for difference in training.restore():
+            print(f"minires train: resumed, but not bit for bit as it was: {difference}", file=sys.stderr)
+        if trainer.step > recipe.steps:
+            raise ValueError(f"{folder} has done {trainer.step} steps already, more than {recipe.steps}")
+        config = records.read_json(folder / "config.json")
+        records.write_json(folder / "config.json", {**config, "arguments": recipe.to_dict()})
+        print(f"{folder}: goes on after step {trainer.step}", file=sys.stderr)
+        return training.carry_out()
+
+
+def changed(recipe: "Recipe", settings: Sequence[str]) -> "Recipe":
+    """Return the recipe of a run with other values for some of CHANGEABLE."""
+    from minires.runs.recipe import Recipe
+    from minires.runs.settings import lay_over, parsed
+
+    values = recipe.to_dict()
+    for setting in settings:
+        keys, value = parsed(setting)
         if len(keys) > 1 or keys[0] not in CHANGEABLE:
             raise ValueError(f"--resume can change {', '.join(CHANGEABLE)} only, not {'.'.join(keys)}")
-        recipes.merge(configuration, {keys[0]: value})
-    recipes.check(configuration)
-    if args.data_dir:
-        configuration["data"]["dir"] = str(Path(args.data_dir).resolve())
-    with records.lock(folder):
-        trainer = runs.build(configuration)
-        for difference in runs.restore(folder, trainer):
-            print(f"minires train: resumed, but not bit for bit as it was: {difference}", file=sys.stderr)
-        if trainer.step > configuration["steps"]:
-            raise ValueError(f"{folder} has done {trainer.step} steps already, more than {configuration['steps']}")
-        records.write_json(folder / "config.json", {**config, "arguments": configuration})
-        print(f"{folder}: goes on after step {trainer.step}", file=sys.stderr)
-        return runs.carry_out(folder, trainer, configuration)
+        lay_over(values, {keys[0]: value})
+    return Recipe.from_dict(values)

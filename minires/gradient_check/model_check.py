@@ -44,12 +44,11 @@ def check_model(
     model = copy.deepcopy(model).to("float64")
     images = np.array(batch.data if isinstance(batch, Tensor) else batch, np.float64)
     parameters = dict(model.named_parameters())
-    generators = saved_generators(model)
+    random_states = model.random_states()  # each pass must draw the same masks
     tolerance, generator = Tolerance(eps, rtol, atol), np.random.default_rng(seed)
 
     def forward() -> Tensor:
-        for owner, name, state in generators:
-            setattr(owner, name, copy.deepcopy(state))
+        model.set_random_states(random_states)
         return loss(model(Tensor(images)), labels)
 
     y = forward()
@@ -85,13 +84,3 @@ def check_model(
     if not report.ok:
         raise GradientError("check_model: " + describe_failure(report, find_culprit(y, tolerance, generator)), report)
     return report
-
-
-def saved_generators(model: Any) -> list[tuple[Any, str, np.random.Generator]]:
-    """List the generators that modules own (dropout's), with their state now: each pass must draw the same masks."""
-    return [
-        (module, name, copy.deepcopy(value))
-        for _, module in model.named_modules()
-        for name, value in vars(module).items()
-        if isinstance(value, np.random.Generator)
-    ]

@@ -27,7 +27,7 @@ from minires.models.schemes import residual_blocks
 from minires.nn import Module
 from minires.ops import cross_entropy
 from minires.optim import SGD, CosineAnnealingLR
-from minires.runs import records
+from minires.runs import new_run, records
 
 Comparison = dict[str, Any]  # the report: its keys are in `compare`
 Norms = dict[str, Any]  # of one network's gradients: its keys are in `measure`
@@ -102,7 +102,7 @@ def compare(
             arguments = {"depths": several(depths), "init": several(init), "norm": several(norm), "skip": several(skip),
                          "activation": activation, "seeds": seeds, "steps": steps, "batch_size": batch_size, "lr": lr,
                          "device": device, "seed": seed}
-            report["folder"] = str(records.new_run(out, "compare", model, arguments))
+            report["folder"] = str(new_run(out, "compare", model, arguments))
         try:
             fill(report, networks, progress)
         except KeyboardInterrupt:
@@ -127,7 +127,7 @@ def check(networks: Sequence[Network], seeds: int | None, steps: int, batch_size
 
 def fill(report: Comparison, networks: Sequence[Network], progress: bool) -> None:
     """Measure every network, then train one after the other; after each, the files are complete again."""
-    from tqdm import tqdm
+    from minires.runs.progress import ProgressBar
 
     device = report["device"]
     train_images, train_labels, *test = [to_device(array, device) for array in load_digits()]
@@ -135,14 +135,14 @@ def fill(report: Comparison, networks: Sequence[Network], progress: bool) -> Non
     layers = sum([network.depth for network in networks])  # the bar counts layers passed, so deep networks count more
     total = layers * (len(report["seeds"]) + len(report["trained_seeds"]) * report["steps"])
     bar_format = "{desc:<20} {percentage:3.0f}% |{bar}| {elapsed}<{remaining}"
-    with tqdm(total=total, disable=not progress, bar_format=bar_format) as bar:
+    with ProgressBar(total=total, disable=not progress, bar_format=bar_format) as bar:
         for network, entry in entries:
             bar.set_description(f"measure {network.name}")
             for seed in report["seeds"]:
                 batches = Loader(train_images, train_labels, report["batch_size"], drop_last=True, seed=seed)
                 initial = measure(network.build(seed).to(device), *next(batches.epoch(0)))
                 entry["runs"].append({"seed": seed, "initial": initial, "trained": None})
-                training.advance(bar, network.depth, first=bar.n == 0)
+                bar.update(network.depth, timed=bar.n > 0)
         save(report)
         if not report["trained_seeds"]:
             return
@@ -162,14 +162,14 @@ def train(
     optimizer = SGD(model.parameters(), lr, momentum=0.9, weight_decay=1e-4)
     losses: list[float] = []
 
-    def log(record: training.Record) -> None:
+    def log(record: dict[str, Any]) -> None:
         losses.append(record["loss"])
-        training.advance(bar, network.depth, first=len(losses) == 1)
+        bar.update(network.depth, timed=len(losses) > 1)
 
     try:
         training.Trainer(model, batches, optimizer, CosineAnnealingLR(optimizer, steps)).train(steps, log)
     except FloatingPointError:
-        bar.update(network.depth * (steps - len(losses)))
+        bar.update(network.depth * (steps - len(losses)), timed=False)
         return {"losses": losses, "diverged_at": len(losses) + 1, "test_accuracy": None, "gradients": None}
     _, accuracy = training.evaluate(model, Loader(test[0], test[1], 256, shuffle=False))
     gradients = measure(model, *next(batches.epoch(0)))

@@ -99,6 +99,28 @@ class Module:
             for name in module.buffer_names:
                 yield joined(prefix, name), getattr(module, name)
 
+    def named_generators(self) -> Iterator[tuple[str, np.random.Generator]]:
+        """Iterate over (dotted name, generator) of the random generators that layers own, such as dropout's."""
+        for prefix, module in self.named_modules():
+            for name, value in vars(module).items():
+                if isinstance(value, np.random.Generator):
+                    yield joined(prefix, name), value
+
+    def random_states(self) -> dict[str, Any]:
+        """Return where each generator stands: after `set_random_states` it draws the same numbers again."""
+        return {name: generator.bit_generator.state for name, generator in self.named_generators()}
+
+    def set_random_states(self, states: Mapping[str, Any]) -> None:
+        """Put each generator back to where `random_states` saw it. ValueError for the states of other generators."""
+        generators = dict(self.named_generators())
+        if set(states) != set(generators):
+            raise ValueError(
+                f"set_random_states: the saved random generators are {', '.join(states) or 'none'}, "
+                f"the model's {', '.join(generators) or 'none'}"
+            )
+        for name, generator in generators.items():
+            generator.bit_generator.state = states[name]
+
     def parameters(self) -> list[Parameter]:
         """List the parameters, in the order of `named_parameters`."""
         return [parameter for _, parameter in self.named_parameters()]

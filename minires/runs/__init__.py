@@ -1,37 +1,15 @@
-"""From a recipe to a trained network in a folder, which can be stopped and gone on with at any step.
+"""Trainings in folders, which can be stopped at any step and gone on with.
 
-    configuration = recipe.resolve("digits")          what to train, and how
-    trainer = runs.build(configuration)               data, model, optimizer
-    runs.carry_out(folder, trainer, configuration)    metrics, checkpoints, a report
-    runs.load_model(folder)                           the trained network
+    recipe = runs.resolve("digits")                 how to train
+    trainer = runs.build(recipe)                    data, model, optimizer
+    runs.Run(folder, recipe, trainer).carry_out()   metrics, checkpoints, a report
+    model, recipe, step = runs.load_model(folder)   the trained network
 """
 
-from minires.runs.run import (
-    build,
-    build_model,
-    carry_out,
-    evaluation_loader,
-    has_fused_form,
-    load_data,
-    load_model,
-    make_trainer,
-    model_options,
-    read_configuration,
-    report,
-    restore,
-)
+from minires.runs.building import build
+from minires.runs.folder import load_model, lock, new_run
+from minires.runs.recipe import Recipe
+from minires.runs.run import Run
+from minires.runs.settings import resolve
 
-__all__ = [
-    "build",
-    "build_model",
-    "carry_out",
-    "evaluation_loader",
-    "has_fused_form",
-    "load_data",
-    "load_model",
-    "make_trainer",
-    "model_options",
-    "read_configuration",
-    "report",
-    "restore",
-]
+__all__ = ["Recipe", "Run", "build", "load_model", "lock", "new_run", "resolve"]

@@ -1,19 +1,20 @@
 """A running average of a model's weights, which is often better than the last weights (Polyak and Juditsky 1992)."""
 
+import copy
 from typing import Any
 
-from minires.kernels import kernels_for
+from minires.kernels import Array, kernels_for
 from minires.nn import Module
 
 
 class EMA:
-    """The exponential moving average of all parameters and running statistics of a model; float arrays of its own.
+    """The exponential moving average of all parameters and running statistics of a model.
 
         average = d · average + (1 - d) · weights        d = min(decay, (1 + n) / (10 + n)) after n updates
 
-    so that the first, random weights are soon forgotten. Call `update()` after each step of the optimizer. `swap()`
-    exchanges the model's values with the averages, in place: once to evaluate with them, once more to train on.
-    Make it after `.to(…)`. ValueError for a decay outside (0, 1).
+    so that the first, random weights are soon forgotten. Call `update()` after each step of the optimizer. `model` is
+    a copy of the model that holds the averages: it is what is evaluated. Make it after `.to(…)`.
+    ValueError for a decay outside (0, 1).
     """
 
     def __init__(self, model: Module, decay: float = 0.999) -> None:
@@ -21,25 +22,23 @@ class EMA:
             raise ValueError(f"EMA: decay must be above 0 and below 1, got {decay}")
         self.decay = decay
         self.updates = 0
-        self.weights = {name: parameter.data for name, parameter in model.named_parameters()}
-        self.weights |= dict(model.named_buffers())
-        self.averages = {name: array.copy() for name, array in self.weights.items()}
+        self.trained = model
+        self.model = copy.deepcopy(model).eval()
+        self.model.zero_grad()
+
+    @property
+    def averages(self) -> dict[str, Array]:
+        """The averages by name: the arrays themselves."""
+        return arrays_of(self.model)
 
     def update(self) -> None:
         """Move the averages towards the weights as they are now."""
         self.updates += 1
         decay = min(self.decay, (1 + self.updates) / (10 + self.updates))
+        weights = arrays_of(self.trained)
         for name, average in self.averages.items():
             average *= decay
-            average += (1 - decay) * self.weights[name]
-
-    def swap(self) -> None:
-        """Exchange weights and averages."""
-        for name, average in self.averages.items():
-            weight = self.weights[name]
-            kept = weight.copy()
-            weight[...] = average
-            average[...] = kept
+            average += (1 - decay) * weights[name]
 
     def state_dict(self) -> dict[str, Any]:
         return {"updates": self.updates, "averages": {name: array.copy() for name, array in self.averages.items()}}
@@ -59,3 +58,8 @@ class EMA:
         for name, average in self.averages.items():
             average[...] = kernels_for(average).xp.asarray(averages[name])
         self.updates = state_dict["updates"]
+
+
+def arrays_of(model: Module) -> dict[str, Array]:
+    """Collect the arrays of all parameters and buffers, by name."""
+    return {name: parameter.data for name, parameter in model.named_parameters()} | dict(model.named_buffers())

@@ -1,8 +1,8 @@
 """Train a trained network further, for other classes: freeze a part of it, give it a new head, which learns faster.
 
-replace_head(model, num_classes=4)
-freeze(model, "conv1.*", "bn1.*", "layer1.*")
-optimizer = SGD(parameter_groups(model, lr=0.01), lr=0.01, momentum=0.9)
+    replace_head(model, num_classes=4)
+    freeze(model, "conv1.*", "bn1.*", "layer1.*")
+    optimizer = SGD(parameter_groups(model, lr=0.01), lr=0.01, momentum=0.9)
 """
 
 import copy

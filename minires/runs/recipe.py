@@ -1,212 +1,243 @@
-"""Recipes: how to train, as TOML files beside this one.
+"""What a recipe is: every value of a training, its type, and what it is where nothing else is said.
 
-A configuration is `defaults.toml`, then the recipe, then the recipe's part for this model, then what was set by hand.
-It is a plain dict, complete, and is saved with the run.
+A recipe is written as TOML (the files in `recipes/`) and kept as JSON (`config.json` of a run); `from_dict` and
+`to_dict` lead to and from both. A section with a name, such as the optimizer, has the options of what it names.
 """
 
-import difflib
-import inspect
-import tomllib
-from collections.abc import Mapping, Sequence
-from pathlib import Path
-from typing import Any
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields
+from typing import Any, ClassVar
 
-from minires.optim import (
-    SGD,
-    Adam,
-    AdamW,
-    ConstantWarmup,
-    CosineAnnealingLR,
-    LinearWarmup,
-    MultiStepLR,
-    Optimizer,
-    Schedule,
-)
+from minires import optim
+from minires.optim import Optimizer, Schedule
+from minires.runs.typed_values import check_known, check_least, filled
 
-FOLDER = Path(__file__).parent / "recipes"
-OPTIMIZERS: dict[str, Any] = {"sgd": SGD, "adam": Adam, "adamw": AdamW}
-SCHEDULES: dict[str, Any] = {"constant": None, "multistep": MultiStepLR, "cosine": CosineAnnealingLR}
-KINDS: dict[type, tuple[str, tuple[type, ...]]] = {  # of a value: in words, and the types that will do for it
-    bool: ("true or false", (bool,)),
-    int: ("a whole number", (int,)),
-    float: ("a number", (int, float)),
-    str: ("text", (str,)),
-    list: ("a list", (list, tuple)),
-    tuple: ("a list", (list, tuple)),
+
+@dataclass(kw_only=True)
+class SGDSection:
+    """Options of `optim.SGD`."""
+
+    name: ClassVar[str] = "sgd"
+    lr: float = 1e-3
+    momentum: float = 0.0
+    weight_decay: float = 0.0
+    nesterov: bool = False
+
+    def make(self, params: Any) -> Optimizer:
+        return optim.SGD(params, **asdict(self))
+
+
+@dataclass(kw_only=True)
+class AdamSection:
+    """Options of `optim.Adam`."""
+
+    name: ClassVar[str] = "adam"
+    lr: float = 1e-3
+    betas: list[float] = field(default_factory=lambda: [0.9, 0.999])
+    eps: float = 1e-8
+    weight_decay: float = 0.0
+
+    def make(self, params: Any) -> Optimizer:
+        return optim.Adam(params, **asdict(self))
+
+
+@dataclass(kw_only=True)
+class AdamWSection(AdamSection):
+    """Options of `optim.AdamW`."""
+
+    name: ClassVar[str] = "adamw"
+    weight_decay: float = 1e-2
+
+    def make(self, params: Any) -> Optimizer:
+        return optim.AdamW(params, **asdict(self))
+
+
+@dataclass(kw_only=True)
+class ConstantSection:
+    """A learning rate that stays."""
+
+    name: ClassVar[str] = "constant"
+
+    def make(self, optimizer: Optimizer, steps: int) -> Schedule | None:
+        return None
+
+
+@dataclass(kw_only=True)
+class MultiStepSection:
+    """Options of `optim.MultiStepLR`."""
+
+    name: ClassVar[str] = "multistep"
+    milestones: list[int] = field(metadata={"example": [32_000, 48_000]})
+    gamma: float = 0.1
+
+    def make(self, optimizer: Optimizer, steps: int) -> Schedule | None:
+        return optim.MultiStepLR(optimizer, self.milestones, self.gamma)
+
+
+@dataclass(kw_only=True)
+class CosineSection:
+    """Options of `optim.CosineAnnealingLR`, which goes down to the last step."""
+
+    name: ClassVar[str] = "cosine"
+    eta_min: float = 0.0
+
+    def make(self, optimizer: Optimizer, steps: int) -> Schedule | None:
+        return optim.CosineAnnealingLR(optimizer, steps, self.eta_min)
+
+
+OPTIMIZERS = {kind.name: kind for kind in (SGDSection, AdamSection, AdamWSection)}
+SCHEDULES = {kind.name: kind for kind in (ConstantSection, MultiStepSection, CosineSection)}
+WARMUPS = {"linear": optim.LinearWarmup, "constant": optim.ConstantWarmup}
+
+
+@dataclass(kw_only=True)
+class WarmupSection:
+    """Multiplies the learning rate at the beginning."""
+
+    steps: int = 0
+    factor: float = 0.1  #: of the first step
+    shape: str = "linear"  #: up to 1, or "constant": at once when the steps are over
+
+    def __post_init__(self) -> None:
+        check_known("warmup.shape", self.shape, WARMUPS)
+
+    def put_on(self, schedule: Schedule | None, optimizer: Optimizer) -> Schedule | None:
+        """Return the schedule with the warmup before it; None where there is neither."""
+        if self.steps == 0:
+            return schedule
+        return WARMUPS[self.shape](optimizer, self.steps, self.factor, schedule)
+
+
+@dataclass(kw_only=True)
+class ModelSection:
+    """A name and options of `models.make`: skip = false, norm = "none", …"""
+
+    name: str = "resnet20"
+    options: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(kw_only=True)
+class DataSection:
+    """A name and options of `data.load`."""
+
+    name: str = "digits"
+    dir: str = ""  #: where its files are; "": the usual place
+    classes: list[str] | None = field(default=None, metadata={"example": ["cat", "dog"]})  #: these alone
+    options: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(kw_only=True)
+class DatasetSection:
+    """What the data set turned out to be: see `Dataset.summary`."""
+
+    name: str = ""
+    shape: list[int] = field(default_factory=list)
+    train_images: int = 0
+    test_images: int = 0
+    classes: list[str] = field(default_factory=list)
+    mean: list[float] = field(default_factory=list)
+    std: list[float] = field(default_factory=list)
+
+
+@dataclass(kw_only=True)
+class FinetuneSection:
+    """What `minires finetune` began with."""
+
+    source: str = ""  #: a run's folder or a file of weights
+    freeze: list[str] = field(default_factory=list)  #: patterns on parameters' names
+    head_factor: float = 10.0  #: the head learns so much faster
+    mean: list[float] | None = None  #: of the images that the source was trained on, where they are known
+    std: list[float] | None = None
+
+
+@dataclass(kw_only=True)
+class Recipe:
+    """How to train. ValueError for numbers that no training can have."""
+
+    seed: int = 0  #: of weights, batches, augmentation and the images held out
+    device: str = "cpu"  #: or "cuda"
+    epochs: int = 20  #: times through the training images
+    steps: int = 0  #: updates, in place of epochs where it is above 0
+    batch_size: int = 128  #: images in an update
+    accumulation: int = 1  #: parts that a batch is computed in, one after the other: less memory
+    validation: int = 0  #: training images held out to evaluate with; 0: the test images are used
+    #: in order: "crop" (pad by 4, cut out), "flip", "resized_crop"
+    augmentation: list[str] = field(default_factory=list, metadata={"example": ["crop", "flip"]})
+    label_smoothing: float = 0.0
+    max_norm: float = 0.0  #: clip the gradients to this norm; 0: never
+    ema_decay: float = 0.0  #: evaluate with an exponential average of the weights; 0: with the weights
+    evaluate_every: int = 0  #: steps; 0: once an epoch
+    checkpoint_every: int = 500  #: steps; one is also written after each evaluation
+    keep_checkpoints: int = 3  #: the last so many, besides the best
+    model: ModelSection = field(default_factory=ModelSection)
+    data: DataSection = field(default_factory=DataSection)
+    optimizer: SGDSection | AdamSection = field(default_factory=lambda: SGDSection(lr=0.1))
+    schedule: ConstantSection | MultiStepSection | CosineSection = field(default_factory=ConstantSection)
+    warmup: WarmupSection = field(default_factory=WarmupSection)
+    dataset: DatasetSection = field(default_factory=DatasetSection)  #: filled in when the data set is loaded
+    finetune: FinetuneSection | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("epochs", "batch_size", "accumulation", "checkpoint_every", "keep_checkpoints"):
+            check_least(name, getattr(self, name), 1)
+        for name in ("seed", "steps", "validation", "label_smoothing", "max_norm", "ema_decay", "evaluate_every"):
+            check_least(name, getattr(self, name), 0)
+
+    def make_schedule(self, optimizer: Optimizer, steps: int) -> Schedule | None:
+        """Make the schedule of a training of so many steps; None for a learning rate that stays."""
+        return self.warmup.put_on(self.schedule.make(optimizer, steps), optimizer)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return it as plain values, as in TOML and JSON. What is not known or not there has no key."""
+        content = asdict(self)
+        content["optimizer"] = {"name": self.optimizer.name, **content["optimizer"]}
+        content["schedule"] = {"name": self.schedule.name, **content["schedule"]}
+        for section in ("model", "data"):
+            options = content[section].pop("options")
+            content[section] |= options
+        if self.data.classes is None:
+            del content["data"]["classes"]
+        if not self.dataset.name:
+            del content["dataset"]
+        if self.finetune is None:
+            del content["finetune"]
+        return content
+
+    @classmethod
+    def from_dict(cls, content: Mapping[str, Any]) -> "Recipe":
+        """Make a recipe of plain values; what has no key is as in a recipe that says nothing.
+
+        ValueError, with what is known, for an unknown key, option or name, and for an option that is missing;
+        TypeError, with an example, for a value of another type.
+        """
+        values = {name: section_from(name, value) if name in SECTIONS else value for name, value in content.items()}
+        recipe: Recipe = filled(cls, "a recipe", "", values)
+        return recipe
+
+
+# A section is of one kind, or of the kind that its name says.
+SECTIONS: dict[str, Any] = {
+    "model": ModelSection,
+    "data": DataSection,
+    "optimizer": OPTIMIZERS,
+    "schedule": SCHEDULES,
+    "warmup": WarmupSection,
+    "dataset": DatasetSection,
+    "finetune": FinetuneSection,
 }
-WARMUPS: dict[str, Any] = {"linear": LinearWarmup, "constant": ConstantWarmup}
-AT_LEAST_1 = ("epochs", "batch_size", "accumulation", "checkpoint_every", "keep_checkpoints")
-AT_LEAST_0 = ("seed", "steps", "validation", "label_smoothing", "max_norm", "ema_decay", "evaluate_every")
-
-Configuration = dict[str, Any]
 
 
-def names() -> list[str]:
-    """List the recipes that come with MiniRes."""
-    return sorted([path.stem for path in FOLDER.glob("*.toml") if path.stem != "defaults"])
-
-
-def resolve(recipe: str, settings: Sequence[str] = (), **given: Any) -> Configuration:
-    """Return the complete configuration of a recipe: a name of `names()`, or the path of a TOML file.
-
-    settings: "key=value" each, as on the command line: "optimizer.lr=0.05", "augmentation=[]", "model.skip=false".
-    given: model=, data= and other keys of the top, which count like settings; None is left out.
-    A section with a name, such as the optimizer, begins anew when that name changes. Setting epochs unsets steps.
-    ValueError, with what is known, for an unknown recipe, key or value; TypeError for a value of another type.
-    """
-    configuration = read(FOLDER / "defaults.toml")
-    content = read(path_of(recipe))
-    models = content.pop("models", {})
-    by_hand: Configuration = {}
-    for name, value in given.items():
-        if value is not None:
-            by_hand[name] = {"name": value} if name in ("model", "data") else value
-    for setting in settings:
-        put(by_hand, *parsed(setting))
-    merge(configuration, content)
-    model = by_hand.get("model", {}).get("name", configuration["model"]["name"])
-    merge(configuration, models.get(model, {}))
-    merge(configuration, by_hand)
-    complete_options(configuration, "optimizer", OPTIMIZERS)
-    complete_options(configuration, "schedule", SCHEDULES)
-    check(configuration)
-    return configuration
-
-
-def path_of(recipe: str) -> Path:
-    if recipe.endswith(".toml"):
-        return Path(recipe)
-    if recipe not in names():
-        raise ValueError(f"unknown recipe {recipe!r}; known: {', '.join(names())}, or the path of a .toml file")
-    return FOLDER / f"{recipe}.toml"
-
-
-def read(path: Path) -> Configuration:
-    try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
-        raise ValueError(f"there is no recipe {path}") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ValueError(f"the recipe {path} is no TOML ({error})") from error
-
-
-def parsed(setting: str) -> tuple[list[str], Any]:
-    """Split "optimizer.lr=0.05" into its keys and its value: TOML's, or else a string without quotes."""
-    name, separator, text = setting.partition("=")
-    if not separator or not name.strip():
-        raise ValueError(f"a setting is key=value, such as optimizer.lr=0.05, not {setting!r}")
-    try:
-        value = tomllib.loads(f"value = {text}")["value"]
-    except tomllib.TOMLDecodeError:
-        value = text.strip()
-    return name.strip().split("."), value
-
-
-def put(configuration: Configuration, keys: Sequence[str], value: Any) -> None:
-    for key in keys[:-1]:
-        configuration = configuration.setdefault(key, {})
-    configuration[keys[-1]] = value
-
-
-def merge(configuration: Configuration, other: Mapping[str, Any]) -> None:
-    """Write `other` over a configuration, section by section; ValueError for a key that is not there."""
-    for key, value in other.items():
-        if key not in configuration:
-            close = difflib.get_close_matches(key, configuration, 1)
-            hint = f"did you mean {close[0]}?" if close else f"known: {', '.join(configuration)}"
-            raise ValueError(f"unknown key {key!r} in a recipe; {hint}")
-        if isinstance(configuration[key], dict) != isinstance(value, dict):
-            wanted = "is a section: set its keys, such as" if isinstance(configuration[key], dict) else "is no section:"
-            raise TypeError(f"{key} {wanted} {example(key, configuration[key])}")
-        if not isinstance(value, dict):
-            configuration[key] = value
-        elif value.get("name", configuration[key].get("name")) != configuration[key].get("name"):
-            configuration[key] = {**({"dir": configuration[key]["dir"]} if key == "data" else {}), **value}
-        else:
-            configuration[key] = {**configuration[key], **value}
-    if "epochs" in other and "steps" not in other:
-        configuration["steps"] = 0
-
-
-def example(key: str, value: Any) -> str:
-    if isinstance(value, dict):
-        first = next(iter(value))
-        return f"{key}.{first}={value[first]}"
-    return f"{key}={value}"
-
-
-def complete_options(configuration: Configuration, section: str, known: Mapping[str, Any]) -> None:
-    """Fill a section up with the defaults of what it names; ValueError for an unknown name, option or a missing one."""
-    given = configuration[section]
-    name = given.get("name")
-    if name not in known:
-        raise ValueError(f"unknown {section} {name!r}; known: {', '.join(known)}")
-    options = options_of(known[name])
-    for option in given:
-        if option != "name" and option not in options:
-            raise ValueError(f"{section} {name} has no option {option!r}; known: {', '.join(options) or 'none'}")
-    complete = {"name": name}
-    for option, default in options.items():
-        if option not in given and default is inspect.Parameter.empty:
-            raise ValueError(f"{section} {name} needs {section}.{option}")
-        value = given.get(option, default)
-        complete[option] = list(value) if isinstance(value, tuple) else value
-        if default is not inspect.Parameter.empty:
-            check_type(f"{section}.{option}", value, default)
-    configuration[section] = complete
-
-
-def options_of(maker: Any) -> dict[str, Any]:
-    """The options of an optimizer or a schedule, and their defaults; what the training itself gives is left out."""
-    if maker is None:
-        return {}
-    parameters = inspect.signature(maker).parameters
-    return {name: parameters[name].default for name in parameters if name not in ("params", "optimizer", "T_max")}
-
-
-def check(configuration: Configuration) -> None:
-    """Refuse values of another type than the defaults', and numbers that no training can have."""
-    for key, default in read(FOLDER / "defaults.toml").items():
-        if not isinstance(default, dict):
-            check_type(key, configuration[key], default)
-        elif key == "warmup":
-            unknown = [name for name in configuration[key] if name not in default]
-            if unknown:
-                raise ValueError(f"warmup has no option {unknown[0]!r}; known: {', '.join(default)}")
-            for name, value in default.items():
-                check_type(f"warmup.{name}", configuration[key][name], value)
-    for least, keys in ((1, AT_LEAST_1), (0, AT_LEAST_0)):
-        for key in keys:
-            if not configuration[key] >= least:
-                raise ValueError(f"{key} must be at least {least}, got {configuration[key]}")
-    if configuration["warmup"]["shape"] not in WARMUPS:
-        raise ValueError(f"unknown warmup.shape {configuration['warmup']['shape']!r}; known: {', '.join(WARMUPS)}")
-
-
-def check_type(name: str, value: Any, default: Any) -> None:
-    """Refuse a value of another type than its default: 2 will do for 0.1, "2" and true will not."""
-    words, kinds = KINDS[type(default)]
-    if not isinstance(value, kinds) or (isinstance(value, bool) and not isinstance(default, bool)):
-        raise TypeError(f"{name} must be {words}, such as {default!r}, got {value!r}")
-
-
-def make_optimizer(configuration: Configuration, params: Any) -> Optimizer:
-    """Make the configuration's optimizer, for parameters or groups of them."""
-    options = {name: value for name, value in configuration["optimizer"].items() if name != "name"}
-    optimizer: Optimizer = OPTIMIZERS[configuration["optimizer"]["name"]](params, **options)
-    return optimizer
-
-
-def make_schedule(configuration: Configuration, optimizer: Optimizer, steps: int) -> Schedule | None:
-    """Make the configuration's schedule, for a training of so many steps; None for a learning rate that stays."""
-    options = {name: value for name, value in configuration["schedule"].items() if name != "name"}
-    schedule: Schedule | None = None
-    if configuration["schedule"]["name"] == "multistep":
-        schedule = MultiStepLR(optimizer, **options)
-    elif configuration["schedule"]["name"] == "cosine":
-        schedule = CosineAnnealingLR(optimizer, steps, **options)
-    warmup = configuration["warmup"]
-    if warmup["steps"]:
-        warmed: Schedule = WARMUPS[warmup["shape"]](optimizer, warmup["steps"], warmup["factor"], schedule)
-        return warmed
-    return schedule
+def section_from(name: str, content: Any) -> Any:
+    """Make a section of plain values. The options of a model or a data set are left to their makers to check."""
+    if not isinstance(content, Mapping):
+        first = next(iter(Recipe().to_dict().get(name, {"name": "…"}).items()))
+        raise TypeError(f"{name} is a section: set its keys, such as {name}.{first[0]}={first[1]}, not {content!r}")
+    kind, title, values = SECTIONS[name], name, dict(content)
+    if isinstance(kind, dict):
+        chosen = values.pop("name", None)
+        check_known(name, chosen, kind)
+        kind, title = kind[chosen], f"{name} {chosen}"
+    if kind in (ModelSection, DataSection):
+        own = [entry.name for entry in fields(kind) if entry.name != "options"]
+        values["options"] = {option: values.pop(option) for option in content if option not in own}
+    return filled(kind, title, f"{name}.", values)

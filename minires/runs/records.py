@@ -1,4 +1,4 @@
-"""What a run leaves on disk: `runs/<time>-<command>-<model>/` with config.json, metrics.jsonl, report.json and tables.
+"""The formats of the files that a run leaves: JSON, lines of JSON, and tables of comma-separated values.
 
 Every whole file is written beside its place and moved there, so a reader never sees half of one. JSON knows no NaN and
 no infinity: those numbers are written as null.
@@ -9,82 +9,11 @@ import io
 import json
 import math
 import os
-import platform
-import sys
-import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-
-import minires
-from minires import kernels
-
-
-def new_run(out: str | Path, command: str, model: str, arguments: Mapping[str, Any]) -> Path:
-    """Make the folder of a new run below `out`, write its config.json, and return the folder.
-
-    config.json holds the command, its arguments, and the versions that the figures depend on. OSError, naming `out`,
-    where nothing can be written: call this before the work.
-    """
-    name = f"{time.strftime('%Y%m%d-%H%M%S')}-{command}-{model}"
-    config = {
-        "command": command,
-        "arguments": arguments,
-        "kernels": kernels.in_use(),
-        "minires": minires.__version__,
-        "numpy": np.__version__,
-        "python": platform.python_version(),
-        "platform": f"{sys.platform} {platform.machine()}",
-    }
-    try:
-        Path(out).mkdir(parents=True, exist_ok=True)
-        folder = _new_folder(Path(out), name)
-        write_json(folder / "config.json", config)
-    except OSError as error:
-        message = f"cannot write to the output folder {str(out)!r} ({error.strerror}); choose another with --out"
-        raise OSError(message) from error
-    return folder
-
-
-def _new_folder(out: Path, name: str) -> Path:
-    """Make a folder that was not there: a second run in the same second gets a number."""
-    folder, number = out / name, 1
-    while True:
-        try:
-            folder.mkdir()
-        except FileExistsError:
-            number += 1
-            folder = out / f"{name}-{number}"
-        else:
-            return folder
-
-
-@contextmanager
-def lock(folder: Path) -> Iterator[None]:
-    """Keep other processes out of a run's folder while the block runs.
-
-    The operating system holds the lock and drops it with the process, however that ends. RuntimeError where another
-    process has it. Windows has no such lock: there nothing is kept out.
-    """
-    try:
-        import fcntl
-    except ImportError:
-        yield
-        return
-    with (folder / ".lock").open("a+") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            file.seek(0)
-            message = f"another process ({file.read().strip()}) is writing to {folder}; wait for it, or stop it first"
-            raise RuntimeError(message) from error
-        file.truncate(0)
-        file.write(f"pid {os.getpid()}")
-        file.flush()
-        yield
 
 
 def write_bytes(path: Path, content: bytes) -> None:

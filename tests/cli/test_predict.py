@@ -7,6 +7,7 @@ import pytest
 
 from minires import data, runs, training
 from minires.cli.main import main
+from minires.runs.building import evaluation_loader
 
 
 @pytest.fixture(scope="module")
@@ -31,8 +32,8 @@ def answers(text):
 
 @pytest.fixture(scope="module")
 def logits(run):
-    model, configuration, _ = runs.load_model(run)
-    return training.predict(model, runs.evaluation_loader(data.load("digits"), configuration))[0]
+    model, recipe, _ = runs.load_model(run)
+    return training.predict(model, evaluation_loader(data.load("digits"), recipe))[0]
 
 
 def save(image, path, mode="L"):

@@ -10,7 +10,7 @@ import pytest
 from minires import data, kernels, training
 from minires.cli.main import main
 from minires.runs import checkpoint, records
-from minires.runs import recipe as recipes
+from minires.runs.settings import recipe_names
 
 
 @pytest.fixture
@@ -133,9 +133,12 @@ def test_signals_write_a_checkpoint_and_say_how_to_resume(quick, capsys, signal_
 
 
 def test_a_signal_during_the_evaluation(quick, monkeypatch):
-    def interrupted(model, loader, check):
+    evaluate = training.evaluate
+
+    def interrupted(model, loader):
         os.kill(os.getpid(), signal.SIGINT)
-        check()
+        evaluate(model, loader)
+        pytest.fail("still there")
 
     with monkeypatch.context() as patch:
         patch.setattr(training, "evaluate", interrupted)
@@ -209,7 +212,7 @@ def test_bad_input_leaves_no_folder(quick, capsys, arguments, settings, message)
 def test_help_names_every_recipe(capsys):
     assert main(["train", "--help"]) == 0
     printed = capsys.readouterr().out
-    assert all(name in printed for name in recipes.names())
+    assert all(name in printed for name in recipe_names())
 
 
 def test_unknown_data(tmp_path, capsys):

@@ -182,14 +182,15 @@ def test_the_trainer_with_augmentation_and_evaluation(gpu):
 
 def test_a_training_goes_on_bit_for_bit_from_what_was_saved(gpu, tmp_path):
     from minires.runs import checkpoint
+    from minires.runs.state import TrainingState
 
     through, stopped, resumed = trainer_on("cuda"), trainer_on("cuda"), trainer_on("cuda")
     through.train(4, lambda record: None)
     stopped.train(2, lambda record: None)
-    checkpoint.save(tmp_path, 2, stopped.state_dict(), stopped.parameters[0].data)
+    checkpoint.save(tmp_path, 2, TrainingState(stopped).state_dict(), stopped.model.fc.weight.data)
     state, environment = checkpoint.load(checkpoint.newest(tmp_path))
     assert environment["kernels"] == "cupy"
-    resumed.load_state_dict(state)
+    TrainingState(resumed).load_state_dict(state)
     resumed.train(4, lambda record: None)
     expected = through.model.state_dict()
     for name, array in resumed.model.state_dict().items():

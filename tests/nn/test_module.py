@@ -224,3 +224,19 @@ def test_a_deep_copy_is_independent():
 
 def test_repr_is_one_line():
     assert repr(nn.Linear(3, 4)) == "Linear(16 parameters)"
+
+
+def test_random_generators_go_back_to_where_they_were():
+    model = nn.Sequential(nn.Dropout(0.5, seed=1), nn.Sequential(nn.Dropout(0.5, seed=2)))
+    assert [name for name, _ in model.named_generators()] == ["0.generator", "1.0.generator"]
+    x = Tensor(np.ones((4, 5), np.float32))
+    states = model.random_states()
+    first, second = model(x).data, model(x).data
+    assert not np.array_equal(first, second)
+    model.set_random_states(states)
+    np.testing.assert_array_equal(model(x).data, first)
+    model.set_random_states(states)  # what was saved has not moved with them
+    np.testing.assert_array_equal(model(x).data, first)
+    message = "the saved random generators are none, the model's 0.generator, 1.0.generator"
+    with pytest.raises(ValueError, match=message):
+        model.set_random_states({})

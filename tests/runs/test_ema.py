@@ -32,17 +32,27 @@ def test_formula():
     assert all(array.dtype == np.float32 for array in ema.averages.values())
 
 
-def test_swap_and_back():
+def test_a_model_of_its_own():
     model = network()
     ema = EMA(model)
     before = model.state_dict()
     for parameter in model.parameters():
         parameter.data += 1
+    assert all(np.array_equal(array, before[name]) for name, array in ema.model.state_dict().items())
     trained = model.state_dict()
-    ema.swap()
-    assert all(np.array_equal(array, before[name]) for name, array in model.state_dict().items())
-    ema.swap()
+    ema.update()
     assert all(np.array_equal(array, trained[name]) for name, array in model.state_dict().items())
+    assert not np.array_equal(ema.model.fc.weight.data, before["fc.weight"])
+    assert not ema.model.training and model.training
+
+
+def test_arrays_that_were_replaced_are_followed():
+    model = network()
+    ema = EMA(model, 0.5)
+    model.fc.weight.data = model.fc.weight.data + 1
+    before = ema.model.fc.weight.data.copy()
+    ema.update()
+    assert (ema.model.fc.weight.data > before).all()
 
 
 def test_the_average_is_what_is_evaluated():

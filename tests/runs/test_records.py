@@ -1,45 +1,11 @@
-"""Run folders: complete files or none, JSON that any reader takes, and a clear word where nothing can be written."""
+"""Files of runs: complete or none, JSON that any reader takes, and a clear word where they cannot be read."""
 
 import json
-import os
 
 import numpy as np
 import pytest
 
 from minires.runs import records
-
-
-def test_new_run_writes_its_config(tmp_path):
-    folder = records.new_run(tmp_path / "deep" / "runs", "train", "resnet20", {"epochs": 3, "lr": None})
-    assert folder.parent == tmp_path / "deep" / "runs"
-    assert folder.name.endswith("-train-resnet20")
-    config = records.read_json(folder / "config.json")
-    assert config["command"] == "train"
-    assert config["arguments"] == {"epochs": 3, "lr": None}
-    assert config["kernels"] in ("numpy", "numba") and config["numpy"] == np.__version__
-
-
-def test_two_runs_in_one_second_get_two_folders(tmp_path, monkeypatch):
-    monkeypatch.setattr(records.time, "strftime", lambda _: "20260102-030405")
-    names = [records.new_run(tmp_path, "train", "resnet20", {}).name for _ in range(3)]
-    first = "20260102-030405-train-resnet20"
-    assert names == [first, f"{first}-2", f"{first}-3"]
-
-
-def test_unwritable_folder(tmp_path):
-    blocked = tmp_path / "a-file"
-    blocked.write_text("here first")
-    with pytest.raises(OSError, match="cannot write to the output folder .*a-file.*choose another with --out"):
-        records.new_run(blocked, "train", "resnet20", {})
-    assert blocked.read_text() == "here first"
-
-
-@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="the superuser may write anywhere")
-def test_folder_without_permission(tmp_path):
-    tmp_path.chmod(0o500)
-    with pytest.raises(OSError, match="Permission denied.*choose another"):
-        records.new_run(tmp_path, "train", "resnet20", {})
-    tmp_path.chmod(0o700)
 
 
 def test_json_round_trip(tmp_path):
@@ -110,13 +76,3 @@ def test_truncated_jsonl(tmp_path):
     assert path.read_bytes() == b"".join(whole[:2])
     records.truncate_jsonl(tmp_path / "none.jsonl", lambda record: True)
     assert records.read_jsonl(tmp_path / "none.jsonl") == []
-
-
-@pytest.mark.skipif(os.name != "posix", reason="Windows has no such lock")
-def test_lock(tmp_path):
-    with records.lock(tmp_path):
-        message = rf"another process \(pid {os.getpid()}\) is writing to .*; wait for it, or stop it first"
-        with pytest.raises(RuntimeError, match=message), records.lock(tmp_path):
-            pytest.fail("locked twice")
-    with records.lock(tmp_path):
-        pass

@@ -1,7 +1,6 @@
 """Going on from a checkpoint ends in the same bytes as never having stopped: at any step, with every kind of state."""
 
 import errno
-import math
 import multiprocessing
 import os
 import re
@@ -18,9 +17,10 @@ from minires.cli.main import main
 from minires.data import Loader, load_digits, make_augmentation
 from minires.optim import SGD, AdamW, CosineAnnealingLR, LinearWarmup
 from minires.runs import checkpoint, records
-from minires.runs import recipe as recipes
 from minires.runs.ema import EMA
-from minires.training import Trainer, nothing
+from minires.runs.signals import SignalHandler, StoppableLoader
+from minires.runs.state import TrainingState
+from minires.training import Trainer
 
 IMAGES, LABELS, TEST_IMAGES, TEST_LABELS = load_digits()
 STEPS = 9  # more than two epochs of 40 images in batches of 12
@@ -52,15 +52,32 @@ def make(seed=0, kind="adam", batch_size=12):
     loader = Loader(IMAGES[:40], LABELS[:40], batch_size, seed=seed, augmentation=make_augmentation(["crop", "flip"]))
     test = Loader(TEST_IMAGES[:20], TEST_LABELS[:20], 20, shuffle=False)
     ema = EMA(model, 0.9) if kind == "adam" else None
-    return Trainer(model, loader, optimizer, schedule, evaluation=("test", test), ema=ema, accumulation=2, max_norm=1.0)
+    options = {"evaluation": ("test", test), "ema": ema, "accumulation": 2, "max_norm": 1.0}
+    return TrainingState(Trainer(model, loader, optimizer, schedule, **options))
+
+
+def logging(state, log, save=lambda: None):
+    """Return what a run does with a record: keep it, note the best evaluation, and save."""
+
+    def append(record):
+        log.append(record)
+        if "loss" not in record:
+            state.note_evaluation(record)
+        save()
+
+    return append
 
 
 @pytest.fixture(scope="module", params=["adam", "sgd"])
 def uninterrupted(request, tmp_path_factory):
     """The kind, the folder of a training that wrote a checkpoint after every step, and its records."""
-    folder, trainer, log = tmp_path_factory.mktemp("whole"), make(kind=request.param), []
-    checkpoint.save(folder, 0, trainer.state_dict())
-    trainer.train(STEPS, log.append, lambda: checkpoint.save(folder, trainer.step, trainer.state_dict()), save_every=1)
+    folder, state, log = tmp_path_factory.mktemp("whole"), make(kind=request.param), []
+    checkpoint.save(folder, 0, state.state_dict())
+
+    def save():
+        checkpoint.save(folder, state.trainer.step, state.state_dict())
+
+    state.trainer.train(STEPS, logging(state, log, save))
     return request.param, folder, log
 
 
@@ -75,18 +92,23 @@ def test_same_bytes_from_any_steps(uninterrupted, tmp_path_factory, one, other):
     start, end = sorted([one, other])
     saved, again = tmp_path_factory.mktemp("resumed"), []
 
-    def check():
-        if trainer.step == end:  # also in the evaluation after that step
-            raise InterruptedError
+    class StopAtTheEnd(SignalHandler):
+        def check(self):
+            if trainer.step == end:  # also in the evaluation after that step
+                raise InterruptedError
 
     path = checkpoint.path_of(folder, start)
     for stop in (True, False):
-        trainer = make(seed=1, kind=kind)
+        state = make(seed=1, kind=kind)
+        trainer = state.trainer
         trainer.loader.seed = 0  # all else that the other seed has made different must come from the checkpoint
-        trainer.load_state_dict(checkpoint.load(path)[0])
+        state.load_state_dict(checkpoint.load(path)[0])
+        if stop:
+            trainer.loader = StoppableLoader(trainer.loader, StopAtTheEnd())
+            trainer.evaluation = ("test", StoppableLoader(trainer.evaluation[1], StopAtTheEnd()))
         with suppress(InterruptedError):
-            trainer.train(STEPS, again.append, check=check if stop else nothing)
-        path = checkpoint.save(saved, trainer.step, trainer.state_dict())
+            trainer.train(STEPS, logging(state, again))
+        path = checkpoint.save(saved, trainer.step, state.state_dict())
     assert path.read_bytes() == checkpoint.path_of(folder, STEPS).read_bytes()
     assert without_speed(again) == [record for record in without_speed(log) if record["step"] > start]
 
@@ -109,11 +131,11 @@ def test_the_training_did_something(uninterrupted):
 def test_another_training_is_refused_and_nothing_changes(tmp_path, change, message):
     state = make().state_dict()
     state["step"] = 3
-    trainer = make(seed=2, **change)
-    before = checkpoint.save(tmp_path / "a", 0, trainer.state_dict()).read_bytes()
+    other = make(seed=2, **change)
+    before = checkpoint.save(tmp_path / "a", 0, other.state_dict()).read_bytes()
     with pytest.raises(ValueError, match=message):
-        trainer.load_state_dict(checkpoint.load(checkpoint.save(tmp_path, 3, state))[0])
-    assert checkpoint.save(tmp_path / "b", 0, trainer.state_dict()).read_bytes() == before
+        other.load_state_dict(checkpoint.load(checkpoint.save(tmp_path, 3, state))[0])
+    assert checkpoint.save(tmp_path / "b", 0, other.state_dict()).read_bytes() == before
 
 
 @pytest.mark.parametrize(
@@ -125,18 +147,18 @@ def test_another_training_is_refused_and_nothing_changes(tmp_path, change, messa
     ],
 )
 def test_missing_parts_are_refused(part, value, message):
-    trainer = make()
+    state = make()
     with pytest.raises(ValueError, match=message):
-        trainer.load_state_dict({**trainer.state_dict(), part: value})
+        state.load_state_dict({**state.state_dict(), part: value})
 
 
 def test_another_model_lists_both_shapes():
-    def trainer(width):
+    def state(width):
         model = models.cifar_resnet(8, in_channels=1, width=width, seed=0)
-        return Trainer(model, Loader(IMAGES[:8], LABELS[:8], 8), SGD(model.parameters(), 0.1))
+        return TrainingState(Trainer(model, Loader(IMAGES[:8], LABELS[:8], 8), SGD(model.parameters(), 0.1)))
 
     with pytest.raises(ValueError, match=r"conv1.weight has shape \(8, 1, 3, 3\) where the model has \(4, 1, 3, 3\)"):
-        trainer(4).load_state_dict(trainer(8).state_dict())
+        state(4).load_state_dict(state(8).state_dict())
 
 
 # The same through a run's folder.
@@ -241,7 +263,7 @@ def test_a_full_disk_loses_nothing(stopped_run, capsys, monkeypatch):
 
 
 def hold(folder, ready, leave):
-    with records.lock(folder):
+    with runs.lock(folder):
         ready.set()
         leave.wait(60)
 
@@ -265,8 +287,8 @@ def test_two_processes_in_one_folder(stopped_run, capsys):
 
 
 def test_load_model(whole_run):
-    model, configuration, step = runs.load_model(whole_run, "last")
-    assert step == 8 and not model.training and configuration["steps"] == 8
+    model, recipe, step = runs.load_model(whole_run, "last")
+    assert step == 8 and not model.training and recipe.steps == 8
     best = records.read_json(whole_run / "report.json")["best_step"]
     assert runs.load_model(whole_run)[2] == best
     assert runs.load_model(whole_run, "3")[2] == 3
@@ -283,11 +305,11 @@ def test_a_recipe_with_everything(tmp_path, require, cpu_kernels):
         paths = []
         for part, stops in (("one", [6]), ("two", [3, 6])):
             for _ in stops:
-                configuration = recipes.resolve("digits", settings, model="wide_resnet")
-                trainer = runs.build(configuration)
+                trainer = runs.build(runs.resolve("digits", settings, model="wide_resnet"))
+                state = TrainingState(trainer)
                 if checkpoint.steps_in(tmp_path / part):
-                    trainer.load_state_dict(checkpoint.load(checkpoint.newest(tmp_path / part))[0])
-                trainer.evaluation, trainer.evaluate_every = None, math.inf
+                    state.load_state_dict(checkpoint.load(checkpoint.newest(tmp_path / part))[0])
+                trainer.evaluation = None
                 trainer.train(stops[0] if trainer.step == 0 else 6, lambda record: None)
-                paths.append(checkpoint.save(tmp_path / part, trainer.step, trainer.state_dict()))
+                paths.append(checkpoint.save(tmp_path / part, trainer.step, state.state_dict()))
     assert paths[0].name == paths[-1].name and paths[0].read_bytes() == paths[-1].read_bytes()

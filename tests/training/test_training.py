@@ -1,11 +1,9 @@
 """The training loop: each step and its record, evaluation, clipping, accumulation, and no step into NaN."""
 
-import io
 import math
 
 import numpy as np
 import pytest
-from tqdm import tqdm
 
 from minires import models, nn, ops, training
 from minires.data import Loader, load_digits
@@ -55,7 +53,7 @@ def test_learns_a_handful_of_images_by_heart():
 
 def test_records():
     test = in_order(TEST_IMAGES[:50], TEST_LABELS[:50])
-    trainer, log = fit(7, schedule=lambda optimizer: MultiStepLR(optimizer, [2, 5]), evaluation=("test", test))
+    _, log = fit(7, schedule=lambda optimizer: MultiStepLR(optimizer, [2, 5]), evaluation=("test", test))
     steps = [record for record in log if "loss" in record]
     assert [record["step"] for record in steps] == [1, 2, 3, 4, 5, 6, 7]
     assert [record["epoch"] for record in steps] == [0, 0, 0, 1, 1, 1, 2]  # 40 images are three batches of 16
@@ -66,15 +64,17 @@ def test_records():
     evaluations = [record for record in log if "loss" not in record]
     assert [record["step"] for record in evaluations] == [3, 6, 7]
     assert set(evaluations[0]) == {"step", "epoch", "test_loss", "test_accuracy"}
-    assert trainer.best == max(evaluations, key=lambda record: record["test_accuracy"])
 
 
-def test_when_to_evaluate_and_to_save():
+def test_when_to_evaluate():
     test = in_order(TEST_IMAGES[:8], TEST_LABELS[:8])
-    trainer, log, saved = trainer_of(evaluation=("test", test), evaluate_every=4), [], []
-    trainer.train(11, log.append, lambda: saved.append(trainer.step), save_every=3)
+    trainer, log = trainer_of(evaluation=("test", test), evaluate_every=4), []
+    trainer.train(11, log.append)
     assert [record["step"] for record in log if "test_loss" in record] == [4, 8, 11]
-    assert saved == [3, 4, 6, 8, 9, 11]
+    trainer.train(11, log.append)  # nothing is left to do, or to evaluate
+    assert len(log) == 14
+    trainer.train(13, log.append)
+    assert [record["step"] for record in log if "test_loss" in record] == [4, 8, 11, 12, 13]
 
 
 def test_one_step_is_the_optimizers():
@@ -89,7 +89,7 @@ def test_one_step_is_the_optimizers():
     assert record["accuracy"] == (logits.data.argmax(axis=1) == labels).mean()
     norm = math.sqrt(sum(float((parameter.grad.astype(float) ** 2).sum()) for parameter in twin.parameters()))
     assert record["grad_norm"] == pytest.approx(norm)
-    for parameter, other in zip(trainer.parameters, twin.parameters(), strict=True):
+    for parameter, other in zip(trainer.model.parameters(), twin.parameters(), strict=True):
         step = np.float32(0.1) * (other.grad + np.float32(1e-4) * other.data)
         np.testing.assert_allclose(parameter.data, other.data - step, atol=1e-7)
 
@@ -97,9 +97,9 @@ def test_one_step_is_the_optimizers():
 def test_gradients_do_not_add_up_over_steps():
     trainer = trainer_of(lr=0.0)
     trainer.train_step(IMAGES[:16], LABELS[:16])
-    first = [parameter.grad.copy() for parameter in trainer.parameters]
+    first = [parameter.grad.copy() for parameter in trainer.model.parameters()]
     trainer.train_step(IMAGES[:16], LABELS[:16])
-    for parameter, grad in zip(trainer.parameters, first, strict=True):
+    for parameter, grad in zip(trainer.model.parameters(), first, strict=True):
         np.testing.assert_array_equal(parameter.grad, grad)
 
 
@@ -118,7 +118,7 @@ def test_accumulation_gives_the_gradient_of_the_whole_batch(accumulation):
         model = network(norm="none", init="he").to("float64")
         trainer = trainer_of(model, accumulation=parts, label_smoothing=0.1)
         records.append(trainer.train_step(IMAGES[:16].astype(np.float64), LABELS[:16]))
-        gradients.append([parameter.grad for parameter in trainer.parameters])
+        gradients.append([parameter.grad for parameter in trainer.model.parameters()])
     for one, other in zip(*gradients, strict=True):
         np.testing.assert_allclose(one, other, rtol=1e-9, atol=1e-12)
     assert records[0]["loss"] == pytest.approx(records[1]["loss"])
@@ -129,7 +129,7 @@ def test_clipping():
     free, clipped = trainer_of(), trainer_of(max_norm=0.01)
     norms = [trainer.train_step(IMAGES[:16], LABELS[:16])["grad_norm"] for trainer in (free, clipped)]
     assert norms[0] == norms[1] > 0.01  # the record has the norm from before
-    squares = [float((parameter.grad.astype(float) ** 2).sum()) for parameter in clipped.parameters]
+    squares = [float((parameter.grad.astype(float) ** 2).sum()) for parameter in clipped.model.parameters()]
     assert math.sqrt(sum(squares)) == pytest.approx(0.01, rel=1e-3)
 
 
@@ -158,15 +158,30 @@ def test_evaluate_uses_running_statistics_and_changes_nothing():
     assert not model.training
 
 
-def test_an_evaluation_that_is_stopped_leaves_the_model_in_its_mode():
-    model = network()
+class Stopping(Loader):
+    """A loader that comes to an end, by an exception, after one batch."""
 
-    def stop():
+    def epoch(self, number, start=0):
+        yield next(super().epoch(number, start))
         raise InterruptedError
 
+
+def test_an_evaluation_that_is_stopped_leaves_the_model_in_its_mode():
+    model = network()
     with pytest.raises(InterruptedError):
-        training.evaluate(model, in_order(TEST_IMAGES, TEST_LABELS), stop)
+        training.evaluate(model, Stopping(TEST_IMAGES, TEST_LABELS, 50, shuffle=False))
     assert model.training
+
+
+def test_an_evaluation_that_was_stopped_is_made_up_for():
+    test = in_order(TEST_IMAGES[:8], TEST_LABELS[:8], 4)
+    trainer, log = trainer_of(evaluation=("test", Stopping(TEST_IMAGES[:8], TEST_LABELS[:8], 4)), evaluate_every=2), []
+    with pytest.raises(InterruptedError):
+        trainer.train(4, log.append)
+    assert (trainer.step, trainer.evaluated) == (2, 0) and [record["step"] for record in log] == [1, 2]
+    trainer.evaluation = ("test", test)
+    trainer.train(4, log.append)
+    assert [record["step"] for record in log] == [1, 2, 2, 3, 4, 4]
 
 
 @pytest.mark.parametrize(
@@ -182,7 +197,7 @@ def test_wrong_labels_stop_before_the_first_step():
     trainer = trainer_of(loader=Loader(IMAGES[:16], LABELS[:16] + 5, 16))
     with pytest.raises(ValueError, match="label"):
         trainer.train(1, print)
-    assert trainer.step == 0 and all(parameter.grad is None for parameter in trainer.parameters)
+    assert trainer.step == 0 and all(parameter.grad is None for parameter in trainer.model.parameters())
 
 
 # NaN: the op that made it is named, and nothing is updated.
@@ -206,10 +221,10 @@ class Network(nn.Module):
 
 def diverge(model, images=IMAGES[:16], **options):
     trainer = trainer_of(model, loader=Loader(images, LABELS[:16], 16), **options)
-    before = [parameter.data.copy() for parameter in trainer.parameters]
+    before = [parameter.data.copy() for parameter in trainer.model.parameters()]
     with pytest.raises(FloatingPointError) as caught:
         trainer.train(3, print)
-    for parameter, kept in zip(trainer.parameters, before, strict=True):
+    for parameter, kept in zip(trainer.model.parameters(), before, strict=True):
         np.testing.assert_array_equal(parameter.data, kept)
     assert trainer.step == 0
     return str(caught.value)
@@ -236,24 +251,6 @@ def test_an_op_that_overflows_forward():
     message = diverge(Network(after=lambda y: ops.exp(y * 100)))
     assert "since Exp at test_training.py:" in message and "infinite values of (16, 10) from finite inputs" in message
     assert message.endswith("try a smaller learning rate")
-
-
-def test_a_progress_bar_leaves_the_first_step_out_of_the_time_remaining(monkeypatch):
-    now = 0.0
-    monkeypatch.setattr(training.time, "time", lambda: now)
-    bar = tqdm(total=12, initial=1, file=io.StringIO(), bar_format="{n_fmt} {elapsed}<{remaining}")
-    bar._time = lambda: now
-    bar.start_t = bar.last_print_t = now
-    now = 20.0
-    training.advance(bar, first=True)
-    assert str(bar) == "2 00:20<?"
-    now = 24.0
-    training.advance(bar)
-    assert str(bar) == "3 00:24<00:36"
-    bar.n = 11
-    training.advance(bar, first=True)  # the only step of a run: nothing remains
-    assert str(bar) == "12 00:24<00:00"
-    bar.close()
 
 
 def test_a_layer_is_named_with_its_module():

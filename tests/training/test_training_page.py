@@ -7,8 +7,7 @@ from pathlib import Path
 import pytest
 
 from minires.cli.main import build_parser, main
-from minires.runs import recipe as recipes
-from minires.runs import records
+from minires.runs import records, resolve
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "training.md"
 TEXT = PAGE.read_text(encoding="utf-8")
@@ -26,7 +25,7 @@ def test_every_command_is_a_configuration(command, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     Path("my_recipe.toml").write_text("epochs = 2")
     if args.resume is None:
-        recipes.resolve(args.recipe or "digits", args.set, model=args.model, data=args.data, seed=args.seed)
+        resolve(args.recipe or "digits", args.set, model=args.model, data=args.data, seed=args.seed)
 
 
 def test_the_loop_from_python(capsys):
@@ -34,6 +33,14 @@ def test_the_loop_from_python(capsys):
     names = {}
     exec(block.replace("train(100, log=print)", "train(2, log=print)"), names)
     assert names["trainer"].step == 2 and "'test_accuracy'" in capsys.readouterr().out
+
+
+def test_a_run_from_python(tmp_path, monkeypatch):
+    (block,) = [block for block in re.findall(r"```python\n(.*?)```", TEXT, re.DOTALL) if "carry_out" in block]
+    monkeypatch.chdir(tmp_path)
+    names = {}
+    exec(block.replace("epochs=1", "steps=2"), names)
+    assert records.read_json(names["folder"] / "report.json")["steps"] == 2
 
 
 def test_divergence_looks_as_the_page_says(tmp_path, capsys):

@@ -6,6 +6,7 @@ import pytest
 from minires import data, interop, models, runs
 from minires.cli.main import main
 from minires.runs import checkpoint, records
+from minires.runs.folder import read_recipe
 
 QUICK = ["steps=4", "evaluate_every=2", "checkpoint_every=2"]
 
@@ -42,11 +43,11 @@ def test_from_a_run(run, finetune, capsys):
     assert code == 0 and folder.name.endswith("-finetune-resnet20")
     printed = capsys.readouterr().out
     before, source, _ = runs.load_model(run)
-    after, configuration, step = runs.load_model(folder, "last")
-    assert step == 4 and configuration["dataset"]["classes"] == ["9", "8"]
-    assert configuration["finetune"]["freeze"] == ["conv1.*", "*bn?.*"]
+    after, recipe, step = runs.load_model(folder, "last")
+    assert step == 4 and recipe.dataset.classes == ["9", "8"]
+    assert recipe.finetune.freeze == ["conv1.*", "*bn?.*"]
     for name in ("mean", "std"):  # the images are normalized as those the source was trained on
-        assert configuration["dataset"][name] == source["dataset"][name]
+        assert getattr(recipe.dataset, name) == getattr(source.dataset, name)
     old, new = before.state_dict(), after.state_dict()
     for name in new:
         if name.startswith(("conv1.", "bn1.")) or ".bn" in name:
@@ -93,14 +94,14 @@ def test_a_finetuned_run_is_a_run(run, finetune, capsys):
     assert main(["evaluate", str(folder)]) == 0
     assert records.read_json(folder / "evaluation.json")["classes"] == ["8", "9"]
     code, again = finetune(folder, "--data", "digits", "--classes", "1", "2", "3")
-    assert code == 0 and runs.read_configuration(again)["dataset"]["classes"] == ["1", "2", "3"]
+    assert code == 0 and read_recipe(again).dataset.classes == ["1", "2", "3"]
 
 
 def test_on_pictures(run, finetune, pictures):
     code, folder = finetune(run, "--data", pictures)
     assert code == 0
-    dataset = runs.read_configuration(folder)["dataset"]
-    assert dataset["classes"] == ["blue", "red"] and dataset["shape"] == [1, 8, 8]
+    dataset = read_recipe(folder).dataset
+    assert dataset.classes == ["blue", "red"] and dataset.shape == [1, 8, 8]
 
 
 @pytest.mark.parametrize("naming", ["torchvision", "cifar"])
@@ -111,9 +112,9 @@ def test_from_a_file_of_weights(finetune, pictures, tmp_path, capsys, naming):
     code, folder = finetune(*arguments, settings=[*QUICK, "model.width=4"])
     assert code == 0
     assert ("linear.weight → fc.weight" in capsys.readouterr().out) == (naming == "cifar")
-    model, configuration, _ = runs.load_model(folder, "last")
-    assert configuration["dataset"]["shape"] == [3, 32, 32] and configuration["model"]["shortcut"] == "B"
-    assert configuration["dataset"]["mean"] == data.load(pictures, image_size=32).mean.tolist()
+    model, recipe, _ = runs.load_model(folder, "last")
+    assert recipe.dataset.shape == [3, 32, 32] and recipe.model.options["shortcut"] == "B"
+    assert recipe.dataset.mean == data.load(pictures, image_size=32).mean.tolist()
     state = model.state_dict()
     for name, array in source.state_dict().items():
         if not name.startswith("fc."):

@@ -1,4 +1,4 @@
-"""Recipes: complete configurations, every value overridable, and a clear word for what cannot be."""
+"""From a recipe's name to all its values: every one can be set by hand, and a clear word for what cannot be."""
 
 import math
 import re
@@ -9,14 +9,23 @@ import pytest
 from minires import data, models
 from minires.engine import Tensor
 from minires.optim import SGD, Adam, ConstantWarmup, CosineAnnealingLR, LinearWarmup, MultiStepLR
-from minires.runs import recipe as recipes
+from minires.runs.recipe import (
+    AdamWSection,
+    ConstantSection,
+    CosineSection,
+    DataSection,
+    ModelSection,
+    Recipe,
+    WarmupSection,
+)
+from minires.runs.settings import FOLDER, read_toml, recipe_names, resolve
 
 
-def rates(configuration, steps):
+def rates(recipe, steps):
     """The learning rate of each step."""
     weight = Tensor(np.zeros(1), requires_grad=True)
-    optimizer = recipes.make_optimizer(configuration, [weight])
-    schedule = recipes.make_schedule(configuration, optimizer, steps)
+    optimizer = recipe.optimizer.make([weight])
+    schedule = recipe.make_schedule(optimizer, steps)
     found = []
     for _ in range(steps):
         found.append(optimizer.param_groups[0]["lr"])
@@ -25,49 +34,47 @@ def rates(configuration, steps):
     return found
 
 
-@pytest.mark.parametrize("recipe", recipes.names())
-def test_every_recipe_can_be_made(recipe):
-    configuration = recipes.resolve(recipe)
-    assert set(configuration) == set(recipes.read(recipes.FOLDER / "defaults.toml"))
-    assert rates(configuration, 3)[0] > 0
-    data.make_augmentation(configuration["augmentation"])
-    assert not recipes.read(recipes.FOLDER / f"{recipe}.toml").get("models", {}).keys() - models.MODELS
+@pytest.mark.parametrize("name", recipe_names())
+def test_every_recipe_can_be_made(name):
+    recipe = resolve(name)
+    assert rates(recipe, 3)[0] > 0
+    data.make_augmentation(recipe.augmentation)
+    assert not read_toml(FOLDER / f"{name}.toml").get("models", {}).keys() - models.MODELS
 
 
 def test_names():
-    assert {"adam", "digits", "finetune", "he2015", "sgd-0.01"} <= set(recipes.names())
-    assert "defaults" not in recipes.names()
+    assert {"adam", "digits", "finetune", "he2015", "sgd-0.01"} <= set(recipe_names())
 
 
 def test_he2015():
-    configuration = recipes.resolve("he2015", model="resnet20", data="cifar10")
-    optimizer = recipes.make_optimizer(configuration, models.resnet20(seed=0).parameters())
+    recipe = resolve("he2015", model="resnet20", data="cifar10")
+    optimizer = recipe.optimizer.make(models.resnet20(seed=0).parameters())
     assert type(optimizer) is SGD
     group = optimizer.param_groups[0]
     assert (group["lr"], group["momentum"], group["weight_decay"], group["nesterov"]) == (0.1, 0.9, 1e-4, False)
-    schedule = recipes.make_schedule(configuration, optimizer, configuration["steps"])
+    schedule = recipe.make_schedule(optimizer, recipe.steps)
     assert type(schedule) is MultiStepLR
     rate = [schedule.lr_at(step, 0.1) for step in (0, 31_999, 32_000, 47_999, 48_000, 63_999)]
     np.testing.assert_allclose(rate, [0.1, 0.1, 0.01, 0.01, 0.001, 0.001])
-    assert configuration["steps"] == 64_000 and configuration["batch_size"] == 128
-    assert configuration["validation"] == 5_000 and configuration["augmentation"] == ["crop", "flip"]
+    assert recipe.steps == 64_000 and recipe.batch_size == 128
+    assert recipe.validation == 5_000 and recipe.augmentation == ["crop", "flip"]
 
 
 def test_110_layers_start_low():
-    steps = rates(recipes.resolve("he2015", model="resnet110"), 402)
+    steps = rates(resolve("he2015", model="resnet110"), 402)
     np.testing.assert_allclose(steps[:400], 0.01)
     np.testing.assert_allclose(steps[400:], 0.1)
-    assert rates(recipes.resolve("he2015", model="resnet56"), 1) == [0.1]
-    assert recipes.resolve("he2015", ["model.name=resnet110"])["warmup"]["steps"] == 400
-    assert recipes.resolve("he2015", ["warmup.steps=7"], model="resnet110")["warmup"]["steps"] == 7
+    assert rates(resolve("he2015", model="resnet56"), 1) == [0.1]
+    assert resolve("he2015", ["model.name=resnet110"]).warmup.steps == 400
+    assert resolve("he2015", ["warmup.steps=7"], model="resnet110").warmup.steps == 7
 
 
 def test_the_introductions():
-    plain = recipes.make_optimizer(recipes.resolve("sgd-0.01"), [Tensor([1.0], requires_grad=True)])
+    plain = resolve("sgd-0.01").optimizer.make([Tensor([1.0], requires_grad=True)])
     assert type(plain) is SGD and plain.param_groups[0]["momentum"] == plain.param_groups[0]["weight_decay"] == 0
-    adam = recipes.make_optimizer(recipes.resolve("adam"), [Tensor([1.0], requires_grad=True)])
+    adam = resolve("adam").optimizer.make([Tensor([1.0], requires_grad=True)])
     assert type(adam) is Adam and adam.param_groups[0]["lr"] == 1e-3
-    assert rates(recipes.resolve("sgd-0.01"), 5) == [0.01] * 5
+    assert rates(resolve("sgd-0.01"), 5) == [0.01] * 5
 
 
 def test_every_value_can_be_set():
@@ -76,50 +83,47 @@ def test_every_value_can_be_set():
         "augmentation": ["flip"], "label_smoothing": 0.1, "max_norm": 2.0, "ema_decay": 0.5, "evaluate_every": 4,
         "checkpoint_every": 6, "keep_checkpoints": 9,
     }  # fmt: skip
-    defaults = recipes.read(recipes.FOLDER / "defaults.toml")
-    assert set(values) == {name for name, value in defaults.items() if not isinstance(value, dict)}
+    assert set(values) == {name for name, value in Recipe().to_dict().items() if not isinstance(value, dict)}
     settings = [f"{name}={value}" for name, value in values.items()]
     settings += ["model.name=wide_resnet", "model.depth=16", "model.skip=false", "data.name=mnist", "data.dir=/here"]
     settings += ["optimizer.lr=0.5", "optimizer.nesterov=true", "schedule.eta_min=1e-5"]
     settings += ["warmup.steps=9", "warmup.factor=0.2", "warmup.shape=constant"]
-    configuration = recipes.resolve("digits", settings)
-    assert {name: configuration[name] for name in values} == values
-    assert configuration["model"] == {"name": "wide_resnet", "depth": 16, "skip": False}
-    assert configuration["data"] == {"name": "mnist", "dir": "/here"}
-    assert configuration["optimizer"]["lr"] == 0.5 and configuration["optimizer"]["nesterov"] is True
-    assert configuration["optimizer"]["momentum"] == 0.9  # the recipe's, still
-    assert configuration["schedule"] == {"name": "cosine", "eta_min": 1e-5}
-    assert configuration["warmup"] == {"steps": 9, "factor": 0.2, "shape": "constant"}
+    recipe = resolve("digits", settings)
+    assert {name: getattr(recipe, name) for name in values} == values
+    assert recipe.model == ModelSection(name="wide_resnet", options={"depth": 16, "skip": False})
+    assert recipe.data == DataSection(name="mnist", dir="/here")
+    assert recipe.optimizer.lr == 0.5 and recipe.optimizer.nesterov is True
+    assert recipe.optimizer.momentum == 0.9  # the recipe's, still
+    assert recipe.schedule == CosineSection(eta_min=1e-5)
+    assert recipe.warmup == WarmupSection(steps=9, factor=0.2, shape="constant")
 
 
 def test_given_counts_like_settings_and_none_is_left_out():
-    given = recipes.resolve("he2015", model="resnet56", data="cifar100", seed=None)
-    assert given == recipes.resolve("he2015", ["model.name=resnet56", "data.name=cifar100"])
+    given = resolve("he2015", model="resnet56", data="cifar100", seed=None)
+    assert given == resolve("he2015", ["model.name=resnet56", "data.name=cifar100"])
 
 
 def test_another_optimizer_begins_with_its_own_defaults():
-    configuration = recipes.resolve("he2015", ["optimizer.name=adamw"])
-    assert configuration["optimizer"] == {
-        "name": "adamw", "lr": 1e-3, "betas": [0.9, 0.999], "eps": 1e-8, "weight_decay": 1e-2
-    }  # fmt: skip
-    assert recipes.resolve("he2015", ["schedule.name=constant"])["schedule"] == {"name": "constant"}
+    recipe = resolve("he2015", ["optimizer.name=adamw"])
+    assert recipe.optimizer == AdamWSection(lr=1e-3, betas=[0.9, 0.999], eps=1e-8, weight_decay=1e-2)
+    assert resolve("he2015", ["schedule.name=constant"]).schedule == ConstantSection()
 
 
 def test_epochs_take_the_place_of_steps():
-    assert recipes.resolve("he2015", ["epochs=3"])["steps"] == 0
-    assert recipes.resolve("he2015", ["steps=30"])["steps"] == 30
-    assert recipes.resolve("digits", ["epochs=3", "steps=30"])["steps"] == 30
+    assert resolve("he2015", ["epochs=3"]).steps == 0
+    assert resolve("he2015", ["steps=30"]).steps == 30
+    assert resolve("digits", ["epochs=3", "steps=30"]).steps == 30
 
 
 def test_schedules_and_warmups():
-    cosine = rates(recipes.resolve("digits", ["warmup.steps=4", "warmup.factor=0.2"]), 20)
+    cosine = rates(resolve("digits", ["warmup.steps=4", "warmup.factor=0.2"]), 20)
     expected = [
         0.1 * (1 + math.cos(math.pi * step / 20)) / 2 * (0.2 + 0.8 * min(1, step / 4)) for step in range(20)
     ]  # fmt: skip
     np.testing.assert_allclose(cosine, expected)
-    constant = rates(recipes.resolve("sgd-0.01", ["warmup.steps=2", "warmup.shape=constant"]), 4)
+    constant = rates(resolve("sgd-0.01", ["warmup.steps=2", "warmup.shape=constant"]), 4)
     np.testing.assert_allclose(constant, [0.001, 0.001, 0.01, 0.01])
-    linear = rates(recipes.resolve("sgd-0.01", ["warmup.steps=2", "warmup.factor=0.5"]), 4)
+    linear = rates(resolve("sgd-0.01", ["warmup.steps=2", "warmup.factor=0.5"]), 4)
     np.testing.assert_allclose(linear, [0.005, 0.0075, 0.01, 0.01])
 
 
@@ -139,13 +143,13 @@ def test_constant_warmup_on_another_schedule():
 def test_a_recipe_of_ones_own(tmp_path):
     path = tmp_path / "mine.toml"
     path.write_text('epochs = 2\n[optimizer]\nname = "adam"\nlr = 0.01\n[models.resnet32]\nbatch_size = 4\n')
-    assert recipes.resolve(str(path))["optimizer"]["lr"] == 0.01
-    assert recipes.resolve(str(path), model="resnet32")["batch_size"] == 4
+    assert resolve(str(path)).optimizer.lr == 0.01
+    assert resolve(str(path), model="resnet32").batch_size == 4
     path.write_text("epochs = ")
     with pytest.raises(ValueError, match="mine.toml is no TOML"):
-        recipes.resolve(str(path))
+        resolve(str(path))
     with pytest.raises(ValueError, match="there is no recipe .*other.toml"):
-        recipes.resolve(str(tmp_path / "other.toml"))
+        resolve(str(tmp_path / "other.toml"))
 
 
 @pytest.mark.parametrize(
@@ -166,6 +170,14 @@ def test_a_recipe_of_ones_own(tmp_path):
         ("augmentation=flip", TypeError, "augmentation must be a list, such as"),
         ("seed=-1", ValueError, "seed must be at least 0, got -1"),
         ("label_smoothing=nan", ValueError, "label_smoothing must be at least 0, got nan"),
+        ("optimizer.momentun=0", ValueError, "optimizer sgd has no option 'momentun'; did you mean momentum?"),
+        ("augmentation=[1]", TypeError, "augmentation must be a list, such as ['crop', 'flip'], got [1]"),
+        ("model.name=3", TypeError, "model.name must be text, such as 'resnet20', got 3"),
+        ("model.name.first=1", TypeError, "model.name is no section: model.name=resnet20"),
+        ("optimizer.name=[]", ValueError, "unknown optimizer []; known: sgd"),
+        ("data=digits", TypeError, "data is a section: set its keys, such as data.name=digits"),
+        ("dataset.name=mnist", ValueError, "unknown key 'dataset' in a recipe; did you mean data?"),
+        ("finetune.freeze=[]", ValueError, "unknown key 'finetune' in a recipe"),
         ("keep_checkpoints=0", ValueError, "keep_checkpoints must be at least 1, got 0"),
         ("epochs", ValueError, "a setting is key=value, such as optimizer.lr=0.05, not 'epochs'"),
         ("=3", ValueError, "a setting is key=value"),
@@ -173,4 +185,18 @@ def test_a_recipe_of_ones_own(tmp_path):
 )
 def test_bad_settings(setting, error, message):
     with pytest.raises(error, match=re.escape(message)):
-        recipes.resolve("digits", [setting])
+        resolve("digits", [setting])
+
+
+def test_options_of_a_model_are_left_to_its_maker():
+    assert resolve("digits", ["model.options=3"]).model.options == {"options": 3}
+    assert resolve("digits", ["model.norm=none"]).model.options == {"norm": "none"}
+
+
+def test_another_schedule_drops_the_options_of_the_first():
+    assert resolve("he2015", ["schedule.name=cosine"]).schedule == CosineSection()
+
+
+def test_a_value_that_is_set_and_then_treated_as_a_section():
+    with pytest.raises(TypeError, match="seed is no section: it is set to 1"):
+        resolve("digits", ["seed=1", "seed.first=2"])

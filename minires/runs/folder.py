@@ -1,0 +1,114 @@
+"""A run's folder, `runs/<time>-<command>-<model>/`: begun, held by one process at a time, and read again."""
+
+import os
+import platform
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import minires
+from minires import kernels
+from minires.nn import Module
+from minires.runs import checkpoint, records
+from minires.runs.building import build_model
+from minires.runs.recipe import Recipe
+
+
+def new_run(out: str | Path, command: str, model: str, arguments: Mapping[str, Any]) -> Path:
+    """Make the folder of a new run below `out`, write its config.json, and return the folder.
+
+    config.json holds the command, its arguments, and the versions that the figures depend on. OSError, naming `out`,
+    where nothing can be written: call this before the work.
+    """
+    name = f"{time.strftime('%Y%m%d-%H%M%S')}-{command}-{model}"
+    config = {
+        "command": command,
+        "arguments": arguments,
+        "kernels": kernels.in_use(),
+        "minires": minires.__version__,
+        "numpy": np.__version__,
+        "python": platform.python_version(),
+        "platform": f"{sys.platform} {platform.machine()}",
+    }
+    try:
+        Path(out).mkdir(parents=True, exist_ok=True)
+        folder = _new_folder(Path(out), name)
+        records.write_json(folder / "config.json", config)
+    except OSError as error:
+        message = f"cannot write to the output folder {str(out)!r} ({error.strerror}); choose another with --out"
+        raise OSError(message) from error
+    return folder
+
+
+def _new_folder(out: Path, name: str) -> Path:
+    """Make a folder that was not there: a second run in the same second gets a number."""
+    folder, number = out / name, 1
+    while True:
+        try:
+            folder.mkdir()
+        except FileExistsError:
+            number += 1
+            folder = out / f"{name}-{number}"
+        else:
+            return folder
+
+
+@contextmanager
+def lock(folder: Path) -> Iterator[None]:
+    """Keep other processes out of a run's folder while the block runs.
+
+    The operating system holds the lock and drops it with the process, however that ends. RuntimeError where another
+    process has it. Windows has no such lock: there nothing is kept out.
+    """
+    try:
+        import fcntl
+    except ImportError:
+        yield
+        return
+    with (folder / ".lock").open("a+") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            file.seek(0)
+            message = f"another process ({file.read().strip()}) is writing to {folder}; wait for it, or stop it first"
+            raise RuntimeError(message) from error
+        file.truncate(0)
+        file.write(f"pid {os.getpid()}")
+        file.flush()
+        yield
+
+
+def read_recipe(folder: str | os.PathLike[str]) -> Recipe:
+    """Return the recipe a run was started with, its data set known. ValueError for a folder that is no training's."""
+    path = Path(folder) / "config.json"
+    config = records.read_json(path)
+    if "dataset" not in config.get("arguments", {}):
+        raise ValueError(f"{folder} is a run of `minires {config.get('command')}`, not of a training")
+    try:
+        return Recipe.from_dict(config["arguments"])
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"{path} holds no recipe that this MiniRes knows: {error}") from error
+
+
+def load_model(folder: str | os.PathLike[str], which: str = "best") -> tuple[Module, Recipe, int]:
+    """Return a run's trained model, in evaluation mode, the run's recipe, and the step the weights are from.
+
+    which: "best", by the evaluations; "last"; or the number of a step. Averaged weights where the run kept an average.
+    ValueError for a folder or checkpoint that is not there or does not fit.
+    """
+    recipe = read_recipe(folder)
+    checkpoints = Path(folder) / "checkpoints"
+    if which not in ("best", "last") and not which.isdigit():
+        raise ValueError(f"load_model: which must be best, last or the number of a step, not {which!r}")
+    path = checkpoint.path_of(checkpoints, int(which)) if which.isdigit() else checkpoint.newest(checkpoints)
+    state, _ = checkpoint.load(path)
+    if which == "best" and state["best"] and state["best"]["step"] != state["step"]:
+        state, _ = checkpoint.load(checkpoint.path_of(checkpoints, state["best"]["step"]))
+    model = build_model(recipe)
+    model.load_state_dict(state["ema"]["averages"] if state["ema"] else state["model"])
+    return model.eval(), recipe, state["step"]

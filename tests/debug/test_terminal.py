@@ -196,7 +196,7 @@ def test_check_shows_a_wrong_backward(session, monkeypatch):
     right = ops.activation.Tanh.backward
     monkeypatch.setattr(ops.activation.Tanh, "backward", lambda op, grad: (right(op, grad)[0] * 2,))
     out = session("until layer3.2.relu1", "check", activation="tanh")
-    assert re.search(r"WRONG\. .*the gradient of Tanh, called at blocks.py:\d+ in forward, is wrong", out)
+    assert re.search(r"WRONG\. .*the gradient of Tanh at blocks.py:\d+ in forward is wrong", out)
     assert "backward gives 2 times the gradient" in out
     assert not session.debugger.failed  # the answer is no, the command was done
 
@@ -336,7 +336,7 @@ def test_the_command_reads_a_pipe():
         (["--batch-size", "0"], "--batch-size must be at least 1, got 0"),
         (["--twin"], "--twin is for --html"),
         (["--model", "resnet21"], "unknown model 'resnet21'"),
-        (["--layer", "layer7"], "minires debug: nothing ahead fits module 'layer7'"),
+        (["--layer", "layer7"], "nothing ahead fits module 'layer7'"),
         (["--twin", "--html", "p.html", "--skip", "off"], "leave out --twin or --skip off"),
         (["--script", "missing.txt"], "--script missing.txt cannot be read (No such file or directory); give a text"),
         (["--draw", f"{__file__}/g.svg"], "cannot be written (File exists); choose another place for --draw or --html"),

@@ -46,4 +46,5 @@ def step_into(function: Callable[..., Any], *arguments: Any, commands: IO[str] |
     if "pydevd" in sys.modules:  # VS Code's and PyCharm's debugger
         breakpoint()
         return function(*arguments)  # step in here
-    return FirstLine(skip=SKIPPED, stdin=commands, stdout=commands and sys.stdout).call(function, arguments)
+    stepping = FirstLine(skip=SKIPPED, stdin=commands, stdout=commands and sys.stdout, nosigint=True)  # Ctrl-C stays ours
+    return stepping.call(function, arguments)

@@ -8,6 +8,7 @@ import sys
 
 import numpy as np
 import pytest
+from test_pdb import Session
 
 from minires import Tensor, debug, kernels, models, ops
 from minires.cli.main import main
@@ -302,6 +303,24 @@ def test_a_bar_says_how_much():
     assert screen.log_bar(1.0, [1.0, 1e-8]) == "█" * screen.BAR
     assert 1 <= len(screen.log_bar(1e-8, [1.0, 1e-8])) <= 2 and screen.log_bar(0.0, [1.0]) == "0"
     assert len(screen.log_bar(0.5, [1.0, 0.5])) > screen.BAR // 2  # half is much, on a scale of two decades at least
+
+
+def test_the_prompt_on_a_terminal(require):
+    arguments = ["-m", "minires", "debug", "--batch-size", "2"]
+    typed = Session(require("pexpect"), arguments, "numpy", prompt=r"\((?:Pdb|minires)\) ")
+    assert "`help` lists the commands" in typed.greeting
+    assert "step 1 of 71  CrossEntropy" in typed("step")
+    assert "step 2 of 71  Linear" in typed("")  # an empty line repeats the last command
+    assert re.search(r"affine\.py\(\d+\)backward\(\)", typed("into"))
+    assert "(2, 10)" in typed("p grad_y.shape")
+    typed("c")  # out of pdb
+    typed.child.send("continue")
+    typed.child.sendintr()  # gives up the line
+    typed.child.expect(typed.prompt)
+    assert "step 3 of 71  GlobalAvgPool2d" in typed("step")
+    typed.child.sendline("quit")
+    typed.child.expect(require("pexpect").EOF)
+    assert "***" not in typed.child.before
 
 
 # The command line

@@ -81,12 +81,12 @@ class LineTrace:
         return lines
 
 
-def record(loss: Tensor, name: str = "", model: Module | None = None, keep_graph: bool = False) -> PassRecord:
+def record(loss: Tensor, name: str = "", model: Module | None = None) -> PassRecord:
     """Run the backward pass of `loss`, which fills the `.grad` of its leaves as ever, and return the record of it.
 
     name: the network's, for the page. model: gives parameters their names. Errors are those of `Tensor.backward`.
     """
-    steps = backward_steps(loss, keep_graph=keep_graph, model=model)
+    steps = backward_steps(loss, model=model)
     kept = [saved_by(tensor.op) for tensor in steps.order]  # before a step releases it
     arrays = ArrayTable()
     sources: dict[Source, int] = {}
@@ -114,7 +114,7 @@ def record(loss: Tensor, name: str = "", model: Module | None = None, keep_graph
 
 def describe_step(step: Step, lines: list[tuple[int, dict[str, Any]]], arrays: ArrayTable) -> dict[str, Any]:
     """Return what the page shows of one step; its arrays go into the table."""
-    path, line, function = step.site
+    path, called_at, function = step.site
     inputs = [
         {
             "name": one.name,
@@ -129,11 +129,11 @@ def describe_step(step: Step, lines: list[tuple[int, dict[str, Any]]], arrays: A
     return {
         "op": step.op_name,
         "path": step.module_path,
-        "site": f"{os.path.basename(path)}:{line} in {function}",
+        "site": f"{os.path.basename(path)}:{called_at} in {function}",
         "y": arrays.add(step.tensor.data),
         "grad_y": arrays.add(step.grad_y),
         "inputs": inputs,
-        "lines": [{"line": number, "values": describe_values(values, step, arrays)} for number, values in lines],
+        "lines": [{"line": line, "values": describe_values(values, step, arrays)} for line, values in lines],
         "totals": asdict(step.totals) | {"grad_norm": number(step.totals.grad_norm)},
     }
 

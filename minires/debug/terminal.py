@@ -152,7 +152,7 @@ class Debugger(Prompt):
     def block_of(self, step: Step) -> str:
         """Return the innermost module with parts that an op is in."""
         path = step.module_path
-        has_parts = any([screen.modules_of(tensor)[-2:-1] == [path] for tensor in self.steps.order])
+        has_parts = any([fits(tensor.op, f"{path}.*") for tensor in self.steps.order])
         return path if has_parts else path.rpartition(".")[0]
 
     # Stopping

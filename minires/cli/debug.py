@@ -1,8 +1,9 @@
 """`minires debug`: walk backwards through a network of the family, op by op, at a prompt; or make pictures of it."""
 
 import argparse
-import contextlib
+import io
 import sys
+from pathlib import Path
 from typing import IO, Any
 
 
@@ -43,11 +44,10 @@ def run(args: argparse.Namespace) -> int:
         raise ValueError("--twin is for --html")
     if args.twin and args.skip == "off":
         raise ValueError("--twin shows the plain twin beside the network with skips: leave out --twin or --skip off")
-    with contextlib.ExitStack() as stack:
-        stack.enter_context(kernels.use(args.kernels))
+    with kernels.use(args.kernels):
         commands = None if sys.stdin.isatty() else sys.stdin
         if args.script:
-            commands = stack.enter_context(opened(args.script))
+            commands = read_script(args.script)
         with debug.watch(action="report"):
             model, loss = forward(args, skip=args.skip == "on")
         if args.draw or args.html:
@@ -61,10 +61,10 @@ def run(args: argparse.Namespace) -> int:
         return 1 if debugger.failed and commands is not None else 0
 
 
-def opened(script: str) -> IO[str]:
-    """Open a file of commands."""
+def read_script(script: str) -> IO[str]:
+    """Read a file of commands."""
     try:
-        return open(script, encoding="utf-8")
+        return io.StringIO(Path(script).read_text(encoding="utf-8"))
     except OSError as error:
         raise OSError(f"--script {script} cannot be read ({error.strerror}); give a text file of commands") from error
 

@@ -11,7 +11,6 @@ import argparse
 import importlib
 import os
 import sys
-import traceback
 from collections.abc import Sequence
 
 import minires
@@ -59,12 +58,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 141
     except FloatingPointError as error:  # a loss that is no number any more
-        print(f"minires {command}: {message_of(error)}", file=sys.stderr)
+        print(message_of(command, error), file=sys.stderr)
         return 1
     except BAD_INPUT as error:
         if "--traceback" in arguments:
             raise
-        print(f"minires {command}: {message_of(error)}", file=sys.stderr)
+        print(message_of(command, error), file=sys.stderr)
         return 2
 
 
@@ -83,22 +82,13 @@ def build_parser(command: str | None) -> argparse.ArgumentParser:
     return parser
 
 
-def message_of(error: Exception) -> str:
-    """Return an error's own words and the notes added to it on its way, or its type where it has none.
+def message_of(command: str | None, error: Exception) -> str:
+    """Return "minires COMMAND: message", the message as it was raised, with the notes added to it on its way.
 
-    "compare: steps must be …" begins with the function that raised it. The command stands there already.
+    "compare: steps must be …" comes from a function of the command's name, which is not said twice.
     """
     words = str(error) or type(error).__name__
     if isinstance(error, MemoryError):
         words = f"the memory is too small ({words}); use a smaller batch or smaller images"
-    prefix, _, rest = words.partition(": ")
-    if rest and set(prefix.split(".")) <= names_on_the_way(error):
-        words = rest
-    return "\n".join([words, *getattr(error, "__notes__", [])])
-
-
-def names_on_the_way(error: Exception) -> set[str]:
-    """Return the names of the modules, classes and functions that an error came through."""
-    frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
-    places = [f"{frame.f_globals['__name__']}.{frame.f_code.co_qualname}" for frame in frames]
-    return set(".".join(places).split("."))
+    message = f"minires {command}: {words.removeprefix(f'{command}: ')}"
+    return "\n".join([message, *getattr(error, "__notes__", [])])

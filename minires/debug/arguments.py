@@ -1,4 +1,4 @@
-"""What the terminal debugger's commands are given, read from text: numbers, places, conditions."""
+"""What the terminal debugger's commands are given, read from text: numbers, modules and ops, conditions."""
 
 import re
 from typing import Any
@@ -16,8 +16,8 @@ def number(arg: str, default: int) -> int:
     return int(arg)
 
 
-def place_of(command: str, arg: str) -> tuple[str, str]:
-    """Read MODULE or `op NAME`."""
+def module_and_op(command: str, arg: str) -> tuple[str, str]:
+    """Read MODULE or `op NAME` as two patterns, of a module and of an op; "*" fits every one."""
     words = arg.split()
     if len(words) == 2 and words[0] == "op":
         return "*", words[1]

@@ -14,11 +14,13 @@ from collections import Counter
 from importlib.resources import files
 from pathlib import Path
 
-from minires.debug.browser_record import Record, record
+from minires.debug.browser_record import PassRecord, record
 from minires.engine import Tensor
 from minires.nn import Module
 
 SCRIPTS = ("numbers.js", "tree.js", "graph.js", "chart.js", "pictures.js", "details.js", "page.js")  # in this order
+
+Occurrence = tuple[str, str, int]
 
 
 class Page:
@@ -78,29 +80,25 @@ def view(
         # Inside a script element "<" could end it, and JSON knows it by its number as well.
         "record": json.dumps({"passes": passes}, separators=(",", ":"), allow_nan=False).replace("<", "\\u003c"),
     }
-    return Page(re.sub("@([a-z]+)@", lambda place: parts[place[1]], page_file("template.html")))
+    return Page(re.sub("@([a-z]+)@", lambda match: parts[match[1]], page_file("template.html")))
 
 
 def page_file(name: str) -> str:
     return (files("minires.debug") / "page" / name).read_text(encoding="utf-8")
 
 
-def locked(main: Record, twin: Record) -> dict[str, list[int]]:
+def locked(main: PassRecord, twin: PassRecord) -> dict[str, list[int]]:
     """Return which op of the main pass stands beside each op of the twin's, "to_main", and the reverse, "from_main".
 
     The same module path and class is the same op, the first time it comes as the second. What the other pass lacks
     stands beside the last op before it that both have.
     """
-    places = {key: i for i, key in enumerate(occurrences(main))}
-    twin_places = {key: i for i, key in enumerate(occurrences(twin))}
-    return {
-        "to_main": beside(occurrences(twin), places),
-        "from_main": beside(occurrences(main), twin_places),
-    }
+    main_keys, twin_keys = occurrences(main), occurrences(twin)
+    return {"to_main": beside(twin_keys, main_keys), "from_main": beside(main_keys, twin_keys)}
 
 
-def occurrences(one: Record) -> list[tuple[str, str, int]]:
-    """Return module path, class and how many of both came before, of each op."""
+def occurrences(one: PassRecord) -> list[Occurrence]:
+    """Return an op's key in both passes, one per op: module path, class, and how many with both came before."""
     seen: Counter[tuple[str, str]] = Counter()
     keys = []
     for op in one["ops"]:
@@ -110,9 +108,10 @@ def occurrences(one: Record) -> list[tuple[str, str, int]]:
     return keys
 
 
-def beside(keys: list[tuple[str, str, int]], places: dict[tuple[str, str, int], int]) -> list[int]:
-    """Return the place of each key, of the one before where it has none."""
+def beside(keys: list[Occurrence], others: list[Occurrence]) -> list[int]:
+    """Return the index of each key among the others; where it is not there, the index that the key before has."""
+    index_of = {key: i for i, key in enumerate(others)}
     found = [0]
     for key in keys:
-        found.append(places.get(key, found[-1]))
+        found.append(index_of.get(key, found[-1]))
     return found[1:]

@@ -8,7 +8,7 @@ op       one step, in the order of the walk: "op" class name, "path" of its modu
          the activation and "grad_y" what arrived among them, "source" and "formula" by number
 array    as `browser_arrays.describe` returns it
 source   {"file", "line", "text"}: the function backward
-formula  the text at the head of the op's file; "formula_lines" of an op are those that are about it
+formula  the text at the head of the op's file, where its formulas are
 """
 
 import inspect
@@ -29,7 +29,7 @@ from minires.observe.fork_meter import forks
 from minires.observe.step import Source, Step
 from minires.observe.stepper import backward_steps
 
-Record = dict[str, Any]
+PassRecord = dict[str, Any]
 
 FORK_NUMBERS = ("skip_norm", "branch_norm", "x_norm", "skip_share", "branch_share", "cosine")
 MOST_LINES = 60  # of one backward that are recorded: a loop may run for long
@@ -81,12 +81,12 @@ class LineTrace:
         return lines
 
 
-def record(loss: Tensor, name: str = "", model: Module | None = None, keep_graph: bool = False) -> Record:
+def record(loss: Tensor, name: str = "", model: Module | None = None) -> PassRecord:
     """Run the backward pass of `loss`, which fills the `.grad` of its leaves as ever, and return the record of it.
 
     name: the network's, for the page. model: gives parameters their names. Errors are those of `Tensor.backward`.
     """
-    steps = backward_steps(loss, keep_graph=keep_graph, model=model)
+    steps = backward_steps(loss, model=model)
     kept = [saved_by(tensor.op) for tensor in steps.order]  # before a step releases it
     arrays = ArrayTable()
     sources: dict[Source, int] = {}
@@ -99,7 +99,6 @@ def record(loss: Tensor, name: str = "", model: Module | None = None, keep_graph
             entry["kept"] = kept[step.index]
             entry["source"] = sources.setdefault(step.source, len(sources))
             entry["formula"] = formulas.setdefault(text, len(formulas))
-            entry["formula_lines"] = lines_about(step.op_name, text)
             ops.append(entry)
     for fork in forks(steps):
         ops[fork.add]["fork"] = {name: number(getattr(fork, name)) for name in FORK_NUMBERS}
@@ -108,14 +107,14 @@ def record(loss: Tensor, name: str = "", model: Module | None = None, keep_graph
         "loss": number(loss.item()) if loss.size == 1 else None,
         "ops": ops,
         "arrays": arrays.entries,
-        "sources": [{"file": short(one.path), "line": one.line, "text": one.text} for one in sources],
+        "sources": [{"file": path_in_package(one.path), "line": one.line, "text": one.text} for one in sources],
         "formulas": list(formulas),
     }
 
 
 def describe_step(step: Step, lines: list[tuple[int, dict[str, Any]]], arrays: ArrayTable) -> dict[str, Any]:
     """Return what the page shows of one step; its arrays go into the table."""
-    path, line, function = step.site
+    path, called_at, function = step.site
     inputs = [
         {
             "name": one.name,
@@ -130,11 +129,11 @@ def describe_step(step: Step, lines: list[tuple[int, dict[str, Any]]], arrays: A
     return {
         "op": step.op_name,
         "path": step.module_path,
-        "site": f"{os.path.basename(path)}:{line} in {function}",
+        "site": f"{os.path.basename(path)}:{called_at} in {function}",
         "y": arrays.add(step.tensor.data),
         "grad_y": arrays.add(step.grad_y),
         "inputs": inputs,
-        "lines": [{"line": number, "values": describe_values(values, step, arrays)} for number, values in lines],
+        "lines": [{"line": line, "values": describe_values(values, step, arrays)} for line, values in lines],
         "totals": asdict(step.progress) | {"grad_norm": number(step.progress.grad_norm)},
     }
 
@@ -163,34 +162,14 @@ def saved_by(op: Op | None) -> dict[str, str]:
     assert op is not None
     saved = {}
     for name, value in op.saved_words().items():
-        is_array = hasattr(value, "shape") and hasattr(value, "dtype")
-        if is_array:
+        if hasattr(value, "shape") and hasattr(value, "dtype"):
             saved[name] = f"{tuple(value.shape)} {value.dtype}"
         elif is_plain(value):
             saved[name] = repr(value)[:60]
     return saved
 
 
-def lines_about(op_name: str, text: str) -> list[int]:
-    """Return the lines of a file's formulas that are about one op, none where they do not say so.
-
-    A line that begins with a word and two spaces, "relu   y = max(x, 0)", is about ReLU; lines below it that begin with
-    a space go with it.
-    """
-    about: list[int] = []
-    for i, line in enumerate(text.splitlines()):
-        label, gap, _ = line.partition("  ")
-        if line.startswith(" "):
-            if about and about[-1] == i - 1:
-                about.append(i)
-        elif gap and label:
-            words = [word.strip().replace(" ", "").replace("-", "").lower() for word in label.split(",")]
-            if any([op_name.lower().startswith(word) for word in words]):
-                about.append(i)
-    return about
-
-
-def short(path: str) -> str:
+def path_in_package(path: str) -> str:
     """Return a path from the package on, "minires/ops/convolution.py", and the bare name of a file elsewhere."""
     file = Path(path)
     return file.relative_to(PACKAGE.parent).as_posix() if file.is_relative_to(PACKAGE) else file.name

@@ -75,7 +75,7 @@ def draw(loss: Tensor, path: str | Path) -> Path:
     nodes = graph(loss)
     groups = fold(nodes)
     shown = [node for group in groups for node in group.nodes]
-    place(shown)
+    lay_out(shown)
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(svg(shown, groups), encoding="utf-8")
     return path
@@ -135,7 +135,7 @@ def signature(group: Group) -> list[tuple[object, ...]]:
     return rows
 
 
-def place(nodes: Sequence[Node]) -> None:
+def lay_out(nodes: Sequence[Node]) -> None:
     """Put each node below its sources; the longest way to the loss goes straight down, the rest stands beside it."""
     for node in nodes:
         node.layer = max([source.layer + 1 for source in node.sources], default=0)
@@ -180,7 +180,6 @@ def corner(node: Node) -> tuple[int, int]:
 
 def frame(group: Group, nodes: Sequence[Node]) -> str:
     """The frame of a block, with its name, or the first and last name of those that it stands for."""
-    x, y = corner(group.nodes[0])
     top, bottom = min(node.layer for node in group.nodes), max(node.layer for node in group.nodes)
     lanes = max(node.lane for node in group.nodes) + 1
     y, height = MARGIN + top * STEP[1] - 7, (bottom - top) * STEP[1] + BOX[1] + 14

@@ -75,8 +75,8 @@ class Prompt(cmd.Cmd):
                 line = getattr(self, f"do_{name}").__doc__.splitlines()[0]
                 usage, _, what = line.partition(": ")
                 print(f"{group if i == 0 else '':6} {usage:26} {what.rstrip('.')}")
-        short = [f"{word} {name}" for word, name in self.aliases.items() if len(word) == 1]
-        print(f"\nIn short: {', '.join(short)}.\nAn empty line repeats the last command.")
+        letters = [f"{word} {name}" for word, name in self.aliases.items() if len(word) == 1]
+        print(f"\nIn short: {', '.join(letters)}.\nAn empty line repeats the last command.")
 
     def do_quit(self, arg: str) -> bool:
         """quit: leave."""

@@ -1,4 +1,4 @@
-"""What the terminal debugger shows, as lines of text: steps, places in the source, tables, histograms, the tree."""
+"""What the terminal debugger shows, as lines of text: steps, lines of source, tables, histograms, the tree."""
 
 import inspect
 import linecache
@@ -7,6 +7,7 @@ import os
 import re
 import textwrap
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -39,7 +40,7 @@ def log_bar(norm: float, norms: Sequence[float]) -> str:
     return bar(0.08 + 0.92 * (math.log10(norm) - low) / (max(logs) - low))
 
 
-def short(path: str) -> str:
+def path_from_here(path: str) -> str:
     """Return a path as seen from the working directory, where it lies below it."""
     try:
         return str(Path(path).relative_to(Path.cwd()))
@@ -47,14 +48,14 @@ def short(path: str) -> str:
         return path
 
 
-def place(site: tuple[str, int, str]) -> str:
+def site_text(site: tuple[str, int, str]) -> str:
     """Return a site as in `Op.__repr__`: "blocks.py:62 in forward"."""
     path, line, function = site
     return f"{os.path.basename(path)}:{line} in {function}"
 
 
-def table(rows: Sequence[Sequence[str]], indent: str = "  ") -> list[str]:
-    """Align columns to the left."""
+def aligned(rows: Sequence[Sequence[str]], indent: str = "  ") -> list[str]:
+    """Make a table of cells: columns as wide as their widest cell, text at the left."""
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     return [indent + "  ".join(map(str.ljust, row, widths)).rstrip() for row in rows]
 
@@ -62,14 +63,14 @@ def table(rows: Sequence[Sequence[str]], indent: str = "  ") -> list[str]:
 def step_lines(step: Step) -> list[str]:
     """Say what a step did: what arrived, what left and where it went."""
     where = step.module_path or "-"
-    lines = [f"step {step.index + 1} of {step.count}  {step.op_name}  {where}  {place(step.site)}"]
+    lines = [f"step {step.index + 1} of {step.count}  {step.op_name}  {where}  {site_text(step.site)}"]
     rows = [["arrived", "grad_y", str(step.tensor.shape), size_of(step.statistics), ""]]
     for one in step.inputs:
         if one.grad is not None:
             assert one.statistics is not None
             heading = "left" if len(rows) == 1 else ""
-            rows.append([heading, f"grad_{one.name}", str(one.grad.shape), size_of(one.statistics), goal(one)])
-    return lines + table(rows)
+            rows.append([heading, f"grad_{one.name}", str(one.grad.shape), size_of(one.statistics), destination(one)])
+    return lines + aligned(rows)
 
 
 def size_of(found: Statistics) -> str:
@@ -78,7 +79,7 @@ def size_of(found: Statistics) -> str:
     return " ".join([f"{found.nans} NaN" if found.nans else "", f"{found.infs} inf" if found.infs else ""]).strip()
 
 
-def goal(one: Input) -> str:
+def destination(one: Input) -> str:
     """Say where the gradient of an input goes."""
     if one.parameter:
         return f"→ {one.parameter}"
@@ -97,25 +98,25 @@ def ahead_lines(steps: backward_steps, count: int) -> list[str]:
         assert tensor.op is not None
         rows.append(["  ", *op_cells(index, tensor.op)])
     left = len(steps.ahead) - count
-    return table(rows, indent="") + ([f"   … and {left} more"] if left > 0 else []) if rows else ["nothing: a leaf"]
+    return aligned(rows, indent="") + ([f"   … and {left} more"] if left > 0 else []) if rows else ["nothing: a leaf"]
 
 
 def op_cells(index: int, op: Op) -> list[str]:
-    return [f"{index + 1}", type(op).__name__, op.module_path, place(op.site)]
+    return [f"{index + 1}", type(op).__name__, op.module_path, site_text(op.site)]
 
 
 def where_lines(step: Step) -> list[str]:
     """Show the line that called the op, and the source of the op's backward with the kernels that it calls."""
     path, line, function = step.site
-    lines = [f"called at {short(path)}:{line} in {function}"]
+    lines = [f"called at {path_from_here(path)}:{line} in {function}"]
     lines += excerpt(path, line)
     lines += [
         "",
-        f"backward at {short(step.source.path)}:{step.source.line}",
+        f"backward at {path_from_here(step.source.path)}:{step.source.line}",
         *numbered(step.source.line, step.source.text),
     ]
     for name, kernel in kernels_called(step):
-        lines.append(f"  {name}: {short(kernel.path)}:{kernel.line}")
+        lines.append(f"  {name}: {path_from_here(kernel.path)}:{kernel.line}")
     return lines
 
 
@@ -136,8 +137,8 @@ def kernels_called(step: Step) -> list[tuple[str, Source]]:
     """Find the kernels that an op's backward names, and where they are written."""
     found = []
     for name in dict.fromkeys(re.findall(r"self\.kernels\.(\w+)\(", step.source.text)):
-        kernel = getattr(getattr(step.op, "kernels", None), name, None)
-        if inspect.isfunction(inspect.unwrap(kernel)) if kernel is not None else False:
+        kernel = inspect.unwrap(getattr(step.op.kernels, name))  # a compiled kernel wraps the function
+        if inspect.isfunction(kernel):
             found.append((name, source_of(kernel)))
     return found
 
@@ -151,7 +152,7 @@ def stats_lines(step: Step) -> list[str]:
         if one.grad is not None and one.statistics is not None:
             rows.append(stats_row(f"grad_{one.name}", one.grad, one.statistics))
     so_far = step.progress
-    lines = table(rows)
+    lines = aligned(rows)
     if so_far.parameters:
         lines.append(
             f"  so far: {so_far.ops} of {step.count} ops; {so_far.parameters} parameters ({so_far.numbers} numbers) "
@@ -190,7 +191,7 @@ def fork_lines(forks: Sequence[Fork]) -> list[str]:
         clipped = 0.0 if math.isnan(fork.skip_share) else min(max(fork.skip_share, 0.0), 1.0)
         drawn = bar(clipped).ljust(BAR, "·")
         rows.append([fork.module_path or "-", f"{fork.x_norm:.3g}", *shares, f"{fork.cosine:+.3f}", drawn])
-    return table(rows)
+    return aligned(rows)
 
 
 def tree_lines(steps: backward_steps, depth: int) -> list[str]:
@@ -199,34 +200,54 @@ def tree_lines(steps: backward_steps, depth: int) -> list[str]:
     depth: how far modules are opened; the way to the current step is always open.
     """
     here = steps.current
-    walked = {step.tensor: step.statistics.norm for step in steps.records[: steps.position]}
-    outputs: dict[str, Tensor] = {}  # of each module
-    for tensor in steps.order:
-        for prefix in prefixes(tensor):
-            outputs.setdefault(prefix, tensor)
-    containers = {prefix for tensor in steps.order for prefix in prefixes(tensor)[:-1]}
-
+    arrived = {step.tensor: step.statistics.norm for step in steps.records[: steps.position]}
+    norms = list(arrived.values())
     rows = [["", "module", "op", "|grad_y|", "on a logarithmic scale"]]
-    seen = set()
+    for row in tree_rows(steps):
+        on_the_way = here is not None and inside(here.op.module_path, row.parent)
+        if row.level < depth or on_the_way:
+            arrow = "->" if row.op_name and here is not None and row.output is here.tensor else ""
+            norm = arrived.get(row.output)
+            numbers = ["·", ""] if norm is None else [f"{norm:.3g}", log_bar(norm, norms)]
+            rows.append([arrow, "  " * row.level + row.name, row.op_name, *numbers])
+    return aligned(rows, indent="")
+
+
+@dataclass
+class TreeRow:
+    """A module, or an op that a module with parts calls by itself."""
+
+    level: int
+    parent: str
+    name: str  # the last part of the module's path, "-" for an op by itself
+    op_name: str  # "" for a module with parts
+    output: Tensor
+
+
+def tree_rows(steps: backward_steps) -> list[TreeRow]:
+    """List the modules from the input on, each above its parts, and the ops that are called by modules with parts."""
+    outputs: dict[str, Tensor] = {}  # of each module
+    with_parts: set[str] = set()
+    for tensor in steps.order:
+        modules = modules_of(tensor)
+        with_parts.update(modules[:-1])
+        for module in modules:
+            outputs.setdefault(module, tensor)
+
+    rows: dict[str, TreeRow] = {}  # by path
     for tensor in reversed(steps.order):
-        op_name, branches = type(tensor.op).__name__, prefixes(tensor)
-        entries = [(path, outputs[path], "" if path in containers else op_name) for path in branches]
-        if not branches or branches[-1] in containers:  # an op that a module with parts calls itself
-            path = ".".join([*branches[-1:], op_name])
-            entries.append((path, tensor, op_name))
-        for level, (path, output, op) in enumerate(entries):
-            is_open = level < depth or (here is not None and inside(here.op.module_path, path.rpartition(".")[0]))
-            if is_open and path not in seen:
-                seen.add(path)
-                arrived = f"{walked[output]:.3g}" if output in walked else "·"
-                drawn = log_bar(walked[output], list(walked.values())) if output in walked else ""
-                arrow = "->" if op and here is not None and output is here.tensor else ""
-                name = path.rpartition(".")[2]
-                rows.append([arrow, "  " * level + (name if name != op else "-"), op, arrived, drawn])
-    return table(rows, indent="")
+        op_name, modules = type(tensor.op).__name__, modules_of(tensor)
+        for level, path in enumerate(modules):
+            parent, _, name = path.rpartition(".")
+            shown = "" if path in with_parts else op_name
+            rows.setdefault(path, TreeRow(level, parent, name, shown, outputs[path]))
+        module = modules[-1] if modules else ""
+        if not module or module in with_parts:
+            rows.setdefault(f"{module}.{op_name}", TreeRow(len(modules), module, "-", op_name, tensor))
+    return list(rows.values())
 
 
-def prefixes(tensor: Tensor) -> list[str]:
+def modules_of(tensor: Tensor) -> list[str]:
     """List the modules that a tensor was made in, the outermost first: layer1, layer1.0, layer1.0.conv1."""
     assert tensor.op is not None
     parts = tensor.op.module_path.split(".") if tensor.op.module_path else []

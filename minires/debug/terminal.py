@@ -9,12 +9,13 @@ import copy
 import os
 import re
 import sys
+from functools import partial
 from typing import IO, Any
 
 import numpy as np
 
 from minires.debug import screen
-from minires.debug.arguments import number, place_of, read_watch
+from minires.debug.arguments import module_and_op, number, read_watch
 from minires.debug.drawing import draw
 from minires.debug.plotting import plot
 from minires.debug.prompt import Prompt
@@ -90,7 +91,7 @@ class Debugger(Prompt):
 
         A name means the module or anything in it; patterns with * and ? do as well.
         """
-        module, op = place_of("until", arg)
+        module, op = module_and_op("until", arg)
         if not any([fits(tensor.op, module, op) for tensor in self.steps.ahead]):
             self.steps.until(module, op)  # raises, and says what is ahead
         while self.advance() and not self.stopped_by_watch():
@@ -151,7 +152,7 @@ class Debugger(Prompt):
     def block_of(self, step: Step) -> str:
         """Return the innermost module with parts that an op is in."""
         path = step.module_path
-        has_parts = any([screen.prefixes(tensor)[-2:-1] == [path] for tensor in self.steps.order])
+        has_parts = any([fits(tensor.op, f"{path}.*") for tensor in self.steps.order])
         return path if has_parts else path.rpartition(".")[0]
 
     # Stopping
@@ -159,7 +160,7 @@ class Debugger(Prompt):
     def do_break(self, arg: str) -> None:
         """break [MODULE | op NAME]: `continue` stops there; without an argument, list the breaks."""
         if arg:
-            pair = place_of("break", arg)
+            pair = module_and_op("break", arg)
             if not any([fits(tensor.op, *pair) for tensor in self.steps.order]):
                 raise ValueError(f"break: no op of this pass fits {arg!r}; `tree 9` and `list` show what there is")
             self.breaks.append(pair)
@@ -276,12 +277,9 @@ class Debugger(Prompt):
         names = [one.name for one in self.here.inputs]
         arrays = [one.data for one in op.inputs]
         try:
-            report = gradcheck(lambda *inputs: uncalled(op)(*inputs), *arrays, names=names, max_elements=2500)
+            report = gradcheck(partial(called_again, op), *arrays, names=names, max_elements=2500)
         except GradientError as error:
-            print(
-                "WRONG.",
-                re.sub(r" at terminal\.py:\d+ in <lambda>", f", called at {screen.place(op.site)},", str(error)),
-            )
+            print("WRONG.", error)
         else:
             print(f"Right: {report.checked} comparisons, worst relative error {report.relative_error:.1e}.")
 
@@ -302,7 +300,7 @@ class Debugger(Prompt):
     def complete_until(self, text: str, *ignored: Any) -> list[str]:
         words = {"op"}
         for tensor in self.steps.order:
-            words |= {*screen.prefixes(tensor), type(tensor.op).__name__}
+            words |= {*screen.modules_of(tensor), type(tensor.op).__name__}
         return sorted([word for word in words if word.startswith(text)])
 
     complete_break = complete_watch = complete_until
@@ -313,8 +311,13 @@ class Debugger(Prompt):
     complete_hist = complete_plot = complete_print
 
 
-def uncalled(op: Op) -> Op:
-    """Return a copy of an op that may be called once more."""
-    new = copy.copy(op)
-    new.has_run = False
-    return new
+def called_again(op: Op, *inputs: Tensor) -> Tensor:
+    """Call an op once more, on other inputs, as if from the line that called it before.
+
+    The engine lets an op run once; a copy may be told that it has not.
+    """
+    again = copy.copy(op)
+    again.has_run = False
+    y = again(*inputs)
+    again.site, again.module_path = op.site, op.module_path
+    return y

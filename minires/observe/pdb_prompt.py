@@ -46,4 +46,6 @@ def step_into(function: Callable[..., Any], *arguments: Any, commands: IO[str] |
     if "pydevd" in sys.modules:  # VS Code's and PyCharm's debugger
         breakpoint()
         return function(*arguments)  # step in here
-    return FirstLine(skip=SKIPPED, stdin=commands, stdout=commands and sys.stdout).call(function, arguments)
+    # nosigint: else pdb keeps Ctrl-C to itself, also after its `continue`.
+    debugger = FirstLine(skip=SKIPPED, stdin=commands, stdout=commands and sys.stdout, nosigint=True)
+    return debugger.call(function, arguments)

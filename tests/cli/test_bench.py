@@ -47,7 +47,7 @@ def test_bad_sizes_are_refused(capsys):
         assert main(["bench", option, "0"]) == 2
         assert f"minires bench: {option} must be at least 1, got 0" in capsys.readouterr().err
     assert main(["bench", "--model", "vgg"]) == 2
-    assert "minires bench: unknown model 'vgg'" in capsys.readouterr().err
+    assert "minires bench: models: unknown model 'vgg'" in capsys.readouterr().err
 
 
 def test_options_of_the_model(capsys):

@@ -8,6 +8,7 @@ import sys
 
 import numpy as np
 import pytest
+from test_pdb import Session
 
 from minires import Tensor, debug, kernels, models, ops
 from minires.cli.main import main
@@ -196,7 +197,7 @@ def test_check_shows_a_wrong_backward(session, monkeypatch):
     right = ops.activation.Tanh.backward
     monkeypatch.setattr(ops.activation.Tanh, "backward", lambda op, grad: (right(op, grad)[0] * 2,))
     out = session("until layer3.2.relu1", "check", activation="tanh")
-    assert re.search(r"WRONG\. .*the gradient of Tanh, called at blocks.py:\d+ in forward, is wrong", out)
+    assert re.search(r"WRONG\. .*the gradient of Tanh at blocks.py:\d+ in forward is wrong", out)
     assert "backward gives 2 times the gradient" in out
     assert not session.debugger.failed  # the answer is no, the command was done
 
@@ -304,6 +305,24 @@ def test_a_bar_says_how_much():
     assert len(screen.log_bar(0.5, [1.0, 0.5])) > screen.BAR // 2  # half is much, on a scale of two decades at least
 
 
+def test_the_prompt_on_a_terminal(require):
+    arguments = ["-m", "minires", "debug", "--batch-size", "2"]
+    typed = Session(require("pexpect"), arguments, "numpy", prompt=r"\((?:Pdb|minires)\) ")
+    assert "`help` lists the commands" in typed.greeting
+    assert "step 1 of 71  CrossEntropy" in typed("step")
+    assert "step 2 of 71  Linear" in typed("")  # an empty line repeats the last command
+    assert re.search(r"affine\.py\(\d+\)backward\(\)", typed("into"))
+    assert "(2, 10)" in typed("p grad_y.shape")
+    typed("c")  # out of pdb
+    typed.child.send("continue")
+    typed.child.sendintr()  # gives up the line
+    typed.child.expect(typed.prompt)
+    assert "step 3 of 71  GlobalAvgPool2d" in typed("step")
+    typed.child.sendline("quit")
+    typed.child.expect(require("pexpect").EOF)
+    assert "***" not in typed.child.before
+
+
 # The command line
 
 
@@ -336,7 +355,7 @@ def test_the_command_reads_a_pipe():
         (["--batch-size", "0"], "--batch-size must be at least 1, got 0"),
         (["--twin"], "--twin is for --html"),
         (["--model", "resnet21"], "unknown model 'resnet21'"),
-        (["--layer", "layer7"], "minires debug: nothing ahead fits module 'layer7'"),
+        (["--layer", "layer7"], "nothing ahead fits module 'layer7'"),
         (["--twin", "--html", "p.html", "--skip", "off"], "leave out --twin or --skip off"),
         (["--script", "missing.txt"], "--script missing.txt cannot be read (No such file or directory); give a text"),
         (["--draw", f"{__file__}/g.svg"], "cannot be written (File exists); choose another place for --draw or --html"),

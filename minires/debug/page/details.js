@@ -152,11 +152,8 @@ class Details {
 
   formula(op) {
     const pre = element("pre", { class: "formula", tabindex: "0", "aria-label": "Formulas" });
-    const about = new Set(op.formula_lines);
-    this.pass.formulas[op.formula].split("\n").forEach((text, i) => {
-      pre.append(element("span", { class: about.size ? (about.has(i) ? "about" : "other") : "" }, text || " "));
-    });
-    return element("section", { class: "card", "aria-label": "Formula" }, element("h3", {}, "Formula"), pre);
+    pre.append(this.pass.formulas[op.formula]);
+    return element("section", { class: "card", "aria-label": "Formulas" }, element("h3", {}, "Formulas"), pre);
   }
 }
 

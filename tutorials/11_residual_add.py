@@ -89,7 +89,7 @@ for leaf, by_hand in zip(leaves, [through_skip + through_branch, *grad_weights],
 #    (Pdb) c
 #    > engine.py accumulate()
 #    (Pdb) u
-#    > engine.py backward()
+#    > engine.py deliver()
 #    (Pdb) p grads[0] is grad_y, grads[1] is grad_y
 #    (True, True)
 #

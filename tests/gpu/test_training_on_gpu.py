@@ -82,8 +82,8 @@ def steps_on(device, make, make_optimizer, steps=2):
     return losses, {**model.state_dict(), "logits": logits}
 
 
-def small(block, network=models.ResNet, **options):
-    return network(block, (1, 1, 1), (4, 6, 9), seed=3, **options)
+def small(block, **options):
+    return models.network_of(block, (1, 1, 1), (4, 6, 9), seed=3, **options)
 
 
 def sgd(parameters):
@@ -95,7 +95,7 @@ NETWORKS = {
     "basic, fused": lambda: small(models.BasicBlock, fused=True),
     "bottleneck": lambda: small(models.Bottleneck, stem="imagenet"),
     "bottleneck, fused": lambda: small(models.Bottleneck, fused=True),
-    "preactivation": lambda: small(models.PreActBlock, models.PreActResNet),
+    "preactivation": lambda: small(models.PreActBlock),
     "without batch norm": lambda: small(models.BasicBlock, norm="none", skip=False, activation="elu"),
 }
 

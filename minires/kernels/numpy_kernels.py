@@ -3,6 +3,12 @@
 N images; C channels in, F channels out; H×W input, KH×KW filter, I×J output. kernel_size, stride and padding are
 (height, width) pairs. A filter's tap (u, v) sees, for all outputs at once, a strided slice of the padded input:
 every loop below runs over the KH·KW taps, never over positions.
+
+The law for what is not finite, one for all kernel modules. What is selected (relu, pools, option A, ignored labels) is
+taken or left, never multiplied by a mask: an infinite gradient stops where none is to pass, and NaN passes where
+PyTorch passes it. Pools, norms and loss have infinities and NaN in the same places under all modules. An output of a
+convolution is not finite where its window, or its filter, holds a number that is not. How far that spreads is each
+module's own affair: Winograd's way mixes the 4×4 outputs of a tile, and no module more than a tile.
 """
 
 import math
@@ -216,20 +222,35 @@ def relu_forward(x: Array) -> Array:
 
 
 def relu_backward(grad_y: Array, y: Array) -> Array:
-    """Return dL/dx: dy where y > 0, and 0 where y = 0; as a product, in which NaN stays NaN."""
-    return grad_y * (y > 0)  # a product with bools takes a twentieth of np.where's time
+    """Return dL/dx: 0 where y ≤ 0, else dy, whatever either is. So dy passes where y is NaN, as in PyTorch."""
+    return select(grad_y, ~(y <= 0))
+
+
+def select(numbers: Array, kept: Array) -> Array:
+    """Return the numbers where `kept` holds, and 0 elsewhere, also in place of infinity and NaN, whose 0-fold is NaN.
+
+    The product is one of bits, as integers: np.where does the same in sixteen times the time.
+    """
+    if numbers.itemsize not in (2, 4, 8):
+        return np.where(kept, numbers, 0)  # numbers wider than any integer
+    bits = numbers.view(f"i{numbers.itemsize}") * kept
+    return bits.view(numbers.dtype)
 
 
 # Pooling
 
 
 def max_pool2d_forward(x: Array, kernel_size: Pair, stride: Pair, padding: Pair) -> tuple[Array, Array]:
-    """Return each window's largest number (N, C, I, J), and the tap u·KW + v it came from, the first of equals."""
+    """Return each window's largest number (N, C, I, J), and the tap u·KW + v it came from.
+
+    The first of equals wins, the last of NaNs, which win over all else. Padding never wins, not even over −∞.
+    """
     KH, KW = kernel_size
     I, J = output_size(x.shape, kernel_size, stride, padding)
-    x = pad_images(x, padding, -math.inf)
+    x = pad_images(x, padding, lowest(x.dtype))
     y = x[tap(0, 0, I, J, stride)].copy()
-    winners = np.zeros(y.shape, np.int16)
+    winners = np.empty(y.shape, np.int16)
+    winners[...] = first_tap(I, stride[0], padding[0])[:, None] * KW + first_tap(J, stride[1], padding[1])
     for u in range(KH):
         for v in range(KW):
             seen = x[tap(u, v, I, J, stride)]
@@ -237,6 +258,16 @@ def max_pool2d_forward(x: Array, kernel_size: Pair, stride: Pair, padding: Pair)
             y = np.where(wins, seen, y)
             winners[wins] = u * KW + v
     return y, winners
+
+
+def first_tap(I: int, stride: int, padding: int) -> Array:
+    """Return for each of I windows along one axis its first tap that is not in the padding."""
+    return np.maximum(padding - stride * np.arange(I), 0)
+
+
+def lowest(dtype: np.dtype) -> float:
+    """Return the number that is larger than no other of this dtype."""
+    return -math.inf if dtype.kind == "f" else np.iinfo(dtype).min
 
 
 def max_pool2d_backward(
@@ -248,7 +279,7 @@ def max_pool2d_backward(
     grad_x = padded_zeros(x_shape, padding, grad_y.dtype)
     for u in range(KH):
         for v in range(KW):
-            grad_x[tap(u, v, I, J, stride)] += grad_y * (winners == u * KW + v)
+            grad_x[tap(u, v, I, J, stride)] += select(grad_y, winners == u * KW + v)
     return crop_images(grad_x, x_shape, padding)
 
 

@@ -9,7 +9,7 @@ y = −x         dL/dx = −dy
 y = eˣ         dL/dx = dy · y
 y = log x      dL/dx = dy / x
 y = √x         dL/dx = dy / 2y
-y = |x|        dL/dx = dy · sign x
+y = |x|        dL/dx = dy where x > 0, −dy where x < 0, else 0
 y = a if condition else b: each gets dy where it was taken, 0 elsewhere
 """
 
@@ -135,7 +135,8 @@ class Abs(Op):
         return self.kernels.xp.abs(x)
 
     def backward(self, grad_y: Array) -> tuple[Array]:
-        return (grad_y * self.kernels.xp.sign(self.x),)
+        xp = self.kernels.xp
+        return (xp.where(self.x > 0, grad_y, xp.where(self.x < 0, -grad_y, 0)),)
 
 
 class Where(Op):

@@ -2,7 +2,7 @@
 
 y = Σ x             dL/dx = dy, spread over what was summed
 y = Σ x / n         dL/dx = dy / n
-y = max x           dL/dx = dy at the maximum; equals share it
+y = max x           dL/dx = dy at the maximum, 0 elsewhere; equals share it
 y = Σ (x − x̄)² / n  dL/dx = dy · 2(x − x̄) / n     (the term through x̄ is Σ(x − x̄) = 0)
 """
 
@@ -55,12 +55,12 @@ class Mean(Reduction):
 class Max(Reduction):
     def forward(self, x: Array) -> Array:
         y = x.max(axis=self.axes, keepdims=True)
-        self.is_max = x == y
+        self.is_max = (x == y) | (x != x)  # one NaN makes y NaN, and then the NaNs share the gradient
         return y if self.keepdims else y.squeeze(self.axes)
 
     def backward(self, grad_y: Array) -> tuple[Array]:
         ties = self.is_max.sum(axis=self.axes, keepdims=self.keepdims).astype(grad_y.dtype)
-        return (self.spread(grad_y / ties, self.is_max.shape) * self.is_max,)
+        return (self.kernels.xp.where(self.is_max, self.spread(grad_y / ties, self.is_max.shape), 0),)
 
 
 class Var(Reduction):
@@ -92,7 +92,7 @@ def mean(x: Tensor, axis: Axis = None, keepdims: bool = False) -> Tensor:
 
 
 def max(x: Tensor, axis: Axis = None, keepdims: bool = False) -> Tensor:
-    """Return the maximum over `axis`. Equal maxima share the gradient in equal parts."""
+    """Return the maximum over `axis`: NaN where a NaN is. Equal maxima, or the NaNs, share the gradient equally."""
     return Max(nonempty_axes("max", x, axis), keepdims)(x)
 
 

@@ -1,6 +1,6 @@
 """Dropout (Srivastava et al. 2014), inverted: what is kept is scaled up, so that evaluation needs no scaling.
 
-y = x · mask,  mask = 0 with probability p, else 1/(1 − p)        dL/dx = dy · mask
+y = x · scale with probability 1 − p, else 0; scale = 1/(1 − p)        dL/dx = dy · scale where x was kept, else 0
 """
 
 import numpy as np
@@ -12,14 +12,14 @@ __all__ = ["dropout"]
 
 
 class Dropout(Op):
-    def __init__(self, mask: Array) -> None:
-        self.mask = mask
+    def __init__(self, kept: Array, scale: float) -> None:
+        self.kept, self.scale = kept, scale
 
     def forward(self, x: Array) -> Array:
-        return x * self.mask
+        return self.kernels.xp.where(self.kept, x * self.scale, 0)  # not x · mask: a dropped infinity is gone
 
     def backward(self, grad_y: Array) -> tuple[Array]:
-        return (grad_y * self.mask,)
+        return (self.kernels.xp.where(self.kept, grad_y * self.scale, 0),)
 
 
 def dropout(x: Tensor, p: float, generator: np.random.Generator) -> Tensor:
@@ -27,4 +27,4 @@ def dropout(x: Tensor, p: float, generator: np.random.Generator) -> Tensor:
     if not 0 <= p < 1:
         raise ValueError(f"dropout: p must be at least 0 and below 1, got {p}")
     kept = kernels_for(x.data).xp.asarray(generator.random(x.shape) >= p)
-    return Dropout(kept.astype(x.dtype) / (1 - p))(x)
+    return Dropout(kept, 1 / (1 - p))(x)

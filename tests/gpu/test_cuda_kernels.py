@@ -119,7 +119,10 @@ def public_functions(module):
 
 
 # Of the NumPy kernels: how they work, not what ops call.
-HELPERS = "channel_axes crop_images image_groups output_size pad_images padded_zeros smoothed_one_hot tap".split()
+HELPERS = (
+    "channel_axes crop_images first_tap image_groups lowest output_size pad_images padded_zeros select "
+    "smoothed_one_hot tap"
+).split()
 
 
 def test_the_same_names_and_signatures_as_the_numpy_kernels(cupy_kernels):

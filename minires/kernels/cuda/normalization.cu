@@ -87,14 +87,14 @@ extern "C" __global__ void batch_norm_inference(const real *x, const real *weigh
     normalize(x, weight, bias, shortcut, y, mean[blockIdx.y], var[blockIdx.y], eps, relu, M, C, HW);
 }
 
-// partial[c, part] = the part's sums of dy and of dy*x^. With y given, dy counts where y > 0 only (relu).
+// partial[c, part] = the part's sums of dy and of dy*x^. With y given, dy counts as 0 where y <= 0 (relu).
 extern "C" __global__ void batch_norm_gradient_sums(const real *grad_y, const real *x, const real *y, const real *mean,
                                                     const real *var, real *partial, double eps, int M, int C, int HW) {
     const int c = blockIdx.y;
     const real centre = mean[c], inv_std = 1 / sqrt(var[c] + (real)eps);
     real sum = 0, product = 0;
     for (Walk walk(M, C, HW); walk.more(); walk.next()) {
-        const real dy = y && !(y[walk.index] > 0) ? (real)0 : grad_y[walk.index];
+        const real dy = y && y[walk.index] <= 0 ? (real)0 : grad_y[walk.index];
         sum += dy;
         product += dy * ((x[walk.index] - centre) * inv_std);
     }
@@ -124,7 +124,7 @@ extern "C" __global__ void batch_norm_gradients(const real *grad_y, const real *
     const real centre = mean[c], inv_std = 1 / sqrt(var[c] + (real)eps), scale = weight[c] * inv_std;
     const real mean_dy = constants ? (real)0 : sum / M, mean_product = constants ? (real)0 : product / M;
     for (Walk walk(M, C, HW); walk.more(); walk.next()) {
-        const real dy = y && !(y[walk.index] > 0) ? (real)0 : grad_y[walk.index];
+        const real dy = y && y[walk.index] <= 0 ? (real)0 : grad_y[walk.index];
         const real x_hat = (x[walk.index] - centre) * inv_std;
         grad_x[walk.index] = (dy - mean_dy - x_hat * mean_product) * scale;
         if (grad_shortcut) grad_shortcut[walk.index] = dy;

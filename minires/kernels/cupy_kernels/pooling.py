@@ -9,7 +9,10 @@ from minires.kernels.numpy_kernels import Pair, Shape, output_size
 
 
 def max_pool2d_forward(x: Array, kernel_size: Pair, stride: Pair, padding: Pair) -> tuple[Array, Array]:
-    """Return each window's largest number (N, C, I, J), and the tap u·KW + v it came from, the first of equals."""
+    """Return each window's largest number (N, C, I, J), and the tap u·KW + v it came from.
+
+    The first of equals wins, the last of NaNs, which win over all else. Padding never wins, not even over −∞.
+    """
     x = contiguous(x, x.dtype)
     y = cupy.empty((*x.shape[:2], *output_size(x.shape, kernel_size, stride, padding)), x.dtype)
     winners = cupy.empty(y.shape, np.int16)

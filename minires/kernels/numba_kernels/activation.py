@@ -46,7 +46,7 @@ def relu_forward(x: Array) -> Array:
 
 
 def relu_backward(grad_y: Array, y: Array) -> Array:
-    """Return dL/dx: dy where y > 0, and 0 where y = 0."""
+    """Return dL/dx: 0 where y ≤ 0, else dy, whatever either is. So dy passes where y is NaN, as in PyTorch."""
     if y.dtype.char not in COMPILED:
         return numpy_kernels.relu_backward(grad_y, y)
     grad_x = empty_like(y)

@@ -37,7 +37,7 @@ def after_taps(place, stride, padding, kernel_size, size):
 
 @kernel("void(real[::1], real[::1], int16[::1], UniTuple(int64, 12), int64[::1])")
 def maximum(x, y, winners, sizes, counter):
-    """Write each window's largest number and its tap, the first of equals; a NaN wins."""
+    """Write each window's largest number and its tap, the first of equals; the last NaN wins, padding never."""
     N, C, H, W, I, J, KH, KW, SH, SW, PH, PW = sizes
     n = claim(counter)
     while n < N:
@@ -47,7 +47,7 @@ def maximum(x, y, winners, sizes, counter):
                 o = y[out : out + C]
                 w = winners[out : out + C]
                 o[:] = -np.inf
-                w[:] = 0
+                w[:] = np.int16(first_tap(i, SH, PH) * KW + first_tap(j, SW, PW))
                 for u in range(first_tap(i, SH, PH), after_taps(i, SH, PH, KH, H)):
                     for v in range(first_tap(j, SW, PW), after_taps(j, SW, PW, KW, W)):
                         at = ((n * H + i * SH + u - PH) * W + j * SW + v - PW) * C
@@ -134,7 +134,10 @@ def sizes_of(x_shape: Shape, kernel_size: Pair, stride: Pair, padding: Pair) -> 
 
 
 def max_pool2d_forward(x: Array, kernel_size: Pair, stride: Pair, padding: Pair) -> tuple[Array, Array]:
-    """Return each window's largest number (N, C, I, J), and the tap u·KW + v it came from, the first of equals."""
+    """Return each window's largest number (N, C, I, J), and the tap u·KW + v it came from.
+
+    The first of equals wins, the last of NaNs, which win over all else. Padding never wins, not even over −∞.
+    """
     if x.dtype.char not in COMPILED:
         return numpy_kernels.max_pool2d_forward(x, kernel_size, stride, padding)
     sizes, (N, C, I, J) = sizes_of(x.shape, kernel_size, stride, padding)

@@ -56,18 +56,18 @@ def scaled_in_place(self, grad_y):
 
 @planted(Tanh, "tanh")
 def one_minus_y(self, grad_y):
-    return (grad_y * (1 - self.y),)
+    return (grad_y * (1 - np.tanh(self.inputs[0].data)),)
 
 
 @planted(Tanh, "tanh", says="dtype float32 for input 0 of dtype float64")
 def another_dtype(self, grad_y):
-    return ((grad_y * (1 - self.y**2)).astype(np.float32),)
+    return ((grad_y * self.slope).astype(np.float32),)
 
 
 @planted(Tanh, "tanh", says="changes what forward saved")
 def squares_what_it_saved(self, grad_y):
-    self.y *= self.y
-    return (grad_y * (1 - self.y),)
+    self.slope *= self.slope
+    return (grad_y * self.slope,)
 
 
 @planted(Sigmoid, "sigmoid", says="a factor is missing: 1 minus the output")
@@ -102,7 +102,7 @@ def probabilities_forgotten(self, grad_y):
 
 @planted(Dropout, "dropout, p 0.4", says=r"0\.6 times the gradient")
 def kept_not_scaled(self, grad_y):
-    return (grad_y * (self.mask > 0),)
+    return (grad_y * self.kept,)
 
 
 @planted(Dropout, "dropout, p 0.4", says="elements are right")

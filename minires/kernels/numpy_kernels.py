@@ -15,7 +15,7 @@ import math
 
 import numpy as np
 
-from minires.kernels import Array
+from minires.kernels import Array, checks
 
 xp = np  # the name by which ops ask for the array library of any kernel module
 
@@ -105,6 +105,7 @@ def image_groups(N: int, floats_per_image: int) -> list[slice]:
 
 def conv2d_forward(x: Array, weight: Array, bias: Array | None, stride: Pair, padding: Pair) -> Array:
     """Return y (N, F, I, J) = bias[f] + Σ_{c,u,v} weight[f,c,u,v] · padded_x[n, c, i·stride+u, j·stride+v]."""
+    checks.check_conv2d("conv2d_forward", x.shape, weight.shape, stride, padding)
     N = x.shape[0]
     F, C, KH, KW = weight.shape
     I, J = output_size(x.shape, (KH, KW), stride, padding)
@@ -120,6 +121,7 @@ def conv2d_forward(x: Array, weight: Array, bias: Array | None, stride: Pair, pa
 
 def conv2d_grad_input(grad_y: Array, weight: Array, x_shape: Shape, stride: Pair, padding: Pair) -> Array:
     """Return dL/dx (N, C, H, W). y = w @ cols gives dL/dcols = wᵀ @ dL/dy, and col2im takes columns back to x."""
+    checks.check_conv2d("conv2d_grad_input", x_shape, weight.shape, stride, padding, grad_y)
     N, F, I, J = grad_y.shape
     _, C, KH, KW = weight.shape
     w = weight.reshape(F, C * KH * KW)
@@ -133,6 +135,7 @@ def conv2d_grad_input(grad_y: Array, weight: Array, x_shape: Shape, stride: Pair
 
 def conv2d_grad_weight(grad_y: Array, x: Array, weight_shape: Shape, stride: Pair, padding: Pair) -> Array:
     """Return dL/dweight (F, C, KH, KW). y = w @ cols gives dL/dw = Σₙ dL/dy[n] @ cols[n]ᵀ; columns are made afresh."""
+    checks.check_conv2d("conv2d_grad_weight", x.shape, weight_shape, stride, padding, grad_y)
     N, F, I, J = grad_y.shape
     _, C, KH, KW = weight_shape
     dy = grad_y.reshape(N, F, I * J)
@@ -155,6 +158,8 @@ def channel_axes(x: Array) -> tuple[Shape, Shape]:
 
 def batch_norm_forward(x: Array, weight: Array, bias: Array, eps: float) -> tuple[Array, Array, Array]:
     """Normalize x (N, C, …) by its own mean and biased variance; return y, mean (C,), var (C,)."""
+    checks.check_channels("batch_norm_forward", x.shape, weight=weight, bias=bias)
+    checks.check_batch("batch_norm_forward", x.shape)
     axes, spread = channel_axes(x)
     mean = x.mean(axis=axes)
     centred = x - mean.reshape(spread)
@@ -172,6 +177,8 @@ def batch_norm_backward(
 
     With x̂'s two ties to the whole batch resolved, dL/dx = weight/√(var+eps) · (dy − Σdy/M − x̂ · Σ(dy·x̂)/M).
     """
+    checks.check_channels("batch_norm_backward", x.shape, weight=weight, mean=mean, var=var)
+    checks.check_shape("batch_norm_backward", "grad_y", grad_y, x.shape)
     axes, spread = channel_axes(x)
     M = x.size // x.shape[1]
     inv_std = 1 / np.sqrt(var + eps)
@@ -187,12 +194,14 @@ def batch_norm_backward(
 
 def batch_norm_track(running_mean: Array, running_var: Array, mean: Array, var: Array, M: int, momentum: float) -> None:
     """running ← (1 − momentum) · running + momentum · batch, in place; the variance unbiased, M/(M − 1) · var."""
+    checks.check_tracked("batch_norm_track", running_mean, running_var, mean, var, M)
     running_mean[...] = (1 - momentum) * running_mean + momentum * mean
     running_var[...] = (1 - momentum) * running_var + (momentum * M / (M - 1)) * var
 
 
 def batch_norm_inference(x: Array, weight: Array, bias: Array, mean: Array, var: Array, eps: float) -> Array:
     """Normalize x (N, C, …) by a given mean and variance."""
+    checks.check_channels("batch_norm_inference", x.shape, weight=weight, bias=bias, mean=mean, var=var)
     _, spread = channel_axes(x)
     scale = weight / np.sqrt(var + eps)
     y = (x - mean.reshape(spread)) * scale.reshape(spread)
@@ -204,6 +213,8 @@ def batch_norm_inference_backward(
     grad_y: Array, x: Array, weight: Array, mean: Array, var: Array, eps: float
 ) -> tuple[Array, Array, Array]:
     """Return dL/dx, dL/dweight, dL/dbias where mean and var are constants: dL/dx = weight/√(var+eps) · dy."""
+    checks.check_channels("batch_norm_inference_backward", x.shape, weight=weight, mean=mean, var=var)
+    checks.check_shape("batch_norm_inference_backward", "grad_y", grad_y, x.shape)
     axes, spread = channel_axes(x)
     inv_std = 1 / np.sqrt(var + eps)
     x_hat = (x - mean.reshape(spread)) * inv_std.reshape(spread)
@@ -223,6 +234,7 @@ def relu_forward(x: Array) -> Array:
 
 def relu_backward(grad_y: Array, y: Array) -> Array:
     """Return dL/dx: 0 where y ≤ 0, else dy, whatever either is. So dy passes where y is NaN, as in PyTorch."""
+    checks.check_shape("relu_backward", "grad_y", grad_y, y.shape)
     return select(grad_y, ~(y <= 0))
 
 
@@ -245,6 +257,7 @@ def max_pool2d_forward(x: Array, kernel_size: Pair, stride: Pair, padding: Pair)
 
     The first of equals wins, the last of NaNs, which win over all else. Padding never wins, not even over −∞.
     """
+    checks.check_pool2d("max_pool2d_forward", x.shape, kernel_size, stride, padding)
     KH, KW = kernel_size
     I, J = output_size(x.shape, kernel_size, stride, padding)
     x = pad_images(x, padding, lowest(x.dtype))
@@ -274,6 +287,8 @@ def max_pool2d_backward(
     grad_y: Array, winners: Array, x_shape: Shape, kernel_size: Pair, stride: Pair, padding: Pair
 ) -> Array:
     """Return dL/dx: each window's gradient goes to its winner alone."""
+    checks.check_pool2d("max_pool2d_backward", x_shape, kernel_size, stride, padding, grad_y)
+    checks.check_shape("max_pool2d_backward", "winners", winners, grad_y.shape)
     KH, KW = kernel_size
     I, J = grad_y.shape[2:]
     grad_x = padded_zeros(x_shape, padding, grad_y.dtype)
@@ -285,6 +300,7 @@ def max_pool2d_backward(
 
 def avg_pool2d_forward(x: Array, kernel_size: Pair, stride: Pair, padding: Pair) -> Array:
     """Return the mean of each window, (N, C, I, J); the padding counts as zeros."""
+    checks.check_pool2d("avg_pool2d_forward", x.shape, kernel_size, stride, padding)
     KH, KW = kernel_size
     I, J = output_size(x.shape, kernel_size, stride, padding)
     padded = pad_images(x, padding)
@@ -298,6 +314,7 @@ def avg_pool2d_forward(x: Array, kernel_size: Pair, stride: Pair, padding: Pair)
 
 def avg_pool2d_backward(grad_y: Array, x_shape: Shape, kernel_size: Pair, stride: Pair, padding: Pair) -> Array:
     """Return dL/dx: each window's gradient goes in equal parts to its KH·KW numbers."""
+    checks.check_pool2d("avg_pool2d_backward", x_shape, kernel_size, stride, padding, grad_y)
     KH, KW = kernel_size
     I, J = grad_y.shape[2:]
     share = grad_y / (KH * KW)
@@ -313,6 +330,7 @@ def avg_pool2d_backward(grad_y: Array, x_shape: Shape, kernel_size: Pair, stride
 
 def option_a_forward(x: Array, out_channels: int, stride: int) -> Array:
     """Return (N, F, ⌈H/stride⌉, ⌈W/stride⌉) with x's channels in the middle, ⌊(F−C)/2⌋ zero channels before them."""
+    checks.check_option_a("option_a_forward", x.shape, out_channels, stride)
     N, C, _, _ = x.shape
     front = (out_channels - C) // 2
     kept = x[:, :, ::stride, ::stride]
@@ -323,6 +341,7 @@ def option_a_forward(x: Array, out_channels: int, stride: int) -> Array:
 
 def option_a_backward(grad_y: Array, x_shape: Shape, stride: int) -> Array:
     """Return dL/dx: dy where x was kept, 0 elsewhere."""
+    checks.check_option_a("option_a_backward", x_shape, grad_y.shape[1], stride, grad_y)
     C = x_shape[1]
     front = (grad_y.shape[1] - C) // 2
     grad_x = np.zeros(x_shape, grad_y.dtype)
@@ -349,6 +368,7 @@ def cross_entropy_forward(
     logits: Array, labels: Array, label_smoothing: float, ignore_index: int
 ) -> tuple[Array, Array]:
     """Return the mean loss over the labels not ignored, and the probabilities p = softmax(logits) (N, classes)."""
+    labels = checks.checked_labels("cross_entropy_forward", logits.shape, labels, ignore_index)
     shifted = logits - logits.max(axis=1, keepdims=True)  # softmax does not change, and exp cannot overflow
     exp = np.exp(shifted)
     total = exp.sum(axis=1, keepdims=True)
@@ -364,6 +384,7 @@ def cross_entropy_backward(
     grad_loss: Array, probabilities: Array, labels: Array, label_smoothing: float, ignore_index: int
 ) -> Array:
     """Return dL/dlogits = (p − q) / labelled images, and 0 for the ignored."""
+    labels = checks.checked_labels("cross_entropy_backward", probabilities.shape, labels, ignore_index)
     kept = labels != ignore_index
     q = smoothed_one_hot(np.where(kept, labels, 0), probabilities.shape[1], label_smoothing, probabilities.dtype)
     scale = grad_loss / kept.sum().astype(probabilities.dtype)
@@ -383,6 +404,7 @@ def sgd_step(
     nesterov: bool,
 ) -> None:
     """g = grad + decay·w; v ← momentum·v + g; w ← w − lr·v, or w − lr·(g + momentum·v) for Nesterov's."""
+    grads = checks.checked_updates("sgd_step", params, grads, momentum_buffer=momentum_buffers)
     for w, grad, v in zip(params, grads, momentum_buffers, strict=True):
         g = grad + weight_decay * w if weight_decay else grad
         v *= momentum
@@ -407,6 +429,7 @@ def adam_step(
 
     Weight decay is added to g, or, decoupled, taken from w itself (Loshchilov & Hutter 2019). step counts from 1.
     """
+    grads = checks.checked_updates("adam_step", params, grads, exp_avg=means, exp_avg_sq=squares)
     correction1 = 1 - beta1**step
     correction2 = math.sqrt(1 - beta2**step)
     for w, grad, m, s in zip(params, grads, means, squares, strict=True):

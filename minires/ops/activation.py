@@ -19,7 +19,7 @@ from typing import Any
 
 from minires.engine import Op, Tensor
 from minires.kernels import Array
-from minires.ops.shape import checked_axes
+from minires.ops.reduction import nonempty_axes
 
 __all__ = ["elu", "leaky_relu", "log_softmax", "relu", "selu", "sigmoid", "softmax", "tanh"]
 
@@ -183,9 +183,9 @@ def sigmoid(x: Tensor) -> Tensor:
 
 def softmax(x: Tensor, axis: int = -1) -> Tensor:
     """Return eˣ / Σ eˣ along `axis`."""
-    return Softmax(checked_axes("softmax", x, axis))(x)
+    return Softmax(nonempty_axes("softmax", x, axis))(x)
 
 
 def log_softmax(x: Tensor, axis: int = -1) -> Tensor:
     """Return log softmax(x) along `axis`, without the overflow of doing it in two steps."""
-    return LogSoftmax(checked_axes("log_softmax", x, axis))(x)
+    return LogSoftmax(nonempty_axes("log_softmax", x, axis))(x)

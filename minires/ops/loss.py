@@ -46,8 +46,9 @@ class MSELoss(Op):
 def cross_entropy(logits: Tensor, labels: Array, label_smoothing: float = 0.0, ignore_index: int = -100) -> Tensor:
     """Return the mean cross-entropy of logits (N, classes) and labels, an integer array (N,) of class numbers.
 
-    label_smoothing: from 0 (none) to 1. Labels equal to ignore_index do not count.
-    ValueError for labels out of range, of another number or all ignored; TypeError for labels that are not integers.
+    label_smoothing: from 0 (none) to 1. Labels equal to ignore_index do not count. The labels are copied.
+    ValueError for labels out of range, of another number, all ignored or none at all; TypeError for labels that are not
+    integers.
     """
     if logits.ndim != 2:
         raise ValueError(f"cross_entropy: logits {logits.shape} must be (N, classes)")
@@ -58,10 +59,13 @@ def cross_entropy(logits: Tensor, labels: Array, label_smoothing: float = 0.0, i
     N, classes = logits.shape
     if labels.shape != (N,):
         raise ValueError(f"cross_entropy: labels {labels.shape} must be ({N},), one per row of logits {logits.shape}")
+    if N == 0:
+        raise ValueError(f"cross_entropy: logits {logits.shape} are of no image, and the loss is a mean over images")
     if device_of(labels) != logits.device:
         raise TypeError(f"cross_entropy: logits are on {logits.device}, labels on {device_of(labels)}; move the labels")
     if not 0 <= label_smoothing <= 1:
         raise ValueError(f"cross_entropy: label_smoothing must be from 0 to 1, got {label_smoothing}")
+    labels = labels.copy()  # which nobody changes before backward
     if logits.device == "cpu":  # on a GPU, looking at the labels would make the CPU wait for them
         kept = labels[labels != ignore_index]
         if kept.size == 0:
@@ -75,8 +79,10 @@ def cross_entropy(logits: Tensor, labels: Array, label_smoothing: float = 0.0, i
 
 
 def mse_loss(prediction: Tensor, target: Any) -> Tensor:
-    """Return the mean of (prediction − target)²; both of one shape."""
+    """Return the mean of (prediction − target)²; both of one shape, of at least one number."""
     target = as_tensor(target, like=prediction)
     if prediction.shape != target.shape:
         raise ValueError(f"mse_loss: prediction {prediction.shape} and target {target.shape} must have one shape")
+    if prediction.size == 0:
+        raise ValueError(f"mse_loss: prediction {prediction.shape} has no numbers, and the loss is a mean over them")
     return MSELoss()(prediction, target)

@@ -110,8 +110,8 @@ def adaptive_avg_pool2d(x: Tensor, output_size: int | Pair) -> Tensor:
 
 
 def check_images(function: str, x: Tensor) -> None:
-    if x.ndim != 4 or x.size == 0:
-        raise ValueError(f"{function}: x {x.shape} must be non-empty images (N, C, H, W)")
+    if x.ndim != 4 or 0 in x.shape[1:]:
+        raise ValueError(f"{function}: x {x.shape} must be non-empty images (N, C, H, W); N alone may be 0")
 
 
 def window(

@@ -1,5 +1,5 @@
 // Cross-entropy of softmax, a block per image. q is the label's one-hot, smoothed: (1 - s)*onehot + s/classes.
-// A label that is no class makes the loss NaN: to look at the labels here would make the CPU wait for the GPU.
+// A label that is no class makes the loss NaN, and its row of the gradient: to look at the labels here would make the CPU wait for the GPU.
 #include "common.cuh"
 
 // probabilities = softmax(logits) (N, classes); losses (N,), 0 for the ignored.
@@ -31,7 +31,8 @@ extern "C" __global__ void cross_entropy_rows(const real *logits, const long lon
     else if (label < 0 || label >= classes)
         losses[n] = (real)0 / (largest - largest);
     else  // -sum of q*log p, with log p = shifted - log(exps), and 0*log 0 = 0
-        losses[n] = log_exps - (1 - s) * (row[label] - largest) - (s > 0 ? s / classes * shifts : (real)0);
+        losses[n] = log_exps - (s < 1 ? (1 - s) * (row[label] - largest) : (real)0)
+                             - (s > 0 ? s / classes * shifts : (real)0);
 }
 
 __device__ inline real labelled(const long long *labels, int N, long long ignore_index) {
@@ -54,8 +55,9 @@ extern "C" __global__ void cross_entropy_backward(const real *grad_loss, const r
                                                   const long long *labels, real *grad_logits, int N, int classes,
                                                   double label_smoothing, long long ignore_index) {
     const real kept = labelled(labels, N, ignore_index);
-    const real scale = *grad_loss / kept, s = label_smoothing;
     const long long n = blockIdx.x, label = labels[n];
+    const bool is_class = label >= 0 && label < classes;
+    const real scale = is_class ? *grad_loss / kept : (real)0 / (kept - kept), s = label_smoothing;
     for (int k = threadIdx.x; k < classes; k += THREADS) {
         const real q = s / classes + (k == label ? 1 - s : (real)0);
         grad_logits[n * classes + k] = label == ignore_index ? (real)0 : (probabilities[n * classes + k] - q) * scale;

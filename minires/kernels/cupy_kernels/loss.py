@@ -1,9 +1,12 @@
-"""Cross-entropy of softmax (`cuda/loss.cu`). A label that is no class makes the loss NaN; nobody waits to look."""
+"""Cross-entropy of softmax (`cuda/loss.cu`).
+
+A label that is no class makes the loss NaN, and its row of the gradient; nobody waits to look.
+"""
 
 import cupy
 import numpy as np
 
-from minires.kernels import Array
+from minires.kernels import Array, checks
 from minires.kernels.cupy_kernels.launching import contiguous, ints, launch
 
 
@@ -11,6 +14,7 @@ def cross_entropy_forward(
     logits: Array, labels: Array, label_smoothing: float, ignore_index: int
 ) -> tuple[Array, Array]:
     """Return the mean loss over the labels not ignored, and the probabilities p = softmax(logits) (N, classes)."""
+    checks.check_logits("cross_entropy_forward", logits.shape, labels)
     dtype = logits.dtype
     logits, labels = contiguous(logits, dtype), contiguous(labels, np.dtype(np.int64))
     N, classes = logits.shape
@@ -26,7 +30,9 @@ def cross_entropy_backward(
     grad_loss: Array, probabilities: Array, labels: Array, label_smoothing: float, ignore_index: int
 ) -> Array:
     """Return dL/dlogits = (p − q) / labelled images, and 0 for the ignored."""
+    checks.check_logits("cross_entropy_backward", probabilities.shape, labels)
     dtype = probabilities.dtype
+    probabilities = contiguous(probabilities, dtype)
     labels, grad_loss = contiguous(labels, np.dtype(np.int64)), contiguous(grad_loss, dtype)
     grad_logits = cupy.empty(probabilities.shape, dtype)
     arrays = grad_loss, probabilities, labels, grad_logits

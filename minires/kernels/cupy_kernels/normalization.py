@@ -1,11 +1,12 @@
 """Batch norm, plain and fused with what follows it (`cuda/normalization.cu`): two launches each way."""
 
+import math
 from typing import Any
 
 import cupy
 import numpy as np
 
-from minires.kernels import Array
+from minires.kernels import Array, checks
 from minires.kernels.cupy_kernels.launching import (
     NULL,
     THREADS,
@@ -64,6 +65,7 @@ def batch_norm_relu_inference(x: Array, weight: Array, bias: Array, mean: Array,
 
 def batch_norm_track(running_mean: Array, running_var: Array, mean: Array, var: Array, M: int, momentum: float) -> None:
     """running ← (1 − momentum) · running + momentum · batch, in place; the variance unbiased, M/(M − 1) · var."""
+    checks.check_tracked("batch_norm_track", running_mean, running_var, mean, var, M)
     dtype = running_mean.dtype
     arrays = running_mean, running_var, contiguous(mean, dtype), contiguous(var, dtype)
     C, keep, correction = running_mean.size, 1 - float(momentum), M / (M - 1)
@@ -77,6 +79,8 @@ def forward(
     x: Array, weight: Array, bias: Array, eps: float, shortcut: Array | None, relu: bool
 ) -> tuple[Array, Array, Array]:
     """Return y = relu(batch_norm(x) + shortcut), mean and var."""
+    checks.check_channels("batch_norm_forward", x.shape, weight=weight, bias=bias)
+    checks.check_batch("batch_norm_forward", x.shape)
     dtype = x.dtype
     x, weight, bias = contiguous(x, dtype), contiguous(weight, dtype), contiguous(bias, dtype)
     C = x.shape[1]
@@ -93,6 +97,7 @@ def inference(
     x: Array, weight: Array, bias: Array, mean: Array, var: Array, eps: float, shortcut: Array | None, relu: bool
 ) -> Array:
     """Return y = relu(batch_norm(x) + shortcut) with the mean and var given."""
+    checks.check_channels("batch_norm_inference", x.shape, weight=weight, bias=bias, mean=mean, var=var)
     dtype = x.dtype
     x, weight, bias = contiguous(x, dtype), contiguous(weight, dtype), contiguous(bias, dtype)
     mean, var = contiguous(mean, dtype), contiguous(var, dtype)
@@ -115,6 +120,10 @@ def backward(
     with_shortcut: bool = False,
 ) -> tuple[Array, Array, Array, Any]:
     """Return dL/dx, dL/dweight, dL/dbias, dL/dshortcut (or None); with y, its relu's gradient comes first."""
+    checks.check_channels("batch_norm_backward", x.shape, weight=weight, mean=mean, var=var)
+    checks.check_shape("batch_norm_backward", "grad_y", grad_y, x.shape)
+    if y is not None:
+        checks.check_shape("batch_norm_backward", "y", y, x.shape)
     dtype = x.dtype
     grad_y, x, weight = contiguous(grad_y, dtype), contiguous(x, dtype), contiguous(weight, dtype)
     mean, var, y_or_null = contiguous(mean, dtype), contiguous(var, dtype), or_null(y, dtype)
@@ -136,4 +145,4 @@ def grid_and_sizes(x: Array) -> tuple[tuple[int, int], tuple[np.int32, ...]]:
     C = x.shape[1]
     M = x.size // C
     parts = max(1, min(THREADS, blocks_for(ENOUGH_BLOCKS, C), blocks_for(M, FEWEST_NUMBERS)))
-    return (parts, C), ints(M, C, M // x.shape[0])
+    return (parts, C), ints(M, C, math.prod(x.shape[2:]))

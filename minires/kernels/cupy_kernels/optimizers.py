@@ -7,7 +7,7 @@ from typing import Any
 import cupy
 import numpy as np
 
-from minires.kernels import Array
+from minires.kernels import Array, checks
 from minires.kernels.cupy_kernels.launching import blocks_for, contiguous, ints, launch, pointer
 
 CHUNK = 4096  # numbers that a block updates, as in the source
@@ -23,6 +23,7 @@ def sgd_step(
     nesterov: bool,
 ) -> None:
     """g = grad + decay·w; v ← momentum·v + g; w ← w − lr·v, or w − lr·(g + momentum·v) for Nesterov's."""
+    grads = checks.checked_updates("sgd_step", params, grads, momentum_buffer=momentum_buffers)
     numbers = float(lr), float(momentum), float(weight_decay), *ints(nesterov)
     update("sgd_step", params, grads, [momentum_buffers], numbers)
 
@@ -44,6 +45,7 @@ def adam_step(
 
     Weight decay is added to g, or, decoupled, taken from w itself (Loshchilov & Hutter 2019). step counts from 1.
     """
+    grads = checks.checked_updates("adam_step", params, grads, exp_avg=means, exp_avg_sq=squares)
     rate, correction2 = float(lr / (1 - beta1**step)), math.sqrt(1 - beta2**step)
     decay, shrink = (0.0, 1 - float(lr * weight_decay)) if decoupled else (float(weight_decay), 1.0)
     numbers = rate, correction2, float(beta1), float(beta2), float(eps), decay, shrink

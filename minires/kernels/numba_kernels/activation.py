@@ -3,7 +3,7 @@
 x   │ chunk 0    │ chunk 1    │ …      memory as one row; what is at one place in x is at the same place in y
 """
 
-from minires.kernels import Array, numpy_kernels
+from minires.kernels import Array, checks, numpy_kernels
 from minires.kernels.numba_kernels.layout import empty_like, flat
 from minires.kernels.numba_kernels.machine.compilation import COMPILED, kernel
 from minires.kernels.numba_kernels.machine.threads import CHUNKS, claim
@@ -49,6 +49,7 @@ def relu_backward(grad_y: Array, y: Array) -> Array:
     """Return dL/dx: 0 where y ≤ 0, else dy, whatever either is. So dy passes where y is NaN, as in PyTorch."""
     if y.dtype.char not in COMPILED:
         return numpy_kernels.relu_backward(grad_y, y)
+    checks.check_shape("relu_backward", "grad_y", grad_y, y.shape)
     grad_x = empty_like(y)
     pass_where_positive(flat(grad_y), flat(y), flat(grad_x))
     return grad_x

@@ -10,7 +10,7 @@ import math
 
 import numpy as np
 
-from minires.kernels import Array, numpy_kernels
+from minires.kernels import Array, checks, numpy_kernels
 from minires.kernels.numba_kernels.layout import contiguous
 from minires.kernels.numba_kernels.machine.compilation import COMPILED, kernel
 
@@ -38,7 +38,8 @@ def losses_of(logits, probabilities, labels, loss, label_smoothing, ignore_index
         if labels[n] != ignore_index:
             log_sum = math.log(exp_sum)
             kept += 1
-            total -= (1 - label_smoothing) * (z[labels[n]] - largest - log_sum)
+            if label_smoothing < 1:  # 0 · log 0 is 0
+                total -= (1 - label_smoothing) * (z[labels[n]] - largest - log_sum)
             if label_smoothing > 0:
                 total -= label_smoothing / classes * (shifted_sum - classes * log_sum)
     loss[0] = total / kept
@@ -57,19 +58,20 @@ def gradient_of_logits(probabilities, grad_logits, labels, grad_loss, label_smoo
         if labels[n] == ignore_index:
             g[:] = 0
         else:
+            scale = grad_loss / kept
             for k in range(classes):
-                g[k] = (p[k] - label_smoothing / classes) * grad_loss / kept
-            g[labels[n]] -= (1 - label_smoothing) * grad_loss / kept
+                g[k] = (p[k] - label_smoothing / classes) * scale
+            g[labels[n]] = (p[labels[n]] - label_smoothing / classes - (1 - label_smoothing)) * scale
 
 
 def cross_entropy_forward(
     logits: Array, labels: Array, label_smoothing: float, ignore_index: int
 ) -> tuple[Array, Array]:
     """Return the mean loss over the labels not ignored, and the probabilities p = softmax(logits) (N, classes)."""
-    if logits.dtype.char not in COMPILED or logits.size == 0:
+    if logits.dtype.char not in COMPILED:
         return numpy_kernels.cross_entropy_forward(logits, labels, label_smoothing, ignore_index)
+    numbers = checks.checked_labels("cross_entropy_forward", logits.shape, labels, ignore_index)
     probabilities, loss = np.empty(logits.shape, logits.dtype), np.empty(1, logits.dtype)
-    numbers = contiguous(labels.astype(np.int64, copy=False))
     losses_of(contiguous(logits), probabilities.reshape(-1), numbers, loss, label_smoothing, ignore_index)
     return loss[0], probabilities
 
@@ -78,10 +80,10 @@ def cross_entropy_backward(
     grad_loss: Array, probabilities: Array, labels: Array, label_smoothing: float, ignore_index: int
 ) -> Array:
     """Return dL/dlogits = (p − q) / labelled images, and 0 for the ignored."""
-    if probabilities.dtype.char not in COMPILED or probabilities.size == 0:
+    if probabilities.dtype.char not in COMPILED:
         return numpy_kernels.cross_entropy_backward(grad_loss, probabilities, labels, label_smoothing, ignore_index)
+    numbers = checks.checked_labels("cross_entropy_backward", probabilities.shape, labels, ignore_index)
     grad_logits = np.empty(probabilities.shape, probabilities.dtype)
-    numbers = contiguous(labels.astype(np.int64, copy=False))
     options = float(grad_loss), label_smoothing, ignore_index
     gradient_of_logits(contiguous(probabilities), grad_logits.reshape(-1), numbers, *options)
     return grad_logits

@@ -9,7 +9,7 @@ the first backward one in gradient_sums.py. Dtypes that are not compiled take th
 
 import numpy as np
 
-from minires.kernels import Array, numpy_kernels
+from minires.kernels import Array, checks, numpy_kernels
 from minires.kernels.numba_kernels.gradient_sums import BY_Y, NO_RELU, sum_gradients_by_16
 from minires.kernels.numba_kernels.layout import contiguous, empty_like, flat
 from minires.kernels.numba_kernels.machine.compilation import COMPILED
@@ -30,6 +30,8 @@ def batch_norm_forward(x: Array, weight: Array, bias: Array, eps: float) -> tupl
     """Normalize x (N, C, …) by its own mean and biased variance; return y, mean (C,), var (C,)."""
     if x.dtype.char not in COMPILED:
         return numpy_kernels.batch_norm_forward(x, weight, bias, eps)
+    checks.check_channels("batch_norm_forward", x.shape, weight=weight, bias=bias)
+    checks.check_batch("batch_norm_forward", x.shape)
     return forward(x, None, weight, bias, eps, relu=False)
 
 
@@ -37,6 +39,8 @@ def batch_norm_relu_forward(x: Array, weight: Array, bias: Array, eps: float) ->
     """Return max(batch norm of x, 0), mean, var."""
     if x.dtype.char not in COMPILED:
         return numpy_kernels.batch_norm_relu_forward(x, weight, bias, eps)
+    checks.check_channels("batch_norm_relu_forward", x.shape, weight=weight, bias=bias)
+    checks.check_batch("batch_norm_relu_forward", x.shape)
     return forward(x, None, weight, bias, eps, relu=True)
 
 
@@ -44,6 +48,7 @@ def batch_norm_inference(x: Array, weight: Array, bias: Array, mean: Array, var:
     """Normalize x (N, C, …) by a given mean and variance."""
     if x.dtype.char not in COMPILED:
         return numpy_kernels.batch_norm_inference(x, weight, bias, mean, var, eps)
+    checks.check_channels("batch_norm_inference", x.shape, weight=weight, bias=bias, mean=mean, var=var)
     return apply(x, None, weight, bias, mean, var, eps, relu=False)
 
 
@@ -51,6 +56,7 @@ def batch_norm_relu_inference(x: Array, weight: Array, bias: Array, mean: Array,
     """Return max(batch norm of x by a given mean and variance, 0)."""
     if x.dtype.char not in COMPILED:
         return numpy_kernels.batch_norm_relu_inference(x, weight, bias, mean, var, eps)
+    checks.check_channels("batch_norm_relu_inference", x.shape, weight=weight, bias=bias, mean=mean, var=var)
     return apply(x, None, weight, bias, mean, var, eps, relu=True)
 
 
@@ -60,6 +66,8 @@ def batch_norm_backward(
     """Return dL/dx, dL/dweight, dL/dbias, where mean and var were computed from x."""
     if x.dtype.char not in COMPILED:
         return numpy_kernels.batch_norm_backward(grad_y, x, weight, mean, var, eps)
+    checks.check_channels("batch_norm_backward", x.shape, weight=weight, mean=mean, var=var)
+    checks.check_shape("batch_norm_backward", "grad_y", grad_y, x.shape)
     grad_x = empty_like(x)
     grad_weight, grad_bias = backward(grad_y, None, x, weight, mean, var, eps, grad_x, grad_x)
     return grad_x, grad_weight, grad_bias
@@ -71,6 +79,9 @@ def batch_norm_relu_backward(
     """Return dL/dx, dL/dweight, dL/dbias through y = max(batch norm of x, 0)."""
     if x.dtype.char not in COMPILED:
         return numpy_kernels.batch_norm_relu_backward(grad_y, y, x, weight, mean, var, eps)
+    checks.check_channels("batch_norm_relu_backward", x.shape, weight=weight, mean=mean, var=var)
+    checks.check_shape("batch_norm_relu_backward", "grad_y", grad_y, x.shape)
+    checks.check_shape("batch_norm_relu_backward", "y", y, x.shape)
     grad_x = empty_like(x)
     grad_weight, grad_bias = backward(grad_y, y, x, weight, mean, var, eps, grad_x, grad_x)
     return grad_x, grad_weight, grad_bias

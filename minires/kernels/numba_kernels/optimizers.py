@@ -11,7 +11,7 @@ import math
 
 import numpy as np
 
-from minires.kernels import Array, numpy_kernels
+from minires.kernels import Array, checks, numpy_kernels
 from minires.kernels.numba_kernels.layout import contiguous
 from minires.kernels.numba_kernels.machine.compilation import COMPILED, kernel
 from minires.kernels.numba_kernels.machine.threads import CHUNKS, claim
@@ -71,6 +71,7 @@ def sgd_step(
     nesterov: bool,
 ) -> None:
     """g = grad + decay·w; v ← momentum·v + g; w ← w − lr·v, or w − lr·(g + momentum·v) for Nesterov's."""
+    grads = checks.checked_updates("sgd_step", params, grads, momentum_buffer=momentum_buffers)
     for w, grad, v in zip(params, grads, momentum_buffers, strict=True):
         if in_place(w, v):
             sgd(w.reshape(-1), contiguous(grad), v.reshape(-1), lr, momentum, weight_decay, nesterov)
@@ -95,6 +96,7 @@ def adam_step(
 
     Weight decay is added to g, or, decoupled, taken from w itself. step counts from 1.
     """
+    grads = checks.checked_updates("adam_step", params, grads, exp_avg=means, exp_avg_sq=squares)
     rate, correction = lr / (1 - beta1**step), math.sqrt(1 - beta2**step)
     added, shrink = (0.0, 1 - lr * weight_decay) if decoupled else (weight_decay, 1.0)
     for w, grad, m, s in zip(params, grads, means, squares, strict=True):

@@ -13,7 +13,7 @@ again for each tap, from the nearest cache.
 
 import numpy as np
 
-from minires.kernels import Array, numpy_kernels
+from minires.kernels import Array, checks, numpy_kernels
 from minires.kernels.numba_kernels.layout import flat, nhwc_empty
 from minires.kernels.numba_kernels.machine.compilation import COMPILED, helper, kernel
 from minires.kernels.numba_kernels.machine.threads import claim
@@ -140,6 +140,7 @@ def max_pool2d_forward(x: Array, kernel_size: Pair, stride: Pair, padding: Pair)
     """
     if x.dtype.char not in COMPILED:
         return numpy_kernels.max_pool2d_forward(x, kernel_size, stride, padding)
+    checks.check_pool2d("max_pool2d_forward", x.shape, kernel_size, stride, padding)
     sizes, (N, C, I, J) = sizes_of(x.shape, kernel_size, stride, padding)
     y, winners = nhwc_empty(N, C, I, J, x.dtype), nhwc_empty(N, C, I, J, np.dtype(np.int16))
     maximum(flat(x), flat(y), flat(winners), sizes)
@@ -152,6 +153,8 @@ def max_pool2d_backward(
     """Return dL/dx: each window's gradient goes to its winner alone."""
     if grad_y.dtype.char not in COMPILED:
         return numpy_kernels.max_pool2d_backward(grad_y, winners, x_shape, kernel_size, stride, padding)
+    checks.check_pool2d("max_pool2d_backward", x_shape, kernel_size, stride, padding, grad_y)
+    checks.check_shape("max_pool2d_backward", "winners", winners, grad_y.shape)
     sizes, _ = sizes_of(x_shape, kernel_size, stride, padding)
     N, C, H, W = x_shape
     grad_x = nhwc_empty(N, C, H, W, grad_y.dtype)
@@ -163,6 +166,7 @@ def avg_pool2d_forward(x: Array, kernel_size: Pair, stride: Pair, padding: Pair)
     """Return the mean of each window, (N, C, I, J); the padding counts as zeros."""
     if x.dtype.char not in COMPILED:
         return numpy_kernels.avg_pool2d_forward(x, kernel_size, stride, padding)
+    checks.check_pool2d("avg_pool2d_forward", x.shape, kernel_size, stride, padding)
     sizes, (N, C, I, J) = sizes_of(x.shape, kernel_size, stride, padding)
     y = nhwc_empty(N, C, I, J, x.dtype)
     average(flat(x), flat(y), sizes)
@@ -173,6 +177,7 @@ def avg_pool2d_backward(grad_y: Array, x_shape: Shape, kernel_size: Pair, stride
     """Return dL/dx: each window's gradient goes in equal parts to its KH·KW numbers."""
     if grad_y.dtype.char not in COMPILED:
         return numpy_kernels.avg_pool2d_backward(grad_y, x_shape, kernel_size, stride, padding)
+    checks.check_pool2d("avg_pool2d_backward", x_shape, kernel_size, stride, padding, grad_y)
     sizes, _ = sizes_of(x_shape, kernel_size, stride, padding)
     N, C, H, W = x_shape
     grad_x = nhwc_empty(N, C, H, W, grad_y.dtype)

@@ -5,7 +5,7 @@
 Why it is fast: one pass, pixels copied whole, threads over images.
 """
 
-from minires.kernels import Array, numpy_kernels
+from minires.kernels import Array, checks, numpy_kernels
 from minires.kernels.numba_kernels.layout import flat, in_order, nhwc_empty
 from minires.kernels.numba_kernels.machine.compilation import COMPILED, kernel
 from minires.kernels.numba_kernels.machine.threads import CHUNKS, claim
@@ -69,6 +69,7 @@ def option_a_forward(x: Array, out_channels: int, stride: int) -> Array:
     """Return (N, F, ⌈H/stride⌉, ⌈W/stride⌉) with x's channels in the middle, ⌊(F−C)/2⌋ zero channels before them."""
     if x.dtype.char not in COMPILED:
         return numpy_kernels.option_a_forward(x, out_channels, stride)
+    checks.check_option_a("option_a_forward", x.shape, out_channels, stride)
     N, C, H, W = x.shape
     y = nhwc_empty(N, out_channels, -(-H // stride), -(-W // stride), x.dtype)
     widen(flat(x), flat(y), N, C, H, W, out_channels, stride)
@@ -79,6 +80,7 @@ def option_a_backward(grad_y: Array, x_shape: tuple[int, ...], stride: int) -> A
     """Return dL/dx: dy where x was kept, 0 elsewhere."""
     if grad_y.dtype.char not in COMPILED:
         return numpy_kernels.option_a_backward(grad_y, x_shape, stride)
+    checks.check_option_a("option_a_backward", x_shape, grad_y.shape[1], stride, grad_y)
     N, C, H, W = x_shape
     grad_x = nhwc_empty(N, C, H, W, grad_y.dtype)
     widen_backward(flat(grad_y), flat(grad_x), N, C, H, W, grad_y.shape[1], stride, False)
@@ -90,4 +92,5 @@ def add_option_a_backward(grad_x: Array, grad_y: Array, stride: int) -> None:
     if grad_y.dtype.char not in COMPILED or not in_order(grad_x):
         numpy_kernels.add_option_a_backward(grad_x, grad_y, stride)
     else:
+        checks.check_option_a("add_option_a_backward", grad_x.shape, grad_y.shape[1], stride, grad_y)
         widen_backward(flat(grad_y), flat(grad_x), *grad_x.shape, grad_y.shape[1], stride, True)

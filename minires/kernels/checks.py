@@ -79,6 +79,12 @@ def check_window(
         check_shape(kernel, "grad_y", y, (N, channels, room_h // stride[0] + 1, room_w // stride[1] + 1))
 
 
+def stride_within(x_shape: Shape, stride: Pair, padding: Pair = (0, 0)) -> Pair:
+    """Return the stride, at most as long as the padded images: a longer one gives the same, and is out of all bounds as
+    a distance in memory."""
+    return min(stride[0], max(1, x_shape[2] + 2 * padding[0])), min(stride[1], max(1, x_shape[3] + 2 * padding[1]))
+
+
 def check_option_a(kernel: str, x_shape: Shape, out_channels: int, stride: int, y: Array | None = None) -> None:
     """ValueError where x is not (N, C, H, W), C ≤ out_channels, or y, if given, not what option A makes of it."""
     if len(x_shape) != 4 or out_channels < x_shape[1] or stride < 1:

@@ -352,6 +352,48 @@ def test_an_interrupt_while_compiling_comes_when_that_has_ended(default_interrup
     assert steps[1:] == ["who has a handler is not asked"]
 
 
+AN_ALARM_WHILE_COMPILING = """
+import signal, sys, threading
+import numpy as np
+from minires.kernels import numba_kernels
+from minires.kernels.numba_kernels.machine import compilation
+
+class Alarm(Exception):
+    pass
+
+def ring(*_):
+    raise Alarm
+
+signal.signal(signal.SIGALRM, ring)
+x, rung = np.array([-1, 2], np.float32), 0
+compile_version = compilation.Kernel.compile_version
+
+def compile_and_be_rung(kernel, dtype):
+    signal.setitimer(signal.ITIMER_REAL, float(sys.argv[1]))
+    compile_version(kernel, dtype)
+
+compilation.Kernel.compile_version = compile_and_be_rung
+for _ in range(20):
+    try:
+        assert numba_kernels.relu_forward(x).tolist() == [0, 2]
+        assert numba_kernels.relu_backward(x, x).tolist() == [0, 2]
+        break
+    except Alarm:
+        rung += 1
+print("rung" if rung else "not rung")
+"""
+
+
+def test_an_exception_of_a_signal_handler_while_compiling_leaves_the_kernel_usable(tmp_path):
+    """Helpers too, which are compiled before their kernel."""
+    for after in ("0.1", "0.5"):
+        environment = {**os.environ, "MINIRES_CACHE": str(tmp_path / after)}
+        done = subprocess.run(
+            [sys.executable, "-c", AN_ALARM_WHILE_COMPILING, after], env=environment, capture_output=True, text=True
+        )
+        assert (done.returncode, done.stdout) == (0, "rung\n"), done.stderr
+
+
 def test_a_change_in_any_source_makes_a_new_cache(tmp_path):
     (tmp_path / "helper.py").write_text("x = 1")
     before = compilation.sources_hash(tmp_path)

@@ -20,6 +20,7 @@ FEWEST_PIXELS = 256  # that a block of the weight gradient adds up
 def conv2d_forward(x: Array, weight: Array, bias: Array | None, stride: Pair, padding: Pair) -> Array:
     """Return y (N, F, I, J) = bias[f] + Σ_{c,u,v} weight[f,c,u,v] · padded_x[n, c, i·stride+u, j·stride+v]."""
     checks.check_conv2d("conv2d_forward", x.shape, weight.shape, stride, padding)
+    stride = checks.stride_within(x.shape, stride, padding)
     x, weight = contiguous(x, x.dtype), contiguous(weight, x.dtype)
     N, F = x.shape[0], weight.shape[0]
     I, J = output_size(x.shape, weight.shape[2:], stride, padding)
@@ -38,6 +39,7 @@ def conv2d_grad_input(grad_y: Array, weight: Array, x_shape: Shape, stride: Pair
     With a stride there is one for each of the stride·stride kinds of pixels, which see different taps.
     """
     checks.check_conv2d("conv2d_grad_input", x_shape, weight.shape, stride, padding, grad_y)
+    stride = checks.stride_within(x_shape, stride, padding)
     grad_y, weight = contiguous(grad_y, grad_y.dtype), contiguous(weight, grad_y.dtype)
     N, C, H, W = x_shape
     grad_x = cupy.empty(x_shape, grad_y.dtype)
@@ -53,6 +55,7 @@ def conv2d_grad_input(grad_y: Array, weight: Array, x_shape: Shape, stride: Pair
 def conv2d_grad_weight(grad_y: Array, x: Array, weight_shape: Shape, stride: Pair, padding: Pair) -> Array:
     """Return dL/dweight (F, C, KH, KW), in parts over the pixels of the batch, which are then added in their order."""
     checks.check_conv2d("conv2d_grad_weight", x.shape, weight_shape, stride, padding, grad_y)
+    stride = checks.stride_within(x.shape, stride, padding)
     grad_y, x = contiguous(grad_y, grad_y.dtype), contiguous(x, grad_y.dtype)
     N, F, I, J = grad_y.shape
     pixels, filter_size = N * I * J, weight_shape[1] * weight_shape[2] * weight_shape[3]

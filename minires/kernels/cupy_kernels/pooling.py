@@ -60,4 +60,5 @@ def avg_pool2d_backward(grad_y: Array, x_shape: Shape, kernel_size: Pair, stride
 
 def pool_sizes(x_shape: Shape, kernel_size: Pair, stride: Pair, padding: Pair) -> tuple[np.int32, ...]:
     """Return H, W, I, J, the window, stride and padding, as the kernels take them."""
+    stride = checks.stride_within(x_shape, stride, padding)
     return ints(*x_shape[2:], *output_size(x_shape, kernel_size, stride, padding), *kernel_size, *stride, *padding)

@@ -11,6 +11,7 @@ from minires.kernels.numpy_kernels import Shape
 def option_a_forward(x: Array, out_channels: int, stride: int) -> Array:
     """Return (N, F, ⌈H/stride⌉, ⌈W/stride⌉) with x's channels in the middle, ⌊(F−C)/2⌋ zero channels before them."""
     checks.check_option_a("option_a_forward", x.shape, out_channels, stride)
+    stride = min(stride, max(1, *x.shape[2:]))
     x = contiguous(x, x.dtype)
     N, C, H, W = x.shape
     y = cupy.empty((N, out_channels, -(-H // stride), -(-W // stride)), x.dtype)
@@ -22,6 +23,7 @@ def option_a_forward(x: Array, out_channels: int, stride: int) -> Array:
 def option_a_backward(grad_y: Array, x_shape: Shape, stride: int) -> Array:
     """Return dL/dx: dy where x was kept, 0 elsewhere."""
     checks.check_option_a("option_a_backward", x_shape, grad_y.shape[1], stride, grad_y)
+    stride = min(stride, max(1, *x_shape[2:]))
     grad_y = contiguous(grad_y, grad_y.dtype)
     grad_x = cupy.empty(x_shape, grad_y.dtype)
     sizes = ints(*x_shape[1:], *grad_y.shape[1:], (grad_y.shape[1] - x_shape[1]) // 2, stride)

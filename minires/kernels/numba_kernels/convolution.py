@@ -64,6 +64,7 @@ def winograd_pays(weight_shape: Shape, stride: Pair, I: int, J: int) -> bool:
 def conv2d_forward(x: Array, weight: Array, bias: Array | None, stride: Pair, padding: Pair) -> Array:
     """Return y (N, F, I, J) = bias[f] + Σ_{c,u,v} weight[f,c,u,v] · padded_x[n, c, i·stride+u, j·stride+v]."""
     checks.check_conv2d("conv2d_forward", x.shape, weight.shape, stride, padding)
+    stride = checks.stride_within(x.shape, stride, padding)
     F, _, KH, KW = weight.shape
     I, J = numpy_kernels.output_size(x.shape, (KH, KW), stride, padding)
     if not is_fast(x, weight):
@@ -80,6 +81,7 @@ def conv2d_forward(x: Array, weight: Array, bias: Array | None, stride: Pair, pa
 def conv2d_grad_input(grad_y: Array, weight: Array, x_shape: Shape, stride: Pair, padding: Pair) -> Array:
     """Return dL/dx (N, C, H, W): each dy · weight goes back to the x that it came from."""
     checks.check_conv2d("conv2d_grad_input", x_shape, weight.shape, stride, padding, grad_y)
+    stride = checks.stride_within(x_shape, stride, padding)
     if not is_fast(grad_y, weight):
         return channels_last(numpy_kernels.conv2d_grad_input(grad_y, weight, x_shape, stride, padding))
     H, W = x_shape[2:]
@@ -91,6 +93,7 @@ def conv2d_grad_input(grad_y: Array, weight: Array, x_shape: Shape, stride: Pair
 def conv2d_grad_weight(grad_y: Array, x: Array, weight_shape: Shape, stride: Pair, padding: Pair) -> Array:
     """Return dL/dweight (F, C, KH, KW), C-contiguous."""
     checks.check_conv2d("conv2d_grad_weight", x.shape, weight_shape, stride, padding, grad_y)
+    stride = checks.stride_within(x.shape, stride, padding)
     if not is_fast(grad_y, x):
         return numpy_kernels.conv2d_grad_weight(grad_y, x, weight_shape, stride, padding)
     if winograd_pays(weight_shape, stride, *grad_y.shape[2:]):

@@ -129,6 +129,7 @@ def average_backward(grad_y, grad_x, sizes, counter):
 
 def sizes_of(x_shape: Shape, kernel_size: Pair, stride: Pair, padding: Pair) -> tuple[Shape, Shape]:
     """Return all sizes, as the kernels take them, and the output's shape."""
+    stride = checks.stride_within(x_shape, stride, padding)
     I, J = output_size(x_shape, kernel_size, stride, padding)
     return (*x_shape, I, J, *kernel_size, *stride, *padding), (*x_shape[:2], I, J)
 

@@ -70,6 +70,7 @@ def option_a_forward(x: Array, out_channels: int, stride: int) -> Array:
     if x.dtype.char not in COMPILED:
         return numpy_kernels.option_a_forward(x, out_channels, stride)
     checks.check_option_a("option_a_forward", x.shape, out_channels, stride)
+    stride = min(stride, max(1, *x.shape[2:]))
     N, C, H, W = x.shape
     y = nhwc_empty(N, out_channels, -(-H // stride), -(-W // stride), x.dtype)
     widen(flat(x), flat(y), N, C, H, W, out_channels, stride)
@@ -81,6 +82,7 @@ def option_a_backward(grad_y: Array, x_shape: tuple[int, ...], stride: int) -> A
     if grad_y.dtype.char not in COMPILED:
         return numpy_kernels.option_a_backward(grad_y, x_shape, stride)
     checks.check_option_a("option_a_backward", x_shape, grad_y.shape[1], stride, grad_y)
+    stride = min(stride, max(1, *x_shape[2:]))
     N, C, H, W = x_shape
     grad_x = nhwc_empty(N, C, H, W, grad_y.dtype)
     widen_backward(flat(grad_y), flat(grad_x), N, C, H, W, grad_y.shape[1], stride, False)
@@ -93,4 +95,5 @@ def add_option_a_backward(grad_x: Array, grad_y: Array, stride: int) -> None:
         numpy_kernels.add_option_a_backward(grad_x, grad_y, stride)
     else:
         checks.check_option_a("add_option_a_backward", grad_x.shape, grad_y.shape[1], stride, grad_y)
+        stride = min(stride, max(1, *grad_x.shape[2:]))
         widen_backward(flat(grad_y), flat(grad_x), *grad_x.shape, grad_y.shape[1], stride, True)

@@ -72,10 +72,14 @@ class Kernel:
         """Compile or load the version for a dtype; TypeError for one that the kernel does not have."""
         if dtype not in self.signatures:
             raise TypeError(f"{self.name}: no kernel for {dtype}; it has {', '.join(self.signatures)}")
+        with InterruptLater():
+            undisturbed(self.compile_version, dtype)
+
+    def compile_version(self, dtype: str) -> None:
         with one_at_a_time:
             if not numba.config.DISABLE_JIT and np.dtype(dtype).char not in self.ready:
                 self.compiled.disable_compile(False)
-                with event.install_listener("numba:compile", Progress(self, dtype)), InterruptLater():
+                with event.install_listener("numba:compile", Progress(self, dtype)):
                     self.compiled.compile(self.signatures[dtype])
                 self.compiled.disable_compile()  # no input may start a compilation
             self.ready.add(np.dtype(dtype).char)
@@ -126,6 +130,49 @@ class InterruptLater:
             signal.signal(signal.SIGINT, signal.default_int_handler)
         if self.interrupted:
             raise KeyboardInterrupt
+
+
+STACK = 1 << 26  # bytes, for the compiler's recursion: not every system gives a thread as much as the main thread
+
+
+def undisturbed(work: Callable[[str], None], argument: str) -> None:
+    """Call work(argument) in a thread of its own, where no signal handler runs, and return when it is done.
+
+    Signal handlers run in the main thread, wherever it is. An exception of theirs in the middle of a compilation would
+    leave the kernel, or a helper of many, half made, and unusable for as long as the process lives. Here it is raised
+    when the compilation has ended; a KeyboardInterrupt at once, and the compilation goes on in its thread.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        work(argument)
+        return
+    errors: list[BaseException] = []
+    done = threading.Lock()
+    done.acquire()
+
+    def call() -> None:
+        try:
+            work(argument)
+        except BaseException as error:
+            errors.append(error)
+        finally:
+            done.release()
+
+    before = threading.stack_size(STACK)
+    try:
+        threading.Thread(target=call, name="compilation").start()
+    except RuntimeError:  # no thread is to be had
+        call()
+    finally:
+        threading.stack_size(before)
+    try:
+        done.acquire()
+    except KeyboardInterrupt:
+        raise
+    except BaseException:
+        done.acquire()
+        raise
+    if errors:
+        raise errors[0]
 
 
 class Progress(event.Listener):

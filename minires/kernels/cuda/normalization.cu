@@ -122,11 +122,11 @@ extern "C" __global__ void batch_norm_gradients(const real *grad_y, const real *
         grad_weight[c] = product;
     }
     const real centre = mean[c], inv_std = 1 / sqrt(var[c] + (real)eps), scale = weight[c] * inv_std;
-    const real mean_dy = constants ? (real)0 : sum / M, mean_product = constants ? (real)0 : product / M;
+    const real mean_dy = sum / M, mean_product = product / M;
     for (Walk walk(M, C, HW); walk.more(); walk.next()) {
         const real dy = y && y[walk.index] <= 0 ? (real)0 : grad_y[walk.index];
         const real x_hat = (x[walk.index] - centre) * inv_std;
-        grad_x[walk.index] = (dy - mean_dy - x_hat * mean_product) * scale;
+        grad_x[walk.index] = (constants ? dy : dy - mean_dy - x_hat * mean_product) * scale;
         if (grad_shortcut) grad_shortcut[walk.index] = dy;
     }
 }

@@ -66,6 +66,8 @@ def batch_norm_relu_inference(x: Array, weight: Array, bias: Array, mean: Array,
 def batch_norm_track(running_mean: Array, running_var: Array, mean: Array, var: Array, M: int, momentum: float) -> None:
     """running ← (1 − momentum) · running + momentum · batch, in place; the variance unbiased, M/(M − 1) · var."""
     checks.check_tracked("batch_norm_track", running_mean, running_var, mean, var, M)
+    if not (running_mean.flags.c_contiguous and running_var.flags.c_contiguous):
+        raise ValueError("batch_norm_track: running statistics must be contiguous; cupy.ascontiguousarray them")
     dtype = running_mean.dtype
     arrays = running_mean, running_var, contiguous(mean, dtype), contiguous(var, dtype)
     C, keep, correction = running_mean.size, 1 - float(momentum), M / (M - 1)

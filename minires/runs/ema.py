@@ -56,9 +56,10 @@ class EMA:
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Take over what `state_dict` gave. ValueError, and nothing changed, for other names or shapes."""
-        averages = state_dict["averages"]
+        averages, own = state_dict["averages"], self.averages
+        check_fit("load_state_dict", own, arrays_of(self.trained))
         shapes = {name: array.shape for name, array in averages.items()}
-        own_shapes = {name: array.shape for name, array in self.averages.items()}
+        own_shapes = {name: array.shape for name, array in own.items()}
         if shapes != own_shapes:
             different = [name for name in {**shapes, **own_shapes} if shapes.get(name) != own_shapes.get(name)]
             name = different[0]
@@ -66,7 +67,7 @@ class EMA:
                 f"EMA.load_state_dict: {len(different)} averages do not fit, first {name}: "
                 f"{shapes.get(name, 'missing')} where the model has {own_shapes.get(name, 'none')}"
             )
-        for name, average in self.averages.items():
+        for name, average in own.items():
             average[...] = kernels_for(average).xp.asarray(averages[name])
         self.updates = state_dict["updates"]
 

@@ -89,6 +89,20 @@ def test_a_model_that_was_given_the_averages_themselves():
         ema.update()
 
 
+def test_averages_that_cannot_be_written_to_are_refused_before_any_changes():
+    model = network()
+    ema = EMA(model, 0.5)
+    saved = ema.state_dict()
+    ema.update()
+    ema.model.fc.weight.data = np.broadcast_to(np.float32(0), ema.model.fc.weight.shape)
+    before = {name: array.copy() for name, array in ema.averages.items()}
+    for call in (ema.update, lambda: ema.load_state_dict(saved)):
+        with pytest.raises(ValueError, match="the average of fc.weight is read-only"):
+            call()
+    assert ema.updates == 1
+    assert all(np.array_equal(array, before[name]) for name, array in ema.averages.items())
+
+
 def test_the_average_is_what_is_evaluated():
     model = network()
     test = Loader(TEST_IMAGES[:100], TEST_LABELS[:100], 50, shuffle=False)

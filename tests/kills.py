@@ -86,6 +86,7 @@ class Kills:
         return {
             "seed": self.seed,
             "runs": self.runs,
+            "a disk of its own": self.disk.there,
             "done": dict(self.done),
             "phases of kills": dict(self.phases),
             "exit codes": dict(self.codes),
@@ -187,8 +188,10 @@ class Kills:
                 process.kill()
                 process.communicate()
             self.disk.empty()
+        if process.returncode == 0 and kind in ("kill", *SIGNALS):
+            kind = "none"  # it was done before the signal came
         self.done[kind] += 1
-        if kind == "kill" and process.returncode == -9:
+        if kind == "kill":
             self.phases[runs.phase(out, began_at)] += 1
         return process.returncode, message
 

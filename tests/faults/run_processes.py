@@ -97,7 +97,7 @@ def phase(out, began_at):
         return "building"
     lines = records.read_jsonl(folder / "metrics.jsonl") if (folder / "metrics.jsonl").exists() else []
     done = lines[-1]["step"] if lines else 0
-    if done <= began_at:
+    if done <= max(began_at, 0):
         return "resuming"
     return "evaluating" if "loss" in lines[-1] and (done % EVERY == 0 or done == STEPS) else "training"
 

@@ -11,7 +11,7 @@ from minires.runs import checkpoint
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="Windows has no kill -9")
 
-STEPS = 360  # so many that no machine is done before the last kill
+STEPS = 360
 SETTINGS = ["model.depth=10", "model.width=1", "batch_size=8", f"steps={STEPS}", "evaluate_every=50",
             "checkpoint_every=1", "keep_checkpoints=2", "augmentation=['crop']", "ema_decay=0.99"]  # fmt: skip
 ENVIRONMENT = {**os.environ, "MINIRES_KERNELS": "numpy", "OPENBLAS_NUM_THREADS": "1"}
@@ -42,7 +42,7 @@ def test_killed_in_the_middle_of_a_write(tmp_path, function):
     script = f"""
 import os, signal
 from pathlib import Path
-from minires.runs import checkpoint
+from minires.runs import checkpoint, records
 folder = Path({str(tmp_path)!r})
 checkpoint.save(folder, 1, {{"step": 1}})
 records.os.{function} = lambda *_: os.kill(os.getpid(), signal.SIGKILL)

@@ -101,8 +101,10 @@ class Sequence:
         self.entries.append(("make", "done", [param.data.copy() for param in self.model.parameters()], ""))
         for _ in range(self.draw.randint(1, 3)):
             for phase in PHASES:
-                if self.draw.random() < 0.35:
-                    self.disturb()
+                if phase == "backward" and self.draw.random() < 0.5:
+                    self.disturb(BEFORE_BACKWARD)
+                elif self.draw.random() < 0.35:
+                    self.disturb(DISTURBANCES)
                 if phase in ("clip", "evaluate", "save", "load") and self.draw.random() < 0.5:
                     continue
                 self.attempt(phase)
@@ -173,10 +175,10 @@ class Sequence:
 
     # What comes between
 
-    def disturb(self):
+    def disturb(self, kinds):
         """Change one array, or something about the network."""
         with contextlib.suppress(Exception), np.errstate(all="ignore"):  # what NumPy itself refuses is no finding
-            getattr(self, self.draw.choice(DISTURBANCES))()
+            getattr(self, self.draw.choice(kinds))()
 
     def changed(self, where, array):
         kind, new = change(self.draw, self.numbers, array)
@@ -266,6 +268,7 @@ DISTURBANCES = (
     "change_statistics", "change_kept_by_optimizer", "change_average", "change_kept_by_op", "change_kept_by_op",
     "change_activation", "share_memory", "share_average", "new_head", "convert", "freeze",
 )  # fmt: skip
+BEFORE_BACKWARD = ("change_kept_by_op", "change_kept_by_op", "change_labels", "change_data", "change_activation")
 
 
 def same_bytes(one, other):

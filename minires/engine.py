@@ -207,6 +207,12 @@ class Tensor:
 
     data: a list or number (becomes float32) or an array (NumPy or CuPy; keeps its dtype, is not copied).
     requires_grad: whether `backward` should fill `.grad`, an array of data's shape, dtype and device.
+
+    `.data` is an ordinary array and attribute: it may be written into, or another array may be put in its place. Two
+    moments are wrong for it. Between forward and backward ops read what forward kept, not copies: backward would give
+    the gradient at numbers that forward never saw (`debug.watch(changes=True)` finds the array), or, for another shape,
+    an error. And what an optimizer, an average or running statistics keep belongs to the shape, dtype and device that
+    `.data` had: they refuse another one, and are to be made anew.
     TypeError for a dtype that is not a number, and for integers that require grad.
     """
 

@@ -18,6 +18,25 @@ def device_of(array: Array) -> str:
     return f"cuda:{device.id}" if hasattr(device, "id") else "cpu"
 
 
+def described(array: Any) -> str:
+    """Return what an error says of an array: "(16, 8) float32 on cpu"; of anything else, its type."""
+    if not hasattr(array, "shape") or not hasattr(array, "dtype"):
+        return f"a {type(array).__name__}"
+    return f"{array.shape} {array.dtype} on {device_of(array)}"
+
+
+def alike(one: Any, other: Any) -> bool:
+    """Say whether two arrays are of one kind, shape and dtype, on one device."""
+    if type(one) is not type(other) or not hasattr(one, "dtype"):
+        return False
+    return one.shape == other.shape and one.dtype == other.dtype and device_of(one) == device_of(other)
+
+
+def read_only(array: Array) -> bool:
+    """Say whether NumPy refuses to write into the array; CuPy refuses nothing."""
+    return isinstance(array, np.ndarray) and not array.flags.writeable
+
+
 def to_device(array: Array, device: str) -> Array:
     """Return the array on `device` ("cpu", "cuda", "cuda:1"): the same object if it is there already, else a copy.
 

@@ -12,7 +12,7 @@ import numpy as np
 
 from minires.engine import Tensor, per_thread
 from minires.kernels import Array, kernels_for
-from minires.kernels.devices import to_device
+from minires.kernels.devices import described, read_only, to_device
 
 __all__ = ["Module", "Parameter"]
 
@@ -151,7 +151,9 @@ class Module:
             problems += [f"{name} is unexpected" for name in unexpected]
         for name, array in own.items():
             value = given.get(name, array)
-            if value is not array and not isinstance(value, np.ndarray):
+            if not hasattr(array, "dtype") or read_only(array):
+                problems.append(f"{name} of the model, {described(array)}, cannot be written to; give it a .copy()")
+            elif value is not array and not isinstance(value, np.ndarray):
                 problems.append(f"{name} must be a NumPy array, got a {type(value).__name__}")
             elif value.shape != array.shape:
                 problems.append(f"{name} has shape {value.shape} where the model has {array.shape}")

@@ -7,6 +7,7 @@ import numpy as np
 from minires import ops
 from minires.engine import Tensor
 from minires.kernels import Array, kernels_for
+from minires.kernels.devices import described, device_of, read_only
 from minires.nn.module import Module, Parameter, check_sizes
 
 __all__ = ["BatchNorm1d", "BatchNorm2d"]
@@ -49,9 +50,27 @@ class BatchNorm2d(Module):
         C = self.weight.size
         if x.ndim != self.ndim or x.shape[1] != C:
             raise ValueError(f"{type(self).__name__}: expected x {self.expected} with C = {C}, got {x.shape}")
+        self.check_statistics(x.data)
+
+    def check_statistics(self, like: Array) -> None:
+        """ValueError where a running statistic, which anyone may replace, is not (C,) in the dtype of x, on its device.
+
+        In training it must be an array that can be written to.
+        """
+        C = self.weight.size
+        for name in self.buffer_names:
+            found = getattr(self, name)
+            fits = type(found) is type(like) and found.shape == (C,) and found.dtype == like.dtype
+            if not fits or device_of(found) != device_of(like) or (self.training and read_only(found)):
+                raise ValueError(
+                    f"{type(self).__name__}: {name} is {described(found)}{', read-only' * read_only(found)}, where the "
+                    f"layer needs ({C},) {like.dtype} on {device_of(like)}; replace it with such an array, or make a "
+                    "new layer"
+                )
 
     def track(self, M: int, mean: Array, var: Array) -> None:
         """Let the running statistics follow those of a batch, of M numbers per channel."""
+        self.check_statistics(mean)  # a block of fused layers comes here without `check`
         kernels = kernels_for(mean)
         kernels.batch_norm_track(self.running_mean, self.running_var, mean, var, M, self.momentum)
 

@@ -1,4 +1,5 @@
-"""The first op that computes a NaN, or a gradient that is too small, too large or too much amplified.
+"""The first op that computes a NaN, or a gradient that is too small, too large or too much amplified, or whose arrays
+were changed before backward.
 
     with debug.watch(nan=True, norm_above=1e6):
         loss = ops.cross_entropy(model(images), labels)
@@ -21,6 +22,7 @@ from typing import Any, NamedTuple
 
 from minires.engine import Op, Tensor, call_site, per_thread
 from minires.kernels import Array
+from minires.observe.changes import KeptArrays
 from minires.observe.observer import observing
 from minires.observe.step import Source, input_name, is_parameter, source_of, statistics
 from minires.observe.stepper import inside
@@ -79,6 +81,8 @@ class watch:
     nan: NaN or an infinity in an op's output or in a gradient that its backward gives.
     norm_below, norm_above: a gradient's norm. ratio_above: the norm of a gradient for an input that is no parameter,
     divided by the norm of the gradient that arrived.
+    changes: an array that forward kept for backward (x, a weight, the labels) and that was written into in between;
+    costs a checksum of each such array in either pass, and finds what graphs made inside the block have kept.
     where: a module's name or a pattern, "layer3.*"; ops elsewhere are not looked at.
     action: "pdb" prints the finding and runs the op's forward or backward once more under pdb, from its first line (in
     an editor's debugger: breakpoint() just before); "raise" raises `WatchError`; "report" prints to stderr and goes on;
@@ -93,6 +97,7 @@ class watch:
         norm_below: float | None = None,
         norm_above: float | None = None,
         ratio_above: float | None = None,
+        changes: bool = False,
         where: str = "*",
         action: str = "pdb",
     ) -> None:
@@ -102,11 +107,12 @@ class watch:
         for name, limit in limits.items():
             if limit is not None and not limit > 0:
                 raise ValueError(f"watch: {name} must be above 0, got {limit}")
-        if not nan and limits == dict.fromkeys(limits):
-            raise ValueError(f"watch: there is nothing to watch for; give nan=True or one of {', '.join(limits)}")
+        if not nan and not changes and limits == dict.fromkeys(limits):
+            known = ", ".join([*limits, "changes"])
+            raise ValueError(f"watch: there is nothing to watch for; give nan=True or one of {known}")
         if norm_below is not None and norm_above is not None and norm_below >= norm_above:
             raise ValueError(f"watch: norm_below {norm_below} must be less than norm_above {norm_above}")
-        self.nan = nan
+        self.nan, self.changes = nan, changes
         self.norm_below, self.norm_above, self.ratio_above = norm_below, norm_above, ratio_above
         self.where, self.action = where, action
         self.forget()
@@ -116,6 +122,7 @@ class watch:
         self.finding: Finding | None = None
         self.paths: set[str] = set()  # the modules whose ops were seen, until one of them is inside `where`
         self.entered = False
+        self.kept = KeptArrays()
         self.forward_history: deque[tuple[Any, ...]] = deque(maxlen=HISTORY)
         self.backward_history: deque[tuple[Any, ...]] = deque(maxlen=HISTORY)
 
@@ -133,7 +140,11 @@ class watch:
 
     def after_forward(self, op: Op, inputs: tuple[Tensor, ...], y: Tensor) -> None:
         """What `Op.__call__` tells: the op has made y of the inputs."""
-        if not self.nan or self.finding is not None or not self._watched(per_thread.module_path):
+        if self.finding is not None or not self._watched(per_thread.module_path):
+            return
+        if self.changes and y.op is op:
+            self.kept.note(op)
+        if not self.nan:
             return
         size = quick_norm(y.data)
         site = op.site if y.op is op else call_site()  # under no_grad an op has no site of its own
@@ -173,6 +184,14 @@ class watch:
         if not self._watched(op.module_path):
             return None
         arrived = quick_norm(grad_y)
+        changed = self.kept.changed(op) if self.changes else None
+        if changed is not None:
+            word, array = changed
+            reason = (
+                f"{word}, {array.shape} {array.dtype}, which forward kept for backward, was written into in between; "
+                "give the op a copy, or write after backward"
+            )
+            return self._backward_finding(op, reason, array, grad_y)
         for i, (source, grad, needed) in enumerate(zip(op.inputs, grads, op.needs_grad, strict=False)):
             if not needed or grad is None:
                 continue  # a gradient that is missing is accumulate's to refuse
@@ -181,19 +200,22 @@ class watch:
             if reason:
                 reason = f"the gradient for {input_name(op, i)} {grad.shape} {reason}; what arrived "
                 reason += f"has norm {arrived:.3g}" if math.isfinite(arrived) else f"holds {not_finite(grad_y)} already"
-                return Finding(
-                    phase="backward",
-                    op=type(op).__name__,
-                    module_path=op.module_path,
-                    site=op.site,
-                    source=source_of(type(op).backward),
-                    reason=reason,
-                    array=grad,
-                    arrived=grad_y,
-                    history=[history_line(*entry) for entry in self.backward_history],
-                )
+                return self._backward_finding(op, reason, grad, grad_y)
         self.backward_history.append((type(op).__name__, op.module_path, op.site, "grad_y", arrived))
         return None
+
+    def _backward_finding(self, op: Op, reason: str, array: Array, arrived: Array) -> Finding:
+        return Finding(
+            phase="backward",
+            op=type(op).__name__,
+            module_path=op.module_path,
+            site=op.site,
+            source=source_of(type(op).backward),
+            reason=reason,
+            array=array,
+            arrived=arrived,
+            history=[history_line(*entry) for entry in self.backward_history],
+        )
 
     def _guilt(self, grad: Array, left: float, arrived: float, is_parameter: bool) -> str:
         """Say what is wrong with a gradient, "" if nothing is."""

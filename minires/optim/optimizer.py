@@ -7,6 +7,7 @@ from typing import Any
 
 from minires.engine import Tensor
 from minires.kernels import Array, kernels_for
+from minires.kernels.devices import alike, described, read_only
 
 __all__ = ["Optimizer"]
 
@@ -21,7 +22,9 @@ class Optimizer:
         SGD([{"params": convolutions}, {"params": scales, "weight_decay": 0.0}], lr=0.1, weight_decay=1e-4)
 
     A subclass gives its options with their defaults, checks them in `check_options`, and updates in `update`.
-    Arrays are written in place into `.data`; a parameter whose `.grad` is None is left alone.
+    Arrays are written in place into `.data`; a parameter whose `.grad` is None is left alone. Each step checks that
+    `.data`, `.grad` and what is kept are of one shape, dtype and device: after `.data` was given another array of
+    another kind, make a new optimizer.
     TypeError for what is no tensor; ValueError for no parameters, one given twice, one that an op made, wrong options.
     """
 
@@ -74,7 +77,10 @@ class Optimizer:
             raise ValueError(f"{self.name}: {option} must be at least 0 and below inf, got {value}")
 
     def step(self) -> None:
-        """Update every parameter that has a gradient; ValueError, and nothing changed, where one does not fit."""
+        """Update every parameter that has a gradient.
+
+        ValueError or RuntimeError, naming the parameter by its number, and nothing changed, where one does not fit.
+        """
         ready = [(self.params_with_grad(group), group) for group in self.param_groups]
         for params, group in ready:
             if params:
@@ -90,22 +96,39 @@ class Optimizer:
             param.grad = None
 
     def params_with_grad(self, group: dict[str, Any]) -> list[Tensor]:
-        """Return the group's parameters that have a gradient, checked to fit it and what is kept for them."""
+        """Return the group's parameters that have a gradient, checked to fit it and what is kept for them.
+
+        `.data` may have been replaced since the last step. Compiled kernels would write past what is kept for it.
+        """
         params = [param for param in group["params"] if param.grad is not None]
         for param in params:
-            grad = param.grad
-            if type(grad) is not type(param.data) or grad.shape != param.shape or grad.dtype != param.dtype:
+            if not alike(param.grad, param.data):
                 raise ValueError(
-                    f"{self.name}: a parameter of shape {param.shape}, {param.dtype} on {param.device} has as .grad "
-                    f"{type(grad).__name__} {getattr(grad, 'shape', '')} {getattr(grad, 'dtype', '')}"
+                    f"{self.name}: {self._which(param)} is {described(param.data)} and has as .grad "
+                    f"{described(param.grad)}; run backward again after replacing .data, or zero_grad() first"
                 )
-            for name, kept in self.state.get(param, {}).items():
-                if hasattr(kept, "dtype") and (type(kept) is not type(param.data) or kept.dtype != param.dtype):
-                    raise RuntimeError(
-                        f"{self.name}: {param!r} was moved or converted after the first step and its {name} was not; "
-                        "make the optimizer after .to(…)"
-                    )
+            if param.dtype.kind != "f" or not param.dtype.isnative or read_only(param.data):
+                raise ValueError(
+                    f"{self.name}: {self._which(param)}, {described(param.data)}, cannot be updated in place: .data "
+                    "must be a float array that can be written to; give it a copy, .data = array.copy()"
+                )
+            self._check_kept(param)
         return params
+
+    def _check_kept(self, param: Tensor) -> None:
+        """RuntimeError where an array kept for a parameter is not of its shape, dtype and device."""
+        for name, kept in self.state.get(param, {}).items():
+            if name != "step" and (not alike(kept, param.data) or read_only(kept)):
+                raise RuntimeError(
+                    f"{self.name}: {self._which(param)} is {described(param.data)} and its {name} {described(kept)}: "
+                    "it was moved, converted or replaced after the first step and what the optimizer keeps was not; "
+                    "make a new optimizer after .to(…) or .data = …"
+                )
+
+    def _which(self, param: Tensor) -> str:
+        """Name a parameter for an error: by its number in the order given, as `state_dict` does."""
+        number = self._all_params().index(param)
+        return f"parameter {number}"
 
     def buffer(self, param: Tensor, name: str) -> Array:
         """Return the array kept for a parameter under this name: zeros of its shape when first asked for."""
@@ -115,7 +138,12 @@ class Optimizer:
         return state[name]
 
     def state_dict(self) -> dict[str, Any]:
-        """Return options and state as numbers and copied arrays; a parameter is its number in the order given."""
+        """Return options and state as numbers and copied arrays; a parameter is its number in the order given.
+
+        RuntimeError where a parameter was replaced and what is kept for it was not: such a state could not be loaded.
+        """
+        for param in self.state:
+            self._check_kept(param)
         number = {param: i for i, param in enumerate(self._all_params())}
         groups = [{**group, "params": [number[param] for param in group["params"]]} for group in self.param_groups]
         state = {

@@ -41,6 +41,7 @@ class Run:
                 try:
                     if not checkpoint.steps_in(self.checkpoints):
                         self.save()
+                    self.prune()  # one that was killed behind its last save has left one too many
                     self.trainer.train(self.recipe.steps, self.log)
                 except StopRequested as stop:
                     self.save()
@@ -88,6 +89,10 @@ class Run:
         records.sync(self.metrics)  # a power cut shall not leave a checkpoint without its metrics
         state = {**self.state.state_dict(), "configuration": self.recipe.to_dict()}
         checkpoint.save(self.checkpoints, self.trainer.step, state, self.trainer.model.parameters()[0].data)
+        self.prune()
+
+    def prune(self) -> None:
+        """Delete the checkpoints that are not to be kept."""
         checkpoint.prune(self.checkpoints, self.recipe.keep_checkpoints, self.state.best.get("step"))
 
     def restore(self) -> list[str]:

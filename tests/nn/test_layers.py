@@ -5,6 +5,7 @@ import pytest
 
 from minires import nn, ops
 from minires.engine import Tensor
+from minires.models.fused import BatchNormReLU2d
 
 
 def image(*shape, dtype=np.float32, seed=0):
@@ -157,3 +158,26 @@ def test_batch_norm_equals_torch(name, shape):
         ]  # fmt: skip
         for mine, reference in pairs:
             np.testing.assert_allclose(mine, reference.numpy(), rtol=1e-10, atol=1e-12)
+
+
+@pytest.mark.parametrize("training", [True, False])
+@pytest.mark.parametrize("fused", [False, True])
+@pytest.mark.parametrize(
+    "found", [np.ones(3, np.float32), np.ones((4, 4), np.float32), np.ones(4), np.ones(1, np.float32), [1.0] * 4]
+)
+def test_running_statistics_of_another_kind_are_refused(found, fused, training):
+    """NumPy would broadcast or round some of them silently."""
+    norm = BatchNormReLU2d(4) if fused else nn.BatchNorm2d(4)
+    norm.train(training).running_var = found
+    mean = norm.running_mean.copy()
+    with pytest.raises(ValueError, match=r"running_var is .*, where the layer needs \(4,\) float32 on cpu"):
+        norm(image(2, 4, 3, 5))
+    np.testing.assert_array_equal(norm.running_mean, mean)
+
+
+def test_read_only_running_statistics_serve_evaluation_alone():
+    norm = nn.BatchNorm2d(4).eval()
+    norm.running_mean = np.broadcast_to(np.float32(0), 4)
+    norm(image(2, 4, 3, 5))
+    with pytest.raises(ValueError, match="running_mean is .*, read-only, where the layer needs"):
+        norm.train()(image(2, 4, 3, 5))

@@ -240,3 +240,13 @@ def test_random_generators_go_back_to_where_they_were():
     message = "the saved random generators are none, the model's 0.generator, 1.0.generator"
     with pytest.raises(ValueError, match=message):
         model.set_random_states({})
+
+
+def test_load_state_dict_into_what_cannot_be_written_to_changes_nothing():
+    model = nn.Sequential(nn.Linear(3, 4, seed=0), nn.Linear(4, 2, seed=1))
+    saved = {name: array + 1 for name, array in model.state_dict().items()}
+    model[1].bias.data = np.broadcast_to(np.float32(0), 2)
+    before = model.state_dict()
+    with pytest.raises(ValueError, match=r"1.bias of the model, \(2,\) float32 on cpu, cannot be written to"):
+        model.load_state_dict(saved)
+    assert all(np.array_equal(array, before[name]) for name, array in model.state_dict().items())

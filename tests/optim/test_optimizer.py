@@ -135,7 +135,7 @@ def test_a_gradient_that_does_not_fit_is_found_before_any_parameter_changes():
     a.grad = np.ones(2)
     for wrong in [np.ones(1), np.ones(2, np.float32), [1.0, 1.0]]:
         b.grad = wrong
-        with pytest.raises(ValueError, match=r"SGD: a parameter of shape \(2,\), float64 on cpu has as .grad"):
+        with pytest.raises(ValueError, match=r"SGD: parameter 1 is \(2,\) float64 on cpu and has as .grad"):
             optimizer.step()
     np.testing.assert_array_equal(a.data, [1.0, 2.0])
 
@@ -146,8 +146,61 @@ def test_a_parameter_converted_after_the_first_step_is_refused():
     optimizer = SGD([w], 0.1, momentum=0.9)
     optimizer.step()
     w.data, w.grad = w.data.astype(np.float32), w.grad.astype(np.float32)
-    with pytest.raises(RuntimeError, match="moved or converted after the first step and its momentum_buffer was not"):
+    with pytest.raises(RuntimeError, match="its momentum_buffer .* moved, converted or replaced after the first step"):
         optimizer.step()
+
+
+def read_only(array):
+    array.flags.writeable = False
+    return array
+
+
+@pytest.mark.parametrize("make", [lambda p: SGD(p, 0.1), lambda p: SGD(p, 0.1, 0.9), lambda p: AdamW(p, 0.1)])
+@pytest.mark.parametrize(
+    ("data", "error", "message"),
+    [
+        (np.ones((3, 2)), RuntimeError, r"parameter 1 is \(3, 2\) float64 on cpu and its \w+ \(2,\) float64 .*new"),
+        (np.ones(1), RuntimeError, r"parameter 1 is \(1,\) .* and its \w+ \(2,\)"),
+        (np.ones(2, np.float32), RuntimeError, r"parameter 1 is \(2,\) float32 .* and its \w+ \(2,\) float64"),
+        (read_only(np.ones(2)), ValueError, "parameter 1, .*, cannot be updated in place: .*copy"),
+        (np.ones(2, int), ValueError, "parameter 1, .* int64 .*, cannot be updated in place: .data must be a float"),
+        (np.ones(2, ">f8"), ValueError, "parameter 1, .*, cannot be updated in place"),
+        (np.ma.ones(2), ValueError, "parameter 1 is .* and has as .grad"),
+        ([1.0, 2.0], ValueError, "parameter 1 is a list and has as .grad"),
+    ],
+    ids=lambda value: f"{type(value).__name__} {getattr(value, 'shape', '')}",
+)
+def test_data_that_was_replaced_is_refused_before_any_parameter_changes(make, data, error, message):
+    a, b = parameter(1.0, 2.0), parameter(3.0, 4.0)
+    a.grad = b.grad = np.ones(2)
+    optimizer = make([a, b])
+    optimizer.step()
+    b.data = data
+    b.grad = np.ones(np.shape(data), getattr(data, "dtype", float))
+    before = a.data.copy()
+    with pytest.raises(error, match=message):
+        optimizer.step()
+    np.testing.assert_array_equal(a.data, before)
+    np.testing.assert_array_equal(b.data, np.asarray(data))
+    if error is RuntimeError:
+        with pytest.raises(RuntimeError, match="parameter 1 is"):
+            optimizer.state_dict()  # nobody could load it
+
+
+@pytest.mark.parametrize("make", [lambda p: SGD(p, 0.1, 0.9), lambda p: AdamW(p, 0.1)])
+@pytest.mark.parametrize("order", ["C", "F"])
+def test_data_replaced_by_an_array_of_the_same_kind_is_updated(make, order):
+    w = parameter([1.0, 2.0], [3.0, 4.0])
+    w.grad = np.ones((2, 2))
+    optimizer, expected = make([w]), w.data.copy()
+    twin = Tensor(expected, requires_grad=True)
+    twin.grad = w.grad
+    other = make([twin])
+    for step in range(3):
+        optimizer.step()
+        other.step()
+        w.data = np.array(w.data, order=order) if step else w.data[::-1].copy()[::-1]
+    np.testing.assert_allclose(w.data, twin.data)
 
 
 @pytest.mark.parametrize(

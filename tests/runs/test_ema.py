@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from minires import models, training
+from minires import models, nn, training
 from minires.data import Loader, load_digits
 from minires.optim import SGD
 from minires.runs.ema import EMA
@@ -53,6 +53,54 @@ def test_arrays_that_were_replaced_are_followed():
     before = ema.model.fc.weight.data.copy()
     ema.update()
     assert (ema.model.fc.weight.data > before).all()
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda model: vars(model).update(fc=nn.Linear(16, 5)), r"fc.weight is \(5, 16\) .* average \(10, 16\)"),
+        (lambda model: vars(model).update(fc=nn.Linear(16, 1)), r"fc.weight is \(1, 16\)"),  # would broadcast
+        (lambda model: vars(model).update(fc=nn.Linear(16, 10, bias=False)), "fc.bias is in the averages but not the"),
+        (lambda model: vars(model).update(extra=nn.Linear(2, 2)), "extra.weight is in the model but not the averages"),
+        (lambda model: model.to("float64"), r"conv1.weight is .* float64 .* and its average .* float32"),
+        (lambda model: vars(model.bn1).update(running_var=np.ones((4, 4), np.float32)), r"bn1.running_var is \(4, 4\)"),
+        (lambda model: setattr(model.fc.bias, "data", [0.0] * 10), "fc.bias is a list in the model"),
+    ],
+)
+def test_a_model_that_no_longer_fits_is_refused_and_nothing_changes(change, message):
+    model = network()
+    ema = EMA(model, 0.5)
+    for parameter in model.parameters():
+        parameter.data += 1
+    change(model)
+    before = {name: array.copy() for name, array in ema.averages.items()}
+    for call in (ema.update, ema.state_dict):
+        with pytest.raises(ValueError, match=f"EMA.{call.__name__}: {message}.*; make a new EMA"):
+            call()
+    assert ema.updates == 0
+    assert all(np.array_equal(array, before[name]) for name, array in ema.averages.items())
+
+
+def test_a_model_that_was_given_the_averages_themselves():
+    model = network()
+    ema = EMA(model, 0.5)
+    model.fc.weight.data = ema.averages["fc.weight"]  # the next update would halve the model's weights
+    with pytest.raises(ValueError, match=r"the average of fc.weight shares its memory; .*average.copy\(\)"):
+        ema.update()
+
+
+def test_averages_that_cannot_be_written_to_are_refused_before_any_changes():
+    model = network()
+    ema = EMA(model, 0.5)
+    saved = ema.state_dict()
+    ema.update()
+    ema.model.fc.weight.data = np.broadcast_to(np.float32(0), ema.model.fc.weight.shape)
+    before = {name: array.copy() for name, array in ema.averages.items()}
+    for call in (ema.update, lambda: ema.load_state_dict(saved)):
+        with pytest.raises(ValueError, match="the average of fc.weight is read-only"):
+            call()
+    assert ema.updates == 1
+    assert all(np.array_equal(array, before[name]) for name, array in ema.averages.items())
 
 
 def test_the_average_is_what_is_evaluated():

@@ -199,6 +199,14 @@ def test_a_run_goes_on_to_the_same_bytes(whole_run, stopped_run, capsys):
     assert "not bit for bit" not in capsys.readouterr().err
 
 
+def test_a_run_that_was_killed_before_it_deleted_old_checkpoints_deletes_them(whole_run, tmp_path):
+    folder = tmp_path / "run"
+    shutil.copytree(whole_run, folder)
+    best = records.read_json(folder / "report.json")["best_step"]
+    assert main(["train", "--resume", str(folder), "--set", "keep_checkpoints=2"]) == 0
+    assert checkpoint.steps_in(folder / "checkpoints") == sorted({7, 8, best})
+
+
 def test_other_kernels_versions_and_threads_are_said(stopped_run, capsys, monkeypatch):
     now = checkpoint.environment()
     monkeypatch.setattr(checkpoint, "environment", lambda array=None: {**now, "threads": 99, "numpy": "1.0"})

@@ -97,13 +97,14 @@ class Run:
         ValueError, and nothing changed, where there is no checkpoint, or it is damaged or does not fit.
         """
         path = checkpoint.newest(self.checkpoints)
+        state, environment = checkpoint.load(path)
         try:
-            state, environment = checkpoint.load(path)
+            self.state.load_state_dict(state)
+        except (KeyError, TypeError, AttributeError, IndexError) as error:  # only in format 1 is the state unchecked
+            raise checkpoint.damaged(path, f"its state is not the one that was saved ({error!r})") from error
         except ValueError as error:
-            if len(checkpoint.steps_in(self.checkpoints)) > 1:
-                error.add_note("delete that file, and the training goes on from the checkpoint before it")
+            error.add_note(f"so it is with {path}")
             raise
-        self.state.load_state_dict(state)
         checkpoint.remove_leftovers(self.checkpoints)
         trainer = self.trainer
 

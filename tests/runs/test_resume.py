@@ -214,8 +214,7 @@ def test_a_damaged_last_checkpoint(stopped_run, capsys):
     metrics = (stopped_run / "metrics.jsonl").read_bytes()
     assert main(["train", "--resume", str(stopped_run)]) == 2
     message = capsys.readouterr().err
-    assert f"{path.name} is no whole safetensors file" in message
-    assert "delete that file, and the training goes on from the checkpoint before it" in message
+    assert f"{path.name} is damaged" in message and "Delete it; the checkpoints of steps 0, 1, 2, 3, 4 are left" in message
     assert (stopped_run / "metrics.jsonl").read_bytes() == metrics
     path.unlink()
     assert main(["train", "--resume", str(stopped_run)]) == 0

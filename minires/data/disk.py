@@ -1,5 +1,5 @@
-"""What reading and writing files have in common: plain files alone are read, errors name the file and the cure, and what
-a killed process left behind is swept.
+"""What reading and writing files have in common: plain files alone are read, errors name file and cure, and what a
+killed process left behind is swept.
 
 A file or folder in the making has a name of its own, `.NAME.PID`, beside the place it is moved to when it is whole.
 """
@@ -42,7 +42,12 @@ def naming(path: str | os.PathLike[str], cure: str = "choose another place") -> 
     except OSError as error:
         if error.errno in FULL:
             cure = f"make room on that disk, or {cure}"
-        raise OSError(error.errno, f"{os.fspath(path)} cannot be written ({error.strerror or error}); {cure}") from error
+        raise OSError(error.errno, f"{os.fspath(path)} cannot be written ({reason_of(error)}); {cure}") from error
+
+
+def reason_of(error: OSError) -> str:
+    """Say in the system's words what went wrong, without the number, the path or another message around it."""
+    return os.strerror(error.errno) if error.errno else str(error)
 
 
 def temporary_name(path: Path) -> Path:

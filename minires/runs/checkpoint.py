@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 
 from minires import __version__
-from minires.data.disk import read_plain
+from minires.data.disk import read_plain, reason_of
 from minires.kernels import Array, kernels_for
 from minires.kernels.devices import to_device
 from minires.runs import records
@@ -44,7 +44,7 @@ def save(folder: Path, step: int, state: Mapping[str, Any], array: Array | None 
         folder.mkdir(parents=True, exist_ok=True)
         records.write_bytes(path, content)
     except OSError as error:
-        message = f"cannot write the checkpoint {path} ({error.strerror}); those written before it are whole"
+        message = f"cannot write the checkpoint {path} ({reason_of(error)}); those written before it are whole"
         raise OSError(error.errno, message) from error
     return path
 

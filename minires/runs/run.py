@@ -7,6 +7,7 @@ from typing import Any
 
 from minires.runs import checkpoint, records
 from minires.runs.recipe import Recipe
+from minires.runs.run_files import read
 from minires.runs.signals import SignalHandler, StoppableLoader, StopRequested
 from minires.runs.state import TrainingState
 from minires.training import Trainer
@@ -96,6 +97,8 @@ class Run:
         Metrics written after that checkpoint are cut off, as are the remains of a write that was killed.
         ValueError, and nothing changed, where there is no checkpoint, or it is damaged or does not fit.
         """
+        if self.metrics.exists():
+            read(self.folder, self.metrics.name)  # says what is damaged, before anything is changed
         path = checkpoint.newest(self.checkpoints)
         state, environment = checkpoint.load(path)
         try:
@@ -117,7 +120,7 @@ class Run:
     def write_report(self, outcome: str) -> None:
         """Write report.json and say what it holds."""
         accuracy, loss = f"{self.part}_accuracy", f"{self.part}_loss"
-        metrics = records.read_jsonl(self.metrics) if self.metrics.exists() else []
+        metrics = read(self.folder, self.metrics.name) if self.metrics.exists() else []
         last: dict[str, Any] = next((record for record in reversed(metrics) if accuracy in record), {})
         best = self.state.best
         report = {

@@ -95,7 +95,10 @@ def read_recipe(folder: str | os.PathLike[str]) -> Recipe:
     if "dataset" not in config["arguments"]:
         raise ValueError(f"{folder} is a run of `minires {config.get('command')}`, not of a training ({path} says so)")
     try:
-        return Recipe.from_dict(config["arguments"])
+        recipe = Recipe.from_dict(config["arguments"])
+        if recipe.steps < 1:  # a run has counted its steps before it began
+            raise ValueError("steps must be at least 1")
+        return recipe
     except (TypeError, ValueError) as error:
         cure = FILES["config.json"].cure
         raise ValueError(f"{path} holds no recipe that this MiniRes knows: {error}; {cure}") from error

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from minires.runs import records
-from minires.runs.shapes import COUNT, EXPONENT, FLAG, NUMBER, SECTION, SHARE, TEXT, Maybe, OneOf, check
+from minires.runs.shapes import COUNT, EXPONENT, FLAG, NUMBER, SECTION, SHARE, TEXT, Maybe, OneOf, OrNull, check
 
 Rows = list[dict[str, Any]]
 
@@ -124,9 +124,9 @@ METRICS = OneOf({
     "test_loss": {"step": COUNT, "test_loss": NUMBER, "test_accuracy": SHARE, "epoch": Maybe(COUNT)},
 })  # fmt: skip
 NORMS = {"log10_grad_h": [EXPONENT], "log10_grad_w": [EXPONENT], "log10_relative_grad_w": [EXPONENT]}
-TRAINED = {"losses": [NUMBER], "diverged_at": Maybe(COUNT), "test_accuracy": SHARE, "gradients": Maybe(NORMS)}
+TRAINED = {"losses": [NUMBER], "diverged_at": OrNull(COUNT), "test_accuracy": SHARE, "gradients": OrNull(NORMS)}
 SWITCHES = {"name": TEXT, "depth": COUNT, "skip": FLAG, "init": TEXT, "norm": TEXT}
-NETWORK = {"name": TEXT, "runs": [{"seed": COUNT, "initial": NORMS, "trained": Maybe(TRAINED)}]}
+NETWORK = {"name": TEXT, "runs": [{"seed": COUNT, "initial": NORMS, "trained": OrNull(TRAINED)}]}
 REPORT = OneOf({
     "networks": {"steps": COUNT, "networks": [NETWORK]},
     "model": {"model": TEXT, "parameters": Maybe(COUNT), "outcome": Maybe(TEXT), "steps": Maybe(COUNT)},

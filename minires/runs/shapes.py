@@ -2,8 +2,8 @@
 
     check({"step": 3, "loss": "x"}, {"step": COUNT, "loss": NUMBER})    ValueError: loss is 'x', and must be a number …
 
-A shape is a `Kind` of plain value, a dict of shapes by key, a list of one shape for all its items, `Maybe` for a key
-that may be missing and a value that may be null, or `OneOf`, whose shape a key decides. Other keys are let be.
+A shape is a `Kind` of plain value, a dict of shapes by key, a list of one shape for all its items, `OrNull` for a value
+that may be null, `Maybe` where the key may be missing too, or `OneOf`, whose shape a key decides. Other keys are let be.
 """
 
 import math
@@ -24,8 +24,13 @@ class Kind:
 
 
 @dataclass(frozen=True)
-class Maybe:
+class OrNull:
     shape: Any
+
+
+@dataclass(frozen=True)
+class Maybe(OrNull):
+    pass
 
 
 @dataclass(frozen=True)
@@ -61,7 +66,7 @@ def check(value: Any, shape: Any, where: str = "") -> None:
     if isinstance(shape, Kind):
         if not shape.fits(value):
             raise ValueError(f"{where or 'it'} is {shortened(value)}, and must be {shape.words}")
-    elif isinstance(shape, Maybe):
+    elif isinstance(shape, OrNull):
         if value is not None:
             check(value, shape.shape, where)
     elif isinstance(shape, list):

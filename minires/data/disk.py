@@ -5,12 +5,14 @@ A file or folder in the making has a name of its own, `.NAME.PID`, beside the pl
 """
 
 import errno
+import glob
 import os
 import re
 import shutil
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
+from fnmatch import fnmatchcase
 from pathlib import Path
 
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)  # the disk, the user's share of it, the size a file may have
@@ -55,6 +57,19 @@ def temporary_name(path: Path) -> Path:
     return path.with_name(f".{path.name}.{os.getpid()}")
 
 
+@contextmanager
+def temporary_folder(path: Path) -> Iterator[Path]:
+    """Make a folder beside `path` for the block, in which `path` is made; sweep those that killed processes left."""
+    sweep(path.parent, glob.escape(path.name))
+    folder = temporary_name(path)
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir()
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
 def sweep(folder: Path, pattern: str = "*") -> None:
     """Delete what killed processes left half made in a folder: `.NAME.PID`, where NAME fits a pattern as of `glob`.
 
@@ -62,9 +77,9 @@ def sweep(folder: Path, pattern: str = "*") -> None:
     """
     if os.name != "posix":  # Windows cannot ask for a process without ending it
         return
-    for path in folder.glob(f".{pattern}.*"):
-        owner = re.fullmatch(r"\..+\.(\d{1,9})", path.name)
-        if owner is None or is_alive(int(owner[1])):
+    for path in folder.glob(".*"):
+        parts = re.fullmatch(r"\.(.+)\.(\d{1,9})", path.name)
+        if parts is None or not fnmatchcase(parts[1], pattern) or is_alive(int(parts[2])):
             continue
         try:
             if path.is_dir() and not path.is_symlink():

@@ -85,7 +85,8 @@ def read_run(folder: Path) -> dict[str, Any]:
     rows = read(folder, "metrics.jsonl") if (folder / "metrics.jsonl").exists() else []
     steps = [row for row in rows if "loss" in row]
     if not steps:
-        raise ValueError(f"{folder / 'metrics.jsonl'} holds no training step: it is no training's run, or one that did not get that far")
+        path = folder / "metrics.jsonl"
+        raise ValueError(f"{path} holds no training step: it is no training's run, or one that did not get that far")
     part = next((part for part in PARTS if any(f"{part}_loss" in row for row in rows)), "test")
     evaluations = [row for row in rows if f"{part}_loss" in row]
     return {"name": folder.name, "configuration": arguments, "steps": steps, "evaluations": evaluations, "part": part}

@@ -166,7 +166,7 @@ def newest(folder: Path) -> Path:
     """Return the path of the last checkpoint in a folder. ValueError where there is none."""
     steps = steps_in(folder)
     if not steps:
-        raise ValueError(f"checkpoint: {folder} holds none, so there is nothing to go on from")
+        raise ValueError(f"checkpoint: {folder} holds none, so there is nothing to go on from: begin a new run")
     return path_of(folder, steps[-1])
 
 

@@ -5,7 +5,7 @@ import platform
 import sys
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,7 @@ import numpy as np
 
 import minires
 from minires import kernels
-from minires.data.disk import reason_of
+from minires.data.disk import reason_of, sweep
 from minires.nn import Module
 from minires.runs import checkpoint, records
 from minires.runs.building import build_model
@@ -42,12 +42,21 @@ def new_run(out: str | Path, command: str, model: str, arguments: Mapping[str, A
     }
     try:
         Path(out).mkdir(parents=True, exist_ok=True)
+        sweep_unborn(Path(out))
         folder = _new_folder(Path(out), name)
         records.write_json(folder / "config.json", config)
     except OSError as error:
         message = f"cannot write to the output folder {str(out)!r} ({reason_of(error)}); choose another with --out"
         raise OSError(error.errno, message) from error
     return folder
+
+
+def sweep_unborn(out: Path) -> None:
+    """Delete the beginnings of runs that were killed before their config.json was whole."""
+    for folder in {path.parent for path in out.glob("*/.config.json.*")}:
+        sweep(folder, "config.json")
+        with suppress(OSError):  # something else is in it
+            folder.rmdir()
 
 
 def _new_folder(out: Path, name: str) -> Path:
@@ -65,7 +74,7 @@ def _new_folder(out: Path, name: str) -> Path:
 
 @contextmanager
 def lock(folder: Path) -> Iterator[None]:
-    """Keep other processes out of a run's folder while the block runs.
+    """Keep other processes out of a run's folder while the block runs, and sweep what a killed one left in it.
 
     The operating system holds the lock and drops it with the process, however that ends. RuntimeError where another
     process has it. Windows has no such lock: there nothing is kept out.
@@ -85,6 +94,7 @@ def lock(folder: Path) -> Iterator[None]:
         file.truncate(0)
         file.write(f"pid {os.getpid()}")
         file.flush()
+        sweep(folder)
         yield
 
 

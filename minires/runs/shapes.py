@@ -3,7 +3,7 @@
     check({"step": 3, "loss": "x"}, {"step": COUNT, "loss": NUMBER})    ValueError: loss is 'x', and must be a number …
 
 A shape is a `Kind` of plain value, a dict of shapes by key, a list of one shape for all its items, `OrNull` for a value
-that may be null, `Maybe` where the key may be missing too, or `OneOf`, whose shape a key decides. Other keys are let be.
+that may be null, `Maybe` where the key may be missing too, or `OneOf`, whose shape a key decides. Other keys may be.
 """
 
 import math

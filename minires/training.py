@@ -73,7 +73,8 @@ class Trainer:
                 start = time.perf_counter()
                 images, labels = next(batches)
                 record = self.train_step(images, labels)
-                record["images_per_second"] = len(labels) / (time.perf_counter() - start)
+                seconds = time.perf_counter() - start
+                record["images_per_second"] = len(labels) / seconds if seconds > 0 else None  # a clock may stand still
                 log(record)
 
     def train_step(self, images: Array, labels: Array) -> dict[str, Any]:

@@ -6,6 +6,7 @@ not an error in the middle of the work. In any other program, importing MiniRes 
 """
 
 import os
+import re
 import signal
 import sys
 import threading
@@ -20,7 +21,8 @@ def is_own() -> str:
     script = Path(sys.argv[0] if sys.argv else "")
     if script.name in ("minires", "minires.exe", "minires-script.py"):
         return "command"
-    return "chapter" if script.absolute().parent == Path(__file__).parents[1] / "tutorials" else ""
+    is_chapter = re.fullmatch(r"\d\d_\w+\.py", script.name) and script.absolute().parent.name == "tutorials"
+    return "chapter" if is_chapter else ""
 
 
 def prepare_streams() -> None:

@@ -16,7 +16,7 @@ PACKAGE = Path(__file__).resolve().parent.parent / "minires"
 DRAWING = Path(__file__).resolve().parent / "_static" / "rooms.svg"
 
 # The package's own files, which every name passes through, and the one arrow that goes up: a tensor's operators.
-NOT_DRAWN = {"minires", "__main__"}
+NOT_DRAWN = {"minires", "program", "__main__"}
 UPWARD = ("engine", "ops")
 STEP_PATH = {"models", "nn", "ops", "engine", "kernels"}
 

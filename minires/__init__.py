@@ -6,6 +6,7 @@ Importing it costs NumPy and nothing else. The rooms beside these names are impo
 (the loop), `minires.lab` (the experiments), `minires.runs.records` (what a run leaves on disk).
 """
 
+import minires.program  # noqa: F401  first, for its effect: Ctrl-C and the terminal of the command or a chapter
 from minires import data, kernels, models, nn, ops, optim
 from minires.engine import Op, Tensor, backward_order, no_grad
 from minires.gradient_check import check_model, gradcheck

@@ -74,7 +74,7 @@ class Trainer:
                 images, labels = next(batches)
                 record = self.train_step(images, labels)
                 seconds = time.perf_counter() - start
-                record["images_per_second"] = len(labels) / seconds if seconds > 0 else 0.0  # 0: the clock stood still
+                record["images_per_second"] = len(labels) / seconds if seconds > 0 else None  # a clock may stand still
                 log(record)
 
     def train_step(self, images: Array, labels: Array) -> dict[str, Any]:

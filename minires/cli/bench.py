@@ -133,4 +133,4 @@ def show_times(model, sgd, images, labels, rounds: int) -> None:
             seconds.append(time.perf_counter() - start)
         low, median, high = np.percentile(seconds, [25, 50, 75])
         print(f"  {what:<14}{median * 1e3:9.1f} ms   quartiles {low * 1e3:.1f} … {high * 1e3:.1f}   "
-              f"{len(images) / median:8.0f} images/s   first {once} {first:.2f} s")
+              f"{len(images) / median if median > 0 else 0:8.0f} images/s   first {once} {first:.2f} s")

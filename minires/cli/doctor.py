@@ -4,6 +4,8 @@ import argparse
 import importlib.metadata
 import os
 import platform
+import shutil
+import textwrap
 
 import minires
 from minires import kernels
@@ -29,27 +31,37 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     problem = gpu_problem()
-    print(f"minires       {minires.__version__}")
-    print(f"python        {platform.python_version()} on {platform.system()} {platform.machine()}")
-    print(f"processor     {os.cpu_count()} threads")
+    show("minires", minires.__version__)
+    show("python", f"{platform.python_version()} on {platform.system()} {platform.machine()}")
+    show("processor", f"{os.cpu_count()} threads")
     print("\nlibraries")
     for name, purpose in LIBRARIES.items():
         version = version_of(name)
-        line = version if version else f"missing; pip install {name}"
-        print(f"  {name:<14}{line:<34}{purpose}")
+        show(f"  {name}", f"{version if version else f'missing; pip install {name}':<34}{purpose}")
     installed = [(name, version_of(name)) for name in CUPY if version_of(name)]
     for name, version in installed:
-        print(f"  {name:<14}{version:<34}kernels on the GPU")
+        show(f"  {name}", f"{version:<34}kernels on the GPU")
     print("\nCPU")
-    print(f"  kernels       {kernels.in_use()}")
-    print(f"  threading     {threading_layer()}")
+    show("  kernels", kernels.in_use())
+    show("  threading", threading_layer())
     print("\nGPU")
     if problem:
-        print(f"  none: {problem}")
+        show("  none:", problem, column=8)
     else:
-        for line in gpu_lines():
-            print(f"  {line}")
+        for name, value in gpu_lines():
+            show(f"  {name}", value)
     return 1 if problem and args.need_gpu else 0
+
+
+def show(name: str, value: str, column: int = 0) -> None:
+    """Print a name and its value in a column beside it, on more lines where the terminal is narrow."""
+    width = max(shutil.get_terminal_size((100, 24)).columns, 30)
+    column = column or (16 if name.startswith(" ") else 14)
+    column = max(column, len(name) + 1)
+    if len(name) + len(value) > width - 2:  # columns in the value do not fit either
+        value = " ".join(value.split())
+    lines = textwrap.wrap(value, width - column, replace_whitespace=False, drop_whitespace=True) or [""]
+    print(f"{name:<{column}}" + f"\n{'':{column}}".join(lines))
 
 
 def version_of(distribution: str) -> str | None:
@@ -74,14 +86,14 @@ def threading_layer() -> str:
     return ", ".join(layers) or "not known: threadpoolctl is missing"
 
 
-def gpu_lines() -> list[str]:
+def gpu_lines() -> list[tuple[str, str]]:
     gpu = gpu_description()
+    cuda = f"driver for {cuda_version(gpu['driver_cuda'])}, CuPy {gpu['cupy']} with {cuda_version(gpu['runtime_cuda'])}"
     return [
-        f"device        {gpu['device']} of {gpu['count']}: {gpu['name']}",
-        f"memory        {gpu['memory_bytes'] / 2**30:.1f} GiB, {gpu['free_bytes'] / 2**30:.1f} free",
-        f"capability    {gpu['compute_capability']}, {gpu['multiprocessors']} multiprocessors",
-        f"CUDA          driver for {cuda_version(gpu['driver_cuda'])}, CuPy {gpu['cupy']} with "
-        f"{cuda_version(gpu['runtime_cuda'])}",
+        ("device", f"{gpu['device']} of {gpu['count']}: {gpu['name']}"),
+        ("memory", f"{gpu['memory_bytes'] / 2**30:.1f} GiB, {gpu['free_bytes'] / 2**30:.1f} free"),
+        ("capability", f"{gpu['compute_capability']}, {gpu['multiprocessors']} multiprocessors"),
+        ("CUDA", cuda),
     ]
 
 

@@ -27,15 +27,17 @@ def evaluate_run(args: argparse.Namespace) -> int:
     from minires.ops import cross_entropy, softmax
     from minires.runs import records
     from minires.runs.building import evaluation_loader, load_data
+    from minires.runs.folder import as_configured
 
     folder = Path(args.run_folder)
     model, recipe, step = runs.load_model(folder, args.checkpoint)
     if args.data_dir:
         recipe.data.dir = args.data_dir
-    dataset = load_data(replace(recipe, validation=0))
+    with as_configured(folder):
+        dataset = load_data(replace(recipe, validation=0))
+        model.to(recipe.device)
     if dataset.classes != recipe.dataset.classes:
         raise ValueError(f"the data set {dataset.name} has other classes than the one {folder} was trained on")
-    model.to(recipe.device)
     logits, labels = training.predict(model, evaluation_loader(dataset.to(recipe.device), recipe))
     loss = cross_entropy(Tensor(logits), labels).item()
     probabilities = softmax(Tensor(logits)).numpy()

@@ -3,17 +3,22 @@
 A subcommand is a module here with `add_arguments(parser)` and `run(args) -> int`. It is imported only when it is the
 one asked for, so that `minires --help` answers at once; its line of help therefore stands in the table below.
 
-Exit codes: 0 done; 1 the command ran and the answer is no (a check failed, a training diverged); 2 bad usage or bad
-input; 130 interrupted; 141 the reader of the output has gone.
+Exit codes: 0 done; 1 the command failed: the answer is no (a check failed, a training diverged), or a disk is full;
+2 bad usage or bad input; 130 interrupted; 141 the reader of the output has gone. A message is one to three lines with
+what to do, and there is no traceback but for a mistake in the program itself.
 """
 
 import argparse
+import errno
 import importlib
 import os
 import sys
 from collections.abc import Sequence
+from typing import NoReturn
 
 import minires
+from minires import program
+from minires.data.disk import FULL
 
 COMMANDS = {
     "learn": "the chapters of the tutorials, and their exercises",
@@ -34,42 +39,89 @@ COMMANDS = {
 DESCRIPTION = "Residual networks from scratch, to read, to step through and to measure."
 
 BAD_INPUT = (ValueError, TypeError, RuntimeError, OSError, ImportError, MemoryError)
+FAILURES = (*FULL, errno.EIO)  # of the machine, and not of the call
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run `minires ARGV...` (the process's own arguments if None) and return the exit code."""
+    program.prepare_streams()
+    program.raise_at_interrupts()
     arguments = list(sys.argv[1:] if argv is None else argv)
     command = next((word for word in arguments if not word.startswith("-")), None)
+    try:
+        try:
+            return run(command, arguments)
+        except BAD_INPUT:
+            sys.stdout.flush()  # what was said before; and if that is what failed, it fails again, and is named below
+            raise
+    except KeyboardInterrupt:
+        say(f"minires {command}: interrupted")
+        return 130
+    except BrokenPipeError:  # `minires … | head`: nobody reads on
+        discard_output()
+        return 141
+    except FloatingPointError as error:  # a loss that is no number any more
+        say(message_of(command, error))
+        return 1
+    except BAD_INPUT as error:
+        if "--traceback" in arguments:
+            raise
+        if isinstance(error, OSError) and error.filename is None and output_fails():
+            discard_output()
+            error = OSError(error.errno, f"the output cannot be written ({os.strerror(error.errno or 0)}); "
+                                         "send it elsewhere, or make room")  # fmt: skip
+        say(message_of(command, error))
+        return 1 if isinstance(error, OSError) and error.errno in FAILURES else 2
+
+
+def run(command: str | None, arguments: Sequence[str]) -> int:
+    """Run the command and return its exit code, when all that it has said is written."""
     try:
         parser = build_parser(command)
         args = parser.parse_args(arguments)
         if args.command is None:
             parser.print_help()
-            return 0
-        code = int(args.run(args))
-        sys.stdout.flush()
-        return code
+            code = 0
+        else:
+            code = int(args.run(args))
     except SystemExit as exit_:  # argparse has printed: help and version end in 0, bad usage in 2
-        return int(exit_.code or 0)
-    except KeyboardInterrupt:
-        print(f"minires {command}: interrupted", file=sys.stderr)
-        return 130
-    except BrokenPipeError:  # `minires … | head`: nobody reads on, so the interpreter must not flush at its end either
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 141
-    except FloatingPointError as error:  # a loss that is no number any more
-        print(message_of(command, error), file=sys.stderr)
-        return 1
-    except BAD_INPUT as error:
-        if "--traceback" in arguments:
-            raise
-        print(message_of(command, error), file=sys.stderr)
-        return 2
+        code = int(exit_.code or 0)
+    sys.stdout.flush()
+    return code
+
+
+def say(message: str) -> None:
+    """Print a message to the standard error; where that cannot be written, nobody is there to be told."""
+    try:
+        print(message, file=sys.stderr, flush=True)
+    except OSError:
+        sys.stderr = open(os.devnull, "w", encoding="utf-8")
+
+
+def output_fails() -> bool:
+    """Whether the standard output is what could not be written: what waits there fails again."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        return True
+    return False
+
+
+def discard_output() -> None:
+    """Send what waits at the standard output nowhere, lest the interpreter tries once more at its end."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+class Parser(argparse.ArgumentParser):
+    """A parser whose complaint is one line: the usage, of many, is what --help is for."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f"{self.prog}: {' '.join(message.split())}; see {self.prog} --help\n")
 
 
 def build_parser(command: str | None) -> argparse.ArgumentParser:
     """Build the parser: every subcommand's name and line of help, the arguments of `command` alone."""
-    parser = argparse.ArgumentParser(prog="minires", description=DESCRIPTION)
+    parser = Parser(prog="minires", description=DESCRIPTION)
     parser.add_argument("--version", action="version", version=f"minires {minires.__version__}")
     subparsers = parser.add_subparsers(dest="command", metavar="COMMAND", title="commands")
     for name, line in COMMANDS.items():
@@ -88,6 +140,8 @@ def message_of(command: str | None, error: Exception) -> str:
     "compare: steps must be …" comes from a function of the command's name, which is not said twice.
     """
     words = str(error) or type(error).__name__
+    if isinstance(error, OSError) and error.strerror:  # without its number
+        words = f"{error.filename}: {error.strerror}" if error.filename else error.strerror
     if isinstance(error, MemoryError):
         words = f"the memory is too small ({words}); use a smaller batch or smaller images"
     message = f"minires {command}: {words.removeprefix(f'{command}: ')}"

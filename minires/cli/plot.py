@@ -36,7 +36,7 @@ def run(args: argparse.Namespace) -> int:
 def own_figures(folder: Path, checkpoint: str, data_dir: str | None) -> list[Path]:
     """Draw what is of one run alone: its filters and, where it was evaluated, what it got right and wrong."""
     from minires import plots, runs
-    from minires.runs import records
+    from minires.runs.folder import as_configured
 
     model, recipe, step = runs.load_model(folder, checkpoint)
     name = recipe.model.name
@@ -49,9 +49,15 @@ def own_figures(folder: Path, checkpoint: str, data_dir: str | None) -> list[Pat
         print(f"{folder}: not evaluated, so no confusion matrix and no errors; minires evaluate {folder}",
               file=sys.stderr)  # fmt: skip
         return paths
-    rows = records.read_csv(folder / "predictions.csv")
-    paths.append(plots.confusion_matrix(rows, recipe.dataset.classes, folder / "confusion.png"))
-    wrong = plots.misclassified(rows, test_images(recipe, data_dir), folder / "misclassified.png")
+    rows = runs.read(folder, "predictions.csv")
+    with as_configured(folder):
+        images = test_images(recipe, data_dir)
+    try:
+        paths.append(plots.confusion_matrix(rows, recipe.dataset.classes, folder / "confusion.png"))
+        wrong = plots.misclassified(rows, images, folder / "misclassified.png")
+    except ValueError as error:
+        error.add_note(f"they are those of {folder / 'predictions.csv'}; minires evaluate {folder} writes it anew")
+        raise
     return paths + ([wrong] if wrong else [])
 
 

@@ -11,6 +11,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--top", type=int, default=5, metavar="N", help="classes to name for each picture (5)")
     parser.add_argument("--invert", action="store_true",
                         help="swap dark and bright: MNIST and digits are white on black, your pen is not")
+    parser.add_argument("--max-pixels", type=int, metavar="N", help="refuse pictures of more (50 million)")
     parser.add_argument("--checkpoint", default="best", metavar="WHICH", help="best, last, or a step's number (best)")
     parser.add_argument("--kernels", metavar="NAME", help="numpy or numba (numba where it can be had)")
 
@@ -27,7 +28,7 @@ def look_at(args: argparse.Namespace) -> int:
     import numpy as np
 
     from minires import runs
-    from minires.data.image_files import load_image
+    from minires.data.image_files import MAX_PIXELS, load_image
     from minires.engine import Tensor, no_grad
     from minires.ops import softmax
 
@@ -37,8 +38,9 @@ def look_at(args: argparse.Namespace) -> int:
     classes = recipe.dataset.classes
     channels, height, width = recipe.dataset.shape
     mean, std = (np.array(value, np.float32).reshape(-1, 1, 1) for value in (recipe.dataset.mean, recipe.dataset.std))
+    most = MAX_PIXELS if args.max_pixels is None else args.max_pixels
     try:
-        pixels = np.stack([load_image(path, (channels, height, width)) for path in args.images])
+        pixels = np.stack([load_image(path, (channels, height, width), most) for path in args.images])
     except OSError as error:
         message = f"{error.filename} cannot be opened ({error.strerror}); give the paths of pictures"
         raise OSError(message) from error

@@ -10,9 +10,6 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from minires.runs import Recipe
 
-# What may be changed when a run goes on: all else would make it another training.
-CHANGEABLE = ("epochs", "steps", "evaluate_every", "checkpoint_every", "keep_checkpoints")
-
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--model", metavar="NAME", help="resnet20, preact_resnet56, resnet18, … (resnet20)")
@@ -64,8 +61,8 @@ def check_size(name: str, options: dict[str, Any]) -> None:
 def resume(args: argparse.Namespace) -> int:
     """Go on with a run from its newest checkpoint."""
     from minires import runs
-    from minires.runs import records
-    from minires.runs.folder import read_recipe
+    from minires.runs import checkpoint, records
+    from minires.runs.folder import as_configured, check_configuration, read_recipe
 
     for name in ("model", "data", "recipe", "seed", "device"):
         if getattr(args, name) is not None:
@@ -75,7 +72,10 @@ def resume(args: argparse.Namespace) -> int:
     if args.data_dir:
         recipe.data.dir = str(Path(args.data_dir).resolve())
     with runs.lock(folder):
-        trainer = runs.build(recipe)
+        newest = checkpoint.newest(folder / "checkpoints")
+        check_configuration(folder, recipe, newest, checkpoint.load(newest)[0])  # before anything of that size is made
+        with as_configured(folder):
+            trainer = runs.build(recipe)
         training = runs.Run(folder, recipe, trainer)
         for difference in training.restore():
             print(f"minires train: resumed, but not bit for bit as it was: {difference}", file=sys.stderr)
@@ -89,6 +89,7 @@ def resume(args: argparse.Namespace) -> int:
 
 def changed(recipe: "Recipe", settings: Sequence[str]) -> "Recipe":
     """Return the recipe of a run with other values for some of CHANGEABLE."""
+    from minires.runs.folder import CHANGEABLE
     from minires.runs.recipe import Recipe
     from minires.runs.settings import lay_over, parsed
 

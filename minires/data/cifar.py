@@ -34,10 +34,10 @@ class CifarSet(PublishedSet):
     def is_complete(self, folder: Path) -> bool:
         return all([(folder / name).is_file() for name in (*self.train_files, self.test_file, self.names_file)])
 
-    def download_into(self, folder: Path) -> None:
+    def download_into(self, folder: Path, timeout: float | None = None) -> None:
         """Download the one archive into the folder above, and unpack it."""
         (archive,) = self.remote
-        path = download(archive.url, archive.md5, folder.parent / archive.name)
+        path = download(archive.url, archive.md5, folder.parent / archive.name, archive.size, timeout)
         names = [f"{self.folder_name}/{name}" for name in (*self.train_files, self.test_file, self.names_file)]
         total = (self.train_images + self.test_images) * self.record_bytes
         unpack(path, names, folder, max_bytes=total + 1_000_000)  # and a few short text files

@@ -3,6 +3,7 @@
 import os
 import struct
 import sys
+import warnings
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -11,27 +12,40 @@ from typing import Any
 import numpy as np
 
 from minires.data.dataset import Dataset, stratified_split
+from minires.data.disk import check_plain
 from minires.kernels import Array
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp")
+MAX_PIXELS = 50_000_000  # of a picture: half a gigabyte of memory and a few seconds; few cameras make more
 LISTED = 50  # unreadable pictures named in a message
 TEST_FOLDERS = ("test", "val", "valid")
 
 
-def load_image(path: str | Path, shape: tuple[int, int, int] = (3, 224, 224)) -> Array:
+def load_image(
+    path: str | Path, shape: tuple[int, int, int] = (3, 224, 224), max_pixels: int = MAX_PIXELS
+) -> Array:
     """Read a picture as uint8 (C, H, W): turned upright, cut around its middle to the shape's form, and resized.
 
-    C is 3 (RGB) or 1 (grey). What is transparent becomes white; 16 bits become 8. ValueError that names the file and
-    says what is wrong where it is no picture, damaged, or of absurd size; OSError where it cannot be opened.
+    C is 3 (RGB) or 1 (grey). What is transparent becomes white; 16 bits become 8. A small file can unpack to more than
+    the memory holds: one of more than max_pixels is refused by its head, before it is unpacked. Pillow has a limit of
+    its own, 178 million. ValueError that names the file and says what is wrong where it is no plain file, no picture,
+    damaged, or too large; OSError where it cannot be opened.
     """
     from PIL import Image, ImageOps
 
     channels, height, width = shape
     if channels not in (1, 3):
         raise ValueError(f"load_image: pictures have 1 or 3 channels, not {channels}")
+    check_plain(path)
+    warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)  # max_pixels is the limit here
     with open(path, "rb") as file:
         try:
             with Image.open(file) as image:
+                if image.width * image.height > max_pixels:
+                    raise ValueError(
+                        f"{image.width} × {image.height} pixels are more than {max_pixels:,}; make the picture "
+                        "smaller, or allow more with max_pixels (--max-pixels, --set data.max_pixels=…)"
+                    )
                 upright = ImageOps.exif_transpose(image)
                 flat = flatten_mode(upright, "L" if channels == 1 else "RGB")
                 fitted = ImageOps.fit(flat, (width, height), Image.Resampling.BICUBIC)
@@ -57,24 +71,30 @@ def flatten_mode(image: Any, mode: str) -> Any:
 
 
 def load_folder(
-    folder: str | Path, image_size: int = 224, channels: int = 3, skip_bad: bool = False, seed: int = 0
+    folder: str | Path,
+    image_size: int = 224,
+    channels: int = 3,
+    skip_bad: bool = False,
+    seed: int = 0,
+    max_pixels: int = MAX_PIXELS,
 ) -> Dataset:
     """Read `folder/class/*.png|jpg|jpeg|webp` as a `Dataset`: the classes are the folders' names, in order.
 
     All pictures are cut and resized to image_size × image_size and held in memory as uint8. Where there are `train` and
     `test` (or `val`, `valid`) folders of classes, those are the two parts; else 20 % of each class, drawn with `seed`,
     are the test set. skip_bad leaves out pictures that cannot be read and says how many; without it they are an error.
+    max_pixels: of each picture, as of `load_image`.
     ValueError that names the unreadable pictures, an empty class, a folder without classes, classes that differ
     between the parts.
     """
     folder = Path(folder)
     if image_size < 1:
         raise ValueError(f"load_folder: image_size must be at least 1, got {image_size}")
-    shape = (channels, image_size, image_size)
+    shape, limits = (channels, image_size, image_size), (skip_bad, max_pixels)
     test_folder = next((folder / name for name in TEST_FOLDERS if (folder / name).is_dir()), None)
     if test_folder is None or not (folder / "train").is_dir():
         classes, paths, labels = find_pictures(folder)
-        images, labels = read_pictures(paths, labels, classes, shape, skip_bad)
+        images, labels = read_pictures(paths, labels, classes, shape, *limits)
         in_test = stratified_split(labels, 0.2, seed)
         if not in_test.any():
             raise ValueError(f"load_folder: {folder} has {len(images)} pictures, too few to test with a fifth of them")
@@ -85,8 +105,8 @@ def load_folder(
     if test_classes != classes:
         differ = ", ".join(sorted(set(classes) ^ set(test_classes)))
         raise ValueError(f"load_folder: {folder / 'train'} and {test_folder} have different classes: {differ}")
-    images, labels = read_pictures(paths, labels, classes, shape, skip_bad)
-    test_images, test_labels = read_pictures(test_paths, test_labels, classes, shape, skip_bad)
+    images, labels = read_pictures(paths, labels, classes, shape, *limits)
+    test_images, test_labels = read_pictures(test_paths, test_labels, classes, shape, *limits)
     return Dataset(folder.name, images, labels, test_images, test_labels, classes)
 
 
@@ -113,13 +133,18 @@ def is_picture(path: Path) -> bool:
 
 
 def read_pictures(
-    paths: Sequence[Path], labels: Array, classes: Sequence[str], shape: tuple[int, int, int], skip_bad: bool
+    paths: Sequence[Path],
+    labels: Array,
+    classes: Sequence[str],
+    shape: tuple[int, int, int],
+    skip_bad: bool,
+    max_pixels: int,
 ) -> tuple[Array, Array]:
     """Return images (N, C, H, W), uint8, and labels (N,) of the pictures that can be read."""
 
     def read(path: Path) -> Array | str:
         try:
-            return load_image(path, shape)
+            return load_image(path, shape, max_pixels)
         except (ValueError, OSError) as error:
             return str(error)
 

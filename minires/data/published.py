@@ -49,13 +49,13 @@ class PublishedSet:
                 return folder
         return None
 
-    def fetch(self, data_dir: str | Path | None = None) -> Path:
-        """Return the folder that holds all files, downloading what is missing."""
+    def fetch(self, data_dir: str | Path | None = None, timeout: float | None = None) -> Path:
+        """Return the folder that holds all files, downloading what is missing. timeout: as of `download`."""
         found = self.find(data_dir)
         if found is not None:
             return found
         folder = data_folder(data_dir) / self.folder_name
-        self.download_into(folder)
+        self.download_into(folder, timeout)
         return folder
 
     def load(self, data_dir: str | Path | None = None) -> Dataset:
@@ -65,10 +65,10 @@ class PublishedSet:
     def is_complete(self, folder: Path) -> bool:
         raise NotImplementedError
 
-    def download_into(self, folder: Path) -> None:
-        """Download the files one by one."""
+    def download_into(self, folder: Path, timeout: float | None = None) -> None:
+        """Download the files one by one; none may be larger than it is known to be."""
         for file in self.remote:
-            download(file.url, file.md5, folder / file.name)
+            download(file.url, file.md5, folder / file.name, file.size, timeout)
 
     def read(self, folder: Path) -> Dataset:
         raise NotImplementedError

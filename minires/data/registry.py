@@ -40,7 +40,7 @@ def load(name: str | Path, data_dir: str | Path | None = None, **options: Any) -
         check_options(name, options, "split")
         return digits_dataset(**options)
     if path.is_dir():
-        check_options(name, options, "image_size", "channels", "skip_bad", "seed")
+        check_options(name, options, "image_size", "channels", "skip_bad", "seed", "max_pixels")
         return load_folder(path, **options)
     if path.suffix == ".npz" and path.is_file():
         check_options(name, options)

@@ -123,7 +123,8 @@ def measured_peak(size: int = 1536, rounds: int = 5) -> float:
     for _ in range(rounds):
         start = time.perf_counter()
         a @ a
-        best = max(best, 2 * size**3 / (time.perf_counter() - start))
+        seconds = max(time.perf_counter() - start, 1e-9)  # a clock may stand still
+        best = max(best, 2 * size**3 / seconds)
     return best
 
 
@@ -135,11 +136,11 @@ def profile_text(profile: StepProfile, peak: float, limit: int = 25) -> str:
     lines = [f"{'op':<18}{'inputs':<{width}}{'calls':>6}{head}"]
     total = sum(row.seconds for row in profile.rows) + profile.optimizer_s
     for row in rows:
-        rate = row.flops / row.seconds if row.seconds else 0.0
+        rate = row.flops / row.seconds if row.seconds > 0 else 0.0
         speed = f"{rate / 1e9:9.0f}{rate / peak:9.0%}" if row.flops else ""
         lines.append(
             f"{row.op:<18}{row.shape:<{width}}{row.calls:6}{row.forward_s * 1e3:7.2f} ms{row.backward_s * 1e3:7.2f} ms"
-            f"{row.seconds / total:8.1%}{speed}"
+            f"{row.seconds / total if total else 0:8.1%}{speed}"
         )
     left = profile.rows[limit:]
     if left:

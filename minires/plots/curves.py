@@ -11,7 +11,8 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
 from minires.plots.style import DASHES, SERIES, save, tidy
-from minires.runs import records
+from minires.runs import read
+from minires.runs.folder import flattened
 
 POINTS = 150  # of a line: more could not be told apart
 SILENT = (  # what no run is known by, since it follows from the rest or changes nothing
@@ -80,12 +81,12 @@ def column(rows: Sequence[Mapping[str, Any]], name: str) -> tuple[np.ndarray, np
 
 def read_run(folder: Path) -> dict[str, Any]:
     """Read a training's records: name, configuration, steps, evaluations, and what its evaluation part is called."""
-    arguments = records.read_json(folder / "config.json")["arguments"]
-    metrics = folder / "metrics.jsonl"
-    rows = records.read_jsonl(metrics) if metrics.exists() else []
+    arguments = read(folder, "config.json")["arguments"]
+    rows = read(folder, "metrics.jsonl") if (folder / "metrics.jsonl").exists() else []
     steps = [row for row in rows if "loss" in row]
     if not steps:
-        raise ValueError(f"{folder} holds no training step: it is no training's run, or one that did not get that far")
+        path = folder / "metrics.jsonl"
+        raise ValueError(f"{path} holds no training step: it is no training's run, or one that did not get that far")
     part = next((part for part in PARTS if any(f"{part}_loss" in row for row in rows)), "test")
     evaluations = [row for row in rows if f"{part}_loss" in row]
     return {"name": folder.name, "configuration": arguments, "steps": steps, "evaluations": evaluations, "part": part}
@@ -114,14 +115,3 @@ def described(name: str, value: Any) -> str:
 
 def beginning(configuration: Mapping[str, Any]) -> str:
     return f"from {Path(configuration['finetune']['source']).name}" if "finetune" in configuration else "from scratch"
-
-
-def flattened(configuration: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Return {"optimizer.lr": 0.1, …}."""
-    flat = {}
-    for name, value in configuration.items():
-        if isinstance(value, Mapping):
-            flat.update(flattened(value, f"{prefix}{name}."))
-        else:
-            flat[prefix + name] = value
-    return flat

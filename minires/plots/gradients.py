@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from minires.plots.style import COLOURS, DASHES, save, tidy
-from minires.runs import records
+from minires.runs import read
 
 TOP_LOSS = 4.0  # what is above is no news: guessing has ln 10
 
@@ -44,7 +44,7 @@ def gradient_flow(folder: str | Path) -> list[Path]:
     One row for each choice of init and norm. Lines are geometric means over seeds, bands reach from the smallest to the
     largest. ValueError where the folder holds no such report.
     """
-    report = records.read_json(Path(folder) / "report.json")
+    report = read(folder, "report.json")
     if "networks" not in report:
         raise ValueError(f"{folder} is not the run of a comparison: its report.json holds no networks")
     runs = [run for network in report["networks"] for run in network["runs"]]

@@ -5,14 +5,13 @@
 
 A state is a dict of dicts, of any depth, with arrays and plain JSON values at its ends: what the `state_dict()`s of
 model, optimizer and schedule give, the states of random generators, the place in the data. In the file an array is
-named by its path, "model/layer1.0.conv1.weight"; the rest stands, as JSON, in the metadata entry "minires". The same
-state gives the same bytes.
+named by its path, "model/layer1.0.conv1.weight"; the rest stands beside them. `checkpoint_file` has the bytes, and the
+checksum that covers them all.
 """
 
 import json
 import platform
 import sys
-import zlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -20,11 +19,12 @@ from typing import Any
 import numpy as np
 
 from minires import __version__
+from minires.data.disk import read_plain, reason_of
 from minires.kernels import Array, kernels_for
 from minires.kernels.devices import to_device
 from minires.runs import records
+from minires.runs.checkpoint_file import FORMAT_VERSION, Damaged, decode, encode
 
-FORMAT_VERSION = 1  # of the file; one that is higher is refused
 State = dict[str, Any]
 
 
@@ -36,18 +36,15 @@ def save(folder: Path, step: int, state: Mapping[str, Any], array: Array | None 
     TypeError, before anything is written, for a state that no file can hold; OSError where the disk is full or the
     folder cannot be written to.
     """
-    from safetensors.numpy import save as to_bytes
-
     arrays: dict[str, Array] = {}
     rest = take_arrays(state, "", arrays)
-    about = {"format_version": FORMAT_VERSION, "crc32": crc32(arrays), "environment": environment(array), "state": rest}
-    content = to_bytes(arrays, {"minires": json.dumps(about)})
+    content = encode(arrays, {"environment": environment(array), "state": rest})
     path = folder / f"step-{step:06d}.safetensors"
     try:
         folder.mkdir(parents=True, exist_ok=True)
         records.write_bytes(path, content)
     except OSError as error:
-        message = f"cannot write the checkpoint {path} ({error.strerror}); those written before it are whole"
+        message = f"cannot write the checkpoint {path} ({reason_of(error)}); those written before it are whole"
         raise OSError(error.errno, message) from error
     return path
 
@@ -55,37 +52,41 @@ def save(folder: Path, step: int, state: Mapping[str, Any], array: Array | None 
 def load(path: Path) -> tuple[State, dict[str, Any]]:
     """Read a checkpoint: the state it was saved with, and the environment (versions, kernels, threads) it was saved in.
 
-    ValueError, naming the file, where it is missing, cut off, damaged, no checkpoint, or of a newer format version.
+    ValueError, naming the file and the cure, where it is missing, cut off, damaged, no checkpoint, or of a newer format
+    version. Nothing is made of the bytes before their checksum is right; in format 1 it covers the arrays alone.
     """
-    from safetensors import SafetensorError, safe_open
-
     try:
-        with safe_open(path, framework="numpy") as file:
-            metadata = file.metadata() or {}
-            arrays = {name: file.get_tensor(name) for name in file.keys()}
-    except FileNotFoundError as error:
+        arrays, about = decode(read_plain(path))
+    except (FileNotFoundError, NotADirectoryError) as error:
         raise ValueError(f"checkpoint: there is no {path}") from error
-    except SafetensorError as error:
-        raise ValueError(f"checkpoint: {path} is no whole safetensors file ({error})") from error
-    if "minires" not in metadata:
+    except Damaged as error:
+        raise damaged(path, error) from error
+    if not about:
         raise ValueError(f"checkpoint: {path} holds arrays, but it is no training checkpoint of MiniRes")
-    about = json.loads(metadata["minires"])
     if about["format_version"] > FORMAT_VERSION:
         raise ValueError(
             f"checkpoint: {path} has format version {about['format_version']}, written by MiniRes "
             f"{about['environment']['minires']}; this is MiniRes {__version__}, which reads up to {FORMAT_VERSION}: "
             "update it"
         )
-    if crc32(arrays) != about["crc32"]:
-        raise ValueError(f"checkpoint: {path} is damaged: its arrays are not those that were saved")
     state = about["state"]
-    for name, array in arrays.items():
-        *parents, last = name.split("/")
-        inner = state
-        for parent in parents:
-            inner = inner[parent]
-        inner[last] = array
+    try:
+        for name, array in arrays.items():
+            *parents, last = name.split("/")
+            inner = state
+            for parent in parents:
+                inner = inner[parent]
+            inner[last] = array
+    except (KeyError, TypeError) as error:
+        raise damaged(path, f"its state has no place for {name}") from error
     return state, about["environment"]
+
+
+def damaged(path: Path, reason: object) -> ValueError:
+    """Return the error for a checkpoint that cannot be used, with what to do."""
+    steps = [str(step) for step in steps_in(path.parent) if path != path.parent / f"step-{step:06d}.safetensors"]
+    cure = f"the checkpoints of steps {', '.join(steps)} are left" if steps else "there is no other: begin a new run"
+    return ValueError(f"checkpoint: {path} is damaged: {reason}. Delete it; {cure}")
 
 
 def take_arrays(state: Any, path: str, arrays: dict[str, Array]) -> Any:
@@ -113,14 +114,6 @@ def plain(value: Any, path: str) -> Any:
     except (TypeError, ValueError) as error:
         raise TypeError(f"checkpoint: {path} is a {type(value).__name__}, which no file can hold ({error})") from error
     return value
-
-
-def crc32(arrays: Mapping[str, Array]) -> int:
-    """One checksum over all arrays: safetensors notices a missing byte, but not a wrong one."""
-    total = 0
-    for name in sorted(arrays):
-        total = zlib.crc32(arrays[name].tobytes(), zlib.crc32(name.encode(), total))
-    return total
 
 
 def environment(array: Array | None = None) -> dict[str, Any]:
@@ -173,7 +166,7 @@ def newest(folder: Path) -> Path:
     """Return the path of the last checkpoint in a folder. ValueError where there is none."""
     steps = steps_in(folder)
     if not steps:
-        raise ValueError(f"checkpoint: {folder} holds none, so there is nothing to go on from")
+        raise ValueError(f"checkpoint: {folder} holds none, so there is nothing to go on from: begin a new run")
     return path_of(folder, steps[-1])
 
 

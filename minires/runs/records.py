@@ -1,7 +1,7 @@
 """The formats of the files that a run leaves: JSON, lines of JSON, and tables of comma-separated values.
 
 Every whole file is written beside its place and moved there, so a reader never sees half of one. JSON knows no NaN and
-no infinity: those numbers are written as null.
+no infinity: those numbers are written as null. Only formats are read here: `run_files` knows what each file must hold.
 """
 
 import csv
@@ -9,30 +9,45 @@ import io
 import json
 import math
 import os
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from minires.data.disk import naming, read_plain, temporary_name
+
+
+class Damaged(ValueError):
+    """A file that is there, but not in its format; the message names it."""
+
+
+class Missing(ValueError):
+    """A file that is not there; the message says what to do."""
+
 
 def write_bytes(path: Path, content: bytes) -> None:
-    """Write a file, atomically: whatever goes wrong, power included, there is the old file or the new one."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        with temporary.open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
-    if os.name == "posix":  # the new name itself is on the disk only when the folder is
-        folder = os.open(path.parent, os.O_RDONLY)
+    """Write a file, atomically: whatever goes wrong, power included, there is the old file or the new one.
+
+    OSError, naming the file and the cure, where it cannot be written.
+    """
+    temporary = temporary_name(path)
+    with naming(path):
         try:
-            os.fsync(folder)
+            with temporary.open("wb") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+            os.replace(temporary, path)
         finally:
-            os.close(folder)
+            temporary.unlink(missing_ok=True)
+        if os.name == "posix":  # the new name itself is on the disk only when the folder is
+            folder = os.open(path.parent, os.O_RDONLY)
+            try:
+                os.fsync(folder)
+            finally:
+                os.close(folder)
 
 
 def write_json(path: Path, content: Any) -> None:
@@ -42,16 +57,48 @@ def write_json(path: Path, content: Any) -> None:
 
 
 def read_json(path: Path) -> Any:
-    """Read a JSON file. ValueError, naming the file, where it is missing or is not JSON."""
+    """Read a JSON file. `Missing`, or `Damaged` where it is no JSON."""
+    return parse_json(read_text(path), str(path))
+
+
+def read_text(path: Path) -> str:
+    """Read a plain file of UTF-8. `Missing`, or `Damaged` where it is something else, with the line."""
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        content = read_plain(path)
     except (FileNotFoundError, NotADirectoryError) as error:
         message = f"{path.parent} holds no {path.name}: no run folder, or the run did not get that far"
         if not path.parent.is_dir():
             message = f"there is no folder {path.parent}; give a run's folder, such as those in runs/"
-        raise ValueError(message) from error
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise ValueError(f"{path} is not JSON ({error})") from error
+        raise Missing(message) from error
+    except ValueError as error:
+        raise Damaged(str(error)) from error
+    try:
+        return content.decode()
+    except UnicodeDecodeError as error:
+        line = content.count(b"\n", 0, error.start) + 1
+        raise Damaged(f"{path}, line {line}: there are bytes that are no UTF-8") from error
+
+
+def parse_json(text: str, place: str) -> Any:
+    """Return a JSON text as plain values. `Damaged`, with the place, where it is none, or no text can be made of it."""
+    try:
+        content = json.loads(text, parse_constant=refuse_constant)
+        if re.search(r"\\u[dD][89a-fA-F]", text):  # half a character: nothing can print it
+            json.dumps(content, ensure_ascii=False).encode()
+    except json.JSONDecodeError as error:
+        line = f" at line {error.lineno}" if "\n" in text else ""
+        raise Damaged(f"{place} is not JSON ({error.msg}{line})") from error
+    except UnicodeEncodeError as error:
+        raise Damaged(f"{place} is not JSON (half of a character)") from error
+    except ValueError as error:
+        raise Damaged(f"{place} is not JSON ({error})") from error
+    except RecursionError as error:
+        raise Damaged(f"{place} is not JSON that can be read (too many brackets in brackets)") from error
+    return content
+
+
+def refuse_constant(name: str) -> None:
+    raise ValueError(f"it knows no {name}")
 
 
 def write_csv(path: Path, records: Sequence[Mapping[str, Any]]) -> None:
@@ -66,33 +113,37 @@ def write_csv(path: Path, records: Sequence[Mapping[str, Any]]) -> None:
 
 
 def read_csv(path: Path) -> list[dict[str, str]]:
-    """Read a table with a header line; its values are text. ValueError where the file is missing or is no table."""
+    """Read a table with a header line; its values are text. `Missing`, or `Damaged` where it is no table."""
+    reader = csv.reader(io.StringIO(read_text(path), newline=""), strict=True)
     try:
-        with path.open(encoding="utf-8", newline="") as file:
-            return list(csv.DictReader(file, strict=True))
-    except FileNotFoundError as error:
-        raise ValueError(f"{path.parent} holds no {path.name}") from error
-    except (csv.Error, UnicodeDecodeError) as error:
-        raise ValueError(f"{path} is no table ({error})") from error
+        head, *rows = [row for row in reader if row]
+    except csv.Error as error:
+        raise Damaged(f"{path}, line {reader.line_num}: it is no table ({error})") from error
+    except ValueError as error:
+        raise Damaged(f"{path} is no table: it is empty") from error
+    for number, row in enumerate(rows, start=2):
+        if len(row) != len(head):
+            raise Damaged(f"{path}, line {number}: {len(row)} cells, where the head has {len(head)}")
+    return [dict(zip(head, row, strict=True)) for row in rows]
 
 
 def sync(path: Path) -> None:
     """Have the operating system put what was written to a file, if there is one, onto the disk."""
     if path.exists():
-        with path.open("rb") as file:
+        with naming(path), path.open("rb") as file:
             os.fsync(file.fileno())
 
 
 def append_jsonl(path: Path, record: Mapping[str, Any]) -> None:
     """Add one line of JSON to a file. A run that is killed loses no line that was added."""
-    with path.open("a", encoding="utf-8") as file:
+    with naming(path), path.open("a", encoding="utf-8") as file:
         file.write(json.dumps(finite(record), ensure_ascii=False, allow_nan=False) + "\n")
 
 
 def read_jsonl(path: Path) -> list[dict[str, Any]]:
-    """Read the lines of a JSON-lines file; a last line that was cut off is left out."""
-    lines = path.read_text(encoding="utf-8").split("\n")
-    return [json.loads(line) for line in lines[:-1] if line]
+    """Read the lines of a JSON-lines file; a last line that was cut off is left out. `Missing`, or `Damaged`."""
+    lines = read_text(path).split("\n")
+    return [parse_json(line, f"{path}, line {number}") for number, line in enumerate(lines[:-1], start=1)]
 
 
 def truncate_jsonl(path: Path, keep: Callable[[dict[str, Any]], bool]) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 
 from minires.runs import checkpoint, records
 from minires.runs.recipe import Recipe
+from minires.runs.run_files import read
 from minires.runs.signals import SignalHandler, StoppableLoader, StopRequested
 from minires.runs.state import TrainingState
 from minires.training import Trainer
@@ -101,14 +102,17 @@ class Run:
         Metrics written after that checkpoint are cut off, as are the remains of a write that was killed.
         ValueError, and nothing changed, where there is no checkpoint, or it is damaged or does not fit.
         """
+        if self.metrics.exists():
+            read(self.folder, self.metrics.name)  # says what is damaged, before anything is changed
         path = checkpoint.newest(self.checkpoints)
+        state, environment = checkpoint.load(path)
         try:
-            state, environment = checkpoint.load(path)
+            self.state.load_state_dict(state)
+        except (KeyError, TypeError, AttributeError, IndexError) as error:  # only in format 1 is the state unchecked
+            raise checkpoint.damaged(path, f"its state is not the one that was saved ({error!r})") from error
         except ValueError as error:
-            if len(checkpoint.steps_in(self.checkpoints)) > 1:
-                error.add_note("delete that file, and the training goes on from the checkpoint before it")
+            error.add_note(f"so it is with {path}")
             raise
-        self.state.load_state_dict(state)
         checkpoint.remove_leftovers(self.checkpoints)
         trainer = self.trainer
 
@@ -121,7 +125,7 @@ class Run:
     def write_report(self, outcome: str) -> None:
         """Write report.json and say what it holds."""
         accuracy, loss = f"{self.part}_accuracy", f"{self.part}_loss"
-        metrics = records.read_jsonl(self.metrics) if self.metrics.exists() else []
+        metrics = read(self.folder, self.metrics.name) if self.metrics.exists() else []
         last: dict[str, Any] = next((record for record in reversed(metrics) if accuracy in record), {})
         best = self.state.best
         report = {

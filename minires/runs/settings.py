@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from minires.data.disk import read_plain
 from minires.runs.recipe import Recipe
 from minires.runs.typed_values import suggestion
 
@@ -61,10 +62,10 @@ def path_of(name: str) -> Path:
 
 def read_toml(path: Path) -> Layer:
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        return tomllib.loads(read_plain(path).decode())
     except FileNotFoundError as error:
         raise ValueError(f"there is no recipe {path}") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
         raise ValueError(f"the recipe {path} is no TOML ({error})") from error
 
 

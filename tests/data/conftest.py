@@ -9,7 +9,8 @@ import pytest
 class LocalServer:
     """Serves `files` (name: bytes). `broken[name]` says how one of them goes wrong:
 
-    "dies": half of it is sent and the connection closed; "silent": nothing is ever sent. `asked` lists the requests.
+    "dies": half of it is sent and the connection closed; "silent": nothing is ever sent; "stalls": half of it is sent,
+    and then nothing; "drips": a byte now and then; "endless": for ever. `asked` lists the requests.
     """
 
     def __init__(self):
@@ -39,10 +40,28 @@ class LocalServer:
             request.send_error(404)
             return
         data = self.files[name]
+        if self.broken.get(name) in ("stalls", "drips", "endless"):
+            self.go_on(request, data, self.broken[name])
+            return
         request.send_response(200)
         request.send_header("Content-Length", str(len(data)))
         request.end_headers()
         request.wfile.write(data[: len(data) // 2] if self.broken.get(name) == "dies" else data)
+
+    def go_on(self, request, data, how):
+        """Send what has no end, or takes too long to have one."""
+        request.send_response(200)
+        if how != "endless":
+            request.send_header("Content-Length", str(len(data)))
+        request.end_headers()
+        try:
+            if how == "stalls":
+                request.wfile.write(data[: len(data) // 2])
+                self.stopped.wait(20)
+            while not self.stopped.wait(0.02 if how == "drips" else 0):
+                request.wfile.write(b"." if how == "drips" else data)
+        except OSError:  # nobody listens any more
+            pass
 
     def close(self):
         self.stopped.set()

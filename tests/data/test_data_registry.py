@@ -72,7 +72,7 @@ def test_options_of_another_kind_of_set_are_refused(tmp_path):
     with pytest.raises(TypeError, match="data.load: digits takes the options split, got image_size, skip_bad"):
         load("digits", image_size=3, skip_bad=True)
     with pytest.raises(
-        TypeError, match=r"data\.load: .* takes the options image_size, channels, skip_bad, seed, got split"
+        TypeError, match=r"data\.load: .* takes the options image_size, channels, skip_bad, seed, max_pixels, got split"
     ):
         load(tmp_path, split="random")
     np.savez(tmp_path / "mine.npz", **arrays())

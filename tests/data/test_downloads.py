@@ -4,7 +4,10 @@ import errno
 import gzip
 import io
 import os
+import subprocess
+import sys
 import tarfile
+import time
 
 import pooch
 import pytest
@@ -61,6 +64,50 @@ def test_a_failed_download_says_what_to_do_by_hand_and_leaves_nothing(server, tm
     with pytest.raises(OSError, match=message):
         download(url, md5(data), tmp_path / "a.bin")
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("fault", "error", "message"),
+    [
+        ("endless", ValueError, r"a\.bin gave another file .*: it goes on after the 100000 bytes .*Nothing was kept"),
+        ("stalls", OSError, r"a\.bin cannot be downloaded \(127\.0\.0\.1 has sent nothing more for 0\.3 seconds\)"),
+        ("drips", OSError, r"a\.bin cannot be downloaded \(127\.0\.0\.1 sends less than 1000 bytes a second\)"),
+    ],
+)
+def test_a_download_has_limits(server, tmp_path, fault, error, message):
+    server.files["a.bin"] = data = os.urandom(50_000)
+    server.broken["a.bin"] = fault
+    with pytest.raises(error, match=message):
+        download(f"{server.url}/a.bin", md5(data), tmp_path / "a.bin", size=100_000, timeout=0.3)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.skipif(os.name != "posix", reason="Windows cannot ask for a process without ending it")
+def test_what_a_killed_download_left_is_swept(server, tmp_path):
+    server.files["a.bin"] = data = os.urandom(50_000)
+    server.broken["a.bin"] = "stalls"
+    command = f"from pathlib import Path; from minires.data.downloads import download; download('{server.url}/a.bin', "
+    command += f"'{md5(data)}', Path({str(tmp_path / 'a.bin')!r}))"
+    with subprocess.Popen([sys.executable, "-c", command], stderr=subprocess.DEVNULL) as process:
+        while not list(tmp_path.glob(".a.bin.*/*")):
+            assert process.poll() is None
+            time.sleep(0.01)
+        process.kill()
+    (left,) = tmp_path.iterdir()
+    other = tmp_path / f".b.bin.{process.pid}"  # of another file: that one's download will see to it
+    alive = tmp_path / f".a.bin.{os.getppid()}"
+    other.mkdir()
+    alive.mkdir()
+    del server.broken["a.bin"]
+    download(f"{server.url}/a.bin", md5(data), tmp_path / "a.bin")
+    assert not left.exists()
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted(["a.bin", other.name, alive.name])
+
+
+def test_a_pipe_in_the_place_of_a_download_is_not_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "a.bin")
+    with pytest.raises(ValueError, match=r"a\.bin is a pipe, and must be a plain file"):
+        download("http://127.0.0.1:9/a.bin", md5(b"data"), tmp_path / "a.bin")
 
 
 def test_a_folder_that_cannot_be_written_is_named(server, tmp_path):

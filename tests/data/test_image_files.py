@@ -1,6 +1,8 @@
 """Pictures of every kind and size, folders of them, and the broken ones among them."""
 
 import io
+import os
+import tracemalloc
 import zlib
 
 import numpy as np
@@ -117,6 +119,39 @@ def test_a_picture_of_absurd_size_is_not_unpacked(tmp_path):
     (tmp_path / "huge.png").write_bytes(broken_pictures()["huge.png"])
     with pytest.raises(ValueError, match=r"huge\.png: Image size \(40000000000 pixels\) exceeds limit"):
         load_image(tmp_path / "huge.png")
+
+
+def test_a_small_file_of_many_pixels_is_refused_by_its_head(tmp_path):
+    """Half a megabyte that unpacks to 169 million pixels."""
+    path = tmp_path / "bomb.png"
+    Image.new("1", (13_000, 13_000)).save(path)
+    message = r"bomb\.png: 13000 × 13000 pixels are more than 50,000,000; make the picture smaller, or allow more"
+    tracemalloc.start()
+    with pytest.raises(ValueError, match=message):
+        load_image(path)
+    assert tracemalloc.get_traced_memory()[1] < 5_000_000
+    tracemalloc.stop()
+    small = saved(tmp_path / "small.png", gradient(30, 40))
+    with pytest.raises(ValueError, match=r"40 × 30 pixels are more than 1,199"):
+        load_image(small, max_pixels=1199)
+    assert load_image(small, (3, 8, 8), max_pixels=1200).shape == (3, 8, 8)
+
+
+def test_the_limit_of_pixels_is_an_option_of_a_folder(tmp_path):
+    folder_of(tmp_path / "pets", {"cat": 5, "dog": 5})
+    with pytest.raises(ValueError, match=r"pixels are more than 10"):
+        load(tmp_path / "pets", image_size=8, max_pixels=10)
+
+
+@pytest.mark.skipif(os.name != "posix", reason="Windows has no such files")
+def test_pipes_and_devices_are_refused(tmp_path):
+    os.mkfifo(tmp_path / "pipe.png")
+    with pytest.raises(ValueError, match=r"pipe\.png is a pipe, and must be a plain file"):
+        load_image(tmp_path / "pipe.png")
+    with pytest.raises(ValueError, match="/dev/zero is a device, and must be a plain file"):
+        load_image("/dev/zero")
+    with pytest.raises(ValueError, match="is a folder, and must be a plain file"):
+        load_image(tmp_path)
 
 
 def test_what_cannot_be_opened_and_odd_channels(tmp_path):

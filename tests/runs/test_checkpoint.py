@@ -15,7 +15,7 @@ from safetensors.numpy import save_file
 
 from minires import kernels, models
 from minires.optim import SGD
-from minires.runs import checkpoint, records
+from minires.runs import checkpoint, checkpoint_file, records
 
 STATE = {
     "model": {"conv1.weight": np.arange(6, dtype=np.float32).reshape(2, 3), "scale": np.array(0.5)},
@@ -103,7 +103,7 @@ def test_every_truncation_is_noticed(tmp_path):
     content = path.read_bytes()
     for length in [0, 1, 7, 8, 100, len(content) // 2, len(content) - 1]:
         path.write_bytes(content[:length])
-        with pytest.raises(ValueError, match="step-000001.safetensors is no whole safetensors file"):
+        with pytest.raises(ValueError, match="step-000001.safetensors is damaged: .* Delete it; .* begin a new run"):
             checkpoint.load(path)
 
 
@@ -112,7 +112,7 @@ def test_a_flipped_bit_is_noticed(tmp_path):
     content = bytearray(path.read_bytes())
     content[-5] ^= 1
     path.write_bytes(content)
-    with pytest.raises(ValueError, match="is damaged: its arrays are not those that were saved"):
+    with pytest.raises(ValueError, match="is damaged: its bytes are not those that were saved"):
         checkpoint.load(path)
 
 
@@ -122,16 +122,16 @@ def test_foreign_files(tmp_path):
     with pytest.raises(ValueError, match="no training checkpoint of MiniRes"):
         checkpoint.load(path)
     path.write_bytes(b"PK\x03\x04 a zip, as PyTorch writes them" * 10)
-    with pytest.raises(ValueError, match="no whole safetensors file"):
+    with pytest.raises(ValueError, match="is damaged: it is no whole safetensors file"):
         checkpoint.load(path)
 
 
 def test_newer_format(tmp_path, monkeypatch):
-    monkeypatch.setattr(checkpoint, "FORMAT_VERSION", 2)
+    monkeypatch.setattr(checkpoint_file, "FORMAT_VERSION", 3)
     monkeypatch.setattr(checkpoint, "__version__", "9.1")
     path = checkpoint.save(tmp_path, 1, STATE)
     monkeypatch.undo()
-    with pytest.raises(ValueError, match=r"format version 2, written by MiniRes 9\.1; .* reads up to 1: update it"):
+    with pytest.raises(ValueError, match=r"format version 3, written by MiniRes 9\.1; .* reads up to 2: update it"):
         checkpoint.load(path)
 
 

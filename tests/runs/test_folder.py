@@ -54,7 +54,7 @@ def test_lock(tmp_path):
 
 
 def test_a_recipe_that_was_damaged_is_named(tmp_path):
-    recipe = runs.resolve("digits").to_dict()
+    recipe = runs.resolve("digits", ["steps=3"]).to_dict()
     dataset = {"name": "digits", "shape": [1, 8, 8], "classes": ["0", "1"]}
     for change, message in (({"epochs": "many"}, "epochs must be a whole number"), ({"new": 1}, "no option 'new'")):
         arguments = {**recipe, "dataset": dataset, **change}

@@ -1,0 +1,55 @@
+"""The process, where it is one of this house: the `minires` command, or a chapter of the tutorials.
+
+It is imported before all else, so that Ctrl-C while libraries are loaded, for a second or so, ends the command without
+a traceback; and so that a terminal or a file in an old encoding gets a `?` for a character that it does not have, and
+not an error in the middle of the work. In any other program, importing MiniRes changes nothing.
+"""
+
+import os
+import re
+import signal
+import sys
+import threading
+from pathlib import Path
+from typing import Any
+
+
+def is_own() -> str:
+    """Return "command" or "chapter" where the program that runs is one, else ""."""
+    if sys.argv[:1] == ["-m"]:  # so it is while Python looks for the module
+        return "command" if any([word in ("-mminires", "minires") for word in sys.orig_argv[1:3]]) else ""
+    script = Path(sys.argv[0] if sys.argv else "")
+    if script.name in ("minires", "minires.exe", "minires-script.py"):
+        return "command"
+    is_chapter = re.fullmatch(r"\d\d_\w+\.py", script.name) and script.absolute().parent.name == "tutorials"
+    return "chapter" if is_chapter else ""
+
+
+def prepare_streams() -> None:
+    """Have the standard streams take any text, and put the null device in the place of those that are closed."""
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        stream: Any = getattr(sys, name)
+        if stream is None:  # closed by the caller: `minires … >&-`
+            setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))
+        elif mode == "w" and getattr(stream, "errors", "") == "strict" and hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="replace")
+
+
+def end_at_interrupts() -> None:
+    """Let Ctrl-C end the process at once and silently, if nothing else is made of it."""
+    if threading.current_thread() is threading.main_thread():
+        if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+            signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
+def raise_at_interrupts() -> None:
+    """Undo `end_at_interrupts`: Ctrl-C is a KeyboardInterrupt again, as ever in Python."""
+    if threading.current_thread() is threading.main_thread():
+        if signal.getsignal(signal.SIGINT) is signal.SIG_DFL:
+            signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+if is_own():
+    prepare_streams()
+if is_own() == "command":
+    end_at_interrupts()

@@ -50,6 +50,7 @@ class ParallelTrainer(Trainer):
     signals: SignalHandler | None = field(default=None, kw_only=True)  #: that this process hears
     stop: bool = field(default=False, init=False)  #: a process has heard one: no further step
     images: int = field(default=0, init=False)  #: in the last batch, of all processes
+    own: Array = field(default_factory=lambda: np.zeros(0), init=False)  #: what this process gave: loss, gradients
 
     def train_step(self, images: Array, labels: Array) -> dict[str, Any]:
         if self.stop:
@@ -57,8 +58,7 @@ class ParallelTrainer(Trainer):
         try:
             return super().train_step(images, labels)
         except FloatingPointError as error:
-            finite = bool(np.isfinite(to_device(self.own, "cpu")).all())
-            guilty = self.processes.told_to_all(not finite)
+            guilty = self.processes.told_to_all(not np.isfinite(to_device(self.own, "cpu")).all())
             rank = guilty.index(1) if 1 in guilty else 0  # else it is the sum alone that is too large
             raise FloatingPointError(self.processes.text_of(rank, str(error))) from error
 
@@ -72,25 +72,22 @@ class ParallelTrainer(Trainer):
         else:  # the last batch of an epoch can have fewer images than there are processes
             self.optimizer.zero_grad()
         stop = float(self.signals is not None and self.signals.received != 0)
-        parts = [*self.gradients(), *self.changes(before)]
         present = [float(parameter.grad is not None) for parameter in self.trained()]
         numbers = [N * loss, N * accuracy, float(N), stop, *present]
         xp = kernels_for(self.model.parameters()[0].data).xp
-        self.own = xp.concatenate([*[N * part.reshape(-1) for part in parts], xp.asarray(numbers, self.dtype())])
-        total = self.own.copy()
+        flat = [N * part.reshape(-1) for part in (*self.gradients(), *self.changes(before))]
+        total = xp.concatenate([xp.asarray(numbers, self.dtype()), *flat])
+        self.own = total[: len(numbers) + sum([parameter.size for parameter in self.trained()])].copy()
         self.processes.sum(total)
-        return self.take_over(total, parts, before)
+        return self.take_over(total, len(numbers), before)
 
-    def take_over(self, total: Array, parts: list[Array], before: list[Array]) -> tuple[float, float]:
-        """Divide the sums by the number of images, and put them where their parts came from."""
-        size = sum([part.size for part in parts])
-        numbers = to_device(total[size:], "cpu").tolist()
-        loss, accuracy, N, stop = numbers[:4]
+    def take_over(self, total: Array, start: int, before: list[Array]) -> tuple[float, float]:
+        """Divide the sums by the number of images, and put what stands from `start` on where it came from."""
+        loss, accuracy, N, stop, *present = to_device(total[:start], "cpu").tolist()
         self.stop, self.images = stop > 0, int(N)
-        averages = total[:size] / total.dtype.type(N)
-        start = 0
-        for parameter, present in zip(self.trained(), numbers[4:], strict=True):
-            if present:
+        averages = total / total.dtype.type(N)
+        for parameter, somewhere in zip(self.trained(), present, strict=True):
+            if somewhere:
                 parameter.grad = averages[start : start + parameter.size].reshape(parameter.shape)
             start += parameter.size
         for (_, buffer), old in zip(self.model.named_buffers(), before, strict=True):

@@ -25,6 +25,8 @@ HERE = Path(__file__).resolve().parent
 WORK = {
     "resnet20-128": {"model": "resnet20", "options": {}, "batch_size": 128, "size": 32},
     "resnet20-1024": {"model": "resnet20", "options": {}, "batch_size": 1024, "size": 32},
+    "resnet56-128": {"model": "resnet56", "options": {}, "batch_size": 128, "size": 32},
+    "resnet56-1024": {"model": "resnet56", "options": {}, "batch_size": 1024, "size": 32},
     "resnet50-64": {"model": "resnet50", "options": {"num_classes": 1000}, "batch_size": 64, "size": 224},
 }
 

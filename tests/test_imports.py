@@ -32,11 +32,12 @@ UNDER = {
     "training": ["data", "models", "optim"],
     "runs": ["minires", "training"],
     "interop": ["runs"],
+    "parallel": ["runs"],
     "plots": ["runs"],
     "debug": ["plots"],
     "lab": ["plots"],
     "learn": ["debug", "lab"],
-    "cli": ["interop", "learn"],
+    "cli": ["interop", "learn", "parallel"],
     "__main__": ["cli"],
 }
 

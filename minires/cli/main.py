@@ -28,6 +28,7 @@ COMMANDS = {
     "evaluate": "the accuracy of a trained run on its test images",
     "finetune": "train a trained network further, on other classes or on your own pictures",
     "predict": "what a trained run takes pictures for",
+    "export": "write a trained network as an ONNX file",
     "plot": "curves of several runs together, confusion matrix, errors and first filters",
     "debug": "walk backwards through a network, op by op, at a prompt or on a page",
     "data": "list, fetch and look at data sets",

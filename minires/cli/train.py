@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from minires.parallel.processes import started_by_mpiexec
+
 if TYPE_CHECKING:
     from minires.runs import Recipe
 
@@ -31,11 +33,24 @@ def run(args: argparse.Namespace) -> int:
     from minires import kernels
 
     with kernels.use(args.kernels) if args.kernels else contextlib.nullcontext():
+        if started_by_mpiexec():
+            return run_in_parallel(args)
         return resume(args) if args.resume else start(args)
 
 
 def start(args: argparse.Namespace) -> int:
     """Begin a new run."""
+    from minires import runs
+
+    recipe = new_recipe(args)
+    trainer = runs.build(recipe)
+    folder = runs.new_run(args.out, "train", recipe.model.name, recipe.to_dict())
+    with runs.lock(folder):
+        return runs.Run(folder, recipe, trainer).carry_out()
+
+
+def new_recipe(args: argparse.Namespace) -> "Recipe":
+    """Return the recipe of a new run."""
     from minires import runs
 
     name = args.recipe or ("he2015" if args.data in ("cifar10", "cifar100") else "digits")
@@ -46,10 +61,7 @@ def start(args: argparse.Namespace) -> int:
         recipe.data.options["skip_bad"] = True
     if args.data_dir:
         recipe.data.dir = str(Path(args.data_dir).resolve())
-    trainer = runs.build(recipe)
-    folder = runs.new_run(args.out, "train", recipe.model.name, recipe.to_dict())
-    with runs.lock(folder):
-        return runs.Run(folder, recipe, trainer).carry_out()
+    return recipe
 
 
 def check_size(name: str, options: dict[str, Any]) -> None:
@@ -61,16 +73,11 @@ def check_size(name: str, options: dict[str, Any]) -> None:
 def resume(args: argparse.Namespace) -> int:
     """Go on with a run from its newest checkpoint."""
     from minires import runs
-    from minires.runs import checkpoint, records
-    from minires.runs.folder import as_configured, check_configuration, read_recipe
+    from minires.runs import checkpoint
+    from minires.runs.folder import as_configured, check_configuration
 
-    for name in ("model", "data", "recipe", "seed", "device"):
-        if getattr(args, name) is not None:
-            raise ValueError(f"--resume goes on as the run began: leave out --{name}, or start a new run")
     folder = Path(args.resume)
-    recipe = changed(read_recipe(folder), args.set)
-    if args.data_dir:
-        recipe.data.dir = str(Path(args.data_dir).resolve())
+    recipe = recipe_to_resume(args)
     with runs.lock(folder):
         newest = checkpoint.newest(folder / "checkpoints")
         check_configuration(folder, recipe, newest, checkpoint.load(newest)[0])  # before anything of that size is made
@@ -81,10 +88,40 @@ def resume(args: argparse.Namespace) -> int:
             print(f"minires train: resumed, but not bit for bit as it was: {difference}", file=sys.stderr)
         if trainer.step > recipe.steps:
             raise ValueError(f"{folder} has done {trainer.step} steps already, more than {recipe.steps}")
-        config = records.read_json(folder / "config.json")
-        records.write_json(folder / "config.json", {**config, "arguments": recipe.to_dict()})
+        write_config(folder, recipe)
         print(f"{folder}: goes on after step {trainer.step}", file=sys.stderr)
         return training.carry_out()
+
+
+def recipe_to_resume(args: argparse.Namespace) -> "Recipe":
+    """Return the recipe of a run that goes on."""
+    from minires.runs.folder import read_recipe
+
+    for name in ("model", "data", "recipe", "seed", "device"):
+        if getattr(args, name) is not None:
+            raise ValueError(f"--resume goes on as the run began: leave out --{name}, or start a new run")
+    recipe = changed(read_recipe(args.resume), args.set)
+    if args.data_dir:
+        recipe.data.dir = str(Path(args.data_dir).resolve())
+    return recipe
+
+
+def write_config(folder: Path, recipe: "Recipe") -> None:
+    """Write down in the run's folder what was changed in its recipe."""
+    from minires.runs import records
+
+    config = records.read_json(folder / "config.json")
+    records.write_json(folder / "config.json", {**config, "arguments": recipe.to_dict()})
+
+
+def run_in_parallel(args: argparse.Namespace) -> int:
+    """Train, or go on, together with the other processes that mpiexec started."""
+    from minires.parallel import run
+
+    if not args.resume:
+        return run.start(lambda: new_recipe(args), args.out)
+    folder = Path(args.resume)
+    return run.resume(folder, lambda: recipe_to_resume(args), lambda recipe: write_config(folder, recipe))
 
 
 def changed(recipe: "Recipe", settings: Sequence[str]) -> "Recipe":

@@ -1,15 +1,21 @@
-"""Weights from and for other tools: safetensors files with torchvision's names, or those of the CIFAR repositories."""
+"""Networks from and for other tools: safetensors files with torchvision's names, or those of the CIFAR repositories;
+ONNX files.
+"""
 
 from minires.interop.names import CIFAR_NAMES, FOREIGN_NAMES, own_names
+from minires.interop.onnx_exporters import EXPORTERS as ONNX_EXPORTERS
+from minires.interop.onnx_file import save_onnx
 from minires.interop.weights import LoadedWeights, load_weights, options_of, read_weights, save_weights
 
 __all__ = [
     "CIFAR_NAMES",
     "FOREIGN_NAMES",
+    "ONNX_EXPORTERS",
     "LoadedWeights",
     "load_weights",
     "options_of",
     "own_names",
     "read_weights",
+    "save_onnx",
     "save_weights",
 ]

@@ -1,0 +1,343 @@
+"""How each op is said in ONNX: one function per op class, and the table of them.
+
+    def leaky_relu(graph, step, x): return graph.node("LeakyRelu", x, alpha=step.options["negative_slope"])
+
+graph writes nodes and constants, step is the op's record, the rest are the names of its inputs; the name of its output
+is returned. An op of your own exports when it has such a function: `interop.ONNX_EXPORTERS[MyOp] = my_function`. What
+the fused ops do in one is written as the plain nodes it consists of, which every runtime fuses again in its own way.
+"""
+
+import math
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from minires.engine import Op
+from minires.interop.onnx_index import getitem
+from minires.interop.onnx_record import Step
+from minires.kernels.blocks import same_padding
+from minires.kernels.devices import to_device
+from minires.ops import (
+    activation,
+    affine,
+    arithmetic,
+    convolution,
+    fused,
+    loss,
+    normalization,
+    pooling,
+    reduction,
+    regularization,
+    shape,
+    shortcut,
+)
+
+if TYPE_CHECKING:
+    from minires.interop.onnx_file import Graph
+
+Exporter = Callable[..., str]
+
+
+def plain(kind: str) -> Exporter:
+    """Return the exporter of an op that ONNX has under a name of its own, with the same inputs and no options."""
+
+    def export(graph: "Graph", step: Step, *inputs: str) -> str:
+        return graph.node(kind, *inputs)
+
+    return export
+
+
+# Elementwise.
+
+
+def where(graph: "Graph", step: Step, a: str, b: str) -> str:
+    condition = graph.constant(to_device(step.options["condition"], "cpu"))
+    return graph.node("Where", condition, a, b)
+
+
+def leaky_relu(graph: "Graph", step: Step, x: str) -> str:
+    return graph.node("LeakyRelu", x, alpha=float(step.options["negative_slope"]))
+
+
+def elu(graph: "Graph", step: Step, x: str) -> str:
+    y = graph.node("Elu", x, alpha=float(step.options["alpha"]))
+    scale = step.options["scale"]
+    return y if scale == 1 else graph.node("Mul", y, graph.number(scale))
+
+
+def dropout(graph: "Graph", step: Step, x: str) -> str:
+    return graph.node("Mul", x, graph.constant(to_device(step.options["mask"], "cpu")))
+
+
+def softmax(graph: "Graph", step: Step, x: str) -> str:
+    axes = step.options["axis"]
+    if len(axes) == 1:
+        return graph.node("Softmax", x, axis=axes[0])
+    exp = graph.node("Exp", shifted(graph, x, axes))
+    return graph.node("Div", exp, graph.reduced("ReduceSum", exp, axes, keepdims=True))
+
+
+def log_softmax(graph: "Graph", step: Step, x: str) -> str:
+    axes = step.options["axis"]
+    if len(axes) == 1:
+        return graph.node("LogSoftmax", x, axis=axes[0])
+    below = shifted(graph, x, axes)
+    total = graph.reduced("ReduceSum", graph.node("Exp", below), axes, keepdims=True)
+    return graph.node("Sub", below, graph.node("Log", total))
+
+
+def shifted(graph: "Graph", x: str, axes: tuple[int, ...]) -> str:
+    """x − max x, which keeps eˣ from overflowing."""
+    return graph.node("Sub", x, graph.reduced("ReduceMax", x, axes, keepdims=True))
+
+
+# Reductions.
+
+
+def reduction_of(kind: str) -> Exporter:
+    def export(graph: "Graph", step: Step, x: str) -> str:
+        return graph.reduced(kind, x, step.options["axes"], step.options["keepdims"])
+
+    return export
+
+
+def var(graph: "Graph", step: Step, x: str) -> str:
+    axes = step.options["axes"]
+    return mean_square(graph, centred(graph, x, axes), axes, step.options["keepdims"])
+
+
+def centred(graph: "Graph", x: str, axes: tuple[int, ...]) -> str:
+    """x − its mean over axes."""
+    return graph.node("Sub", x, graph.reduced("ReduceMean", x, axes, keepdims=True))
+
+
+def mean_square(graph: "Graph", x: str, axes: tuple[int, ...], keepdims: bool) -> str:
+    return graph.reduced("ReduceMean", graph.node("Mul", x, x), axes, keepdims)
+
+
+# Shapes.
+
+
+def reshape(graph: "Graph", step: Step, x: str) -> str:
+    sizes, before = step.shape, step.input_shapes[0]
+    new = [0 if size is None and i < len(before) and before[i] is None else size for i, size in enumerate(sizes)]
+    if new.count(None) > 1:
+        raise ValueError(f"save_onnx: {step}: {new.count(None)} sizes of its result follow the batch; at most one can")
+    return graph.node("Reshape", x, graph.integers([-1 if size is None else size for size in new]))
+
+
+def transpose(graph: "Graph", step: Step, x: str) -> str:
+    return graph.node("Transpose", x, perm=list(step.options["axes"]))
+
+
+def pad(graph: "Graph", step: Step, x: str) -> str:
+    before, after = zip(*step.options["widths"], strict=True) if step.options["widths"] else ((), ())
+    return graph.node("Pad", x, graph.integers([*before, *after]))
+
+
+def concatenate(graph: "Graph", step: Step, *inputs: str) -> str:
+    return graph.node("Concat", *inputs, axis=step.options["axis"])
+
+
+def option_a(graph: "Graph", step: Step, x: str) -> str:
+    return with_zero_channels(
+        graph, x, step.input_shapes[0][1], step.options["out_channels"], step.options["stride"]
+    )
+
+
+def with_zero_channels(graph: "Graph", x: str, C: Any, F: int, stride: int) -> str:
+    """Every stride-th pixel of x, its C channels in the middle of F."""
+    if stride > 1:
+        ends = graph.integers([np.iinfo(np.int64).max] * 2)
+        x = graph.node("Slice", x, graph.integers([0, 0]), ends, graph.integers([2, 3]), graph.integers([stride] * 2))
+    if F > C:
+        front = (F - C) // 2
+        x = graph.node("Pad", x, graph.integers([0, front, 0, 0, 0, F - C - front, 0, 0]))
+    return x
+
+
+# Layers.
+
+
+def linear(graph: "Graph", step: Step, x: str, weight: str, *bias: str) -> str:
+    return graph.node("Gemm", x, weight, *bias, transB=1)
+
+
+def conv2d(graph: "Graph", step: Step, x: str, weight: str, *bias: str) -> str:
+    return conv(graph, step.options["stride"], step.options["padding"], x, weight, *bias)
+
+
+def conv(graph: "Graph", stride: tuple[int, int], padding: tuple[int, int], *inputs: str) -> str:
+    return graph.node("Conv", *inputs, strides=list(stride), pads=[*padding, *padding])
+
+
+def batch_norm_inference(graph: "Graph", step: Step, x: str, weight: str, bias: str) -> str:
+    mean, var = graph.state(step.options["mean"]), graph.state(step.options["var"])
+    return graph.node("BatchNormalization", x, weight, bias, mean, var, epsilon=step.options["eps"])
+
+
+def batch_norm(graph: "Graph", step: Step, x: str, weight: str, bias: str) -> str:
+    return norm_by_batch(graph, len(step.input_shapes[0]), step.options["eps"], x, weight, bias)
+
+
+def norm_by_batch(graph: "Graph", ndim: int, eps: float, x: str, weight: str, bias: str) -> str:
+    """Batch norm by the batch's own statistics: ONNX has it for running ones alone."""
+    axes = (0, *range(2, ndim))
+    if ndim > 2:  # (C,) to (C, 1, 1)
+        weight, bias = (graph.node("Unsqueeze", one, graph.integers(range(1, ndim - 1))) for one in (weight, bias))
+    x = centred(graph, x, axes)
+    var = mean_square(graph, x, axes, keepdims=True)
+    std = graph.node("Sqrt", graph.node("Add", var, graph.number(eps)))
+    return graph.node("Add", graph.node("Mul", graph.node("Div", x, std), weight), bias)
+
+
+def max_pool2d(graph: "Graph", step: Step, x: str) -> str:
+    return graph.node("MaxPool", x, **window(step))
+
+
+def avg_pool2d(graph: "Graph", step: Step, x: str) -> str:
+    return graph.node("AveragePool", x, count_include_pad=1, **window(step))
+
+
+def window(step: Step) -> dict[str, list[int]]:
+    size, stride, padding = (step.options[name] for name in ("kernel_size", "stride", "padding"))
+    return {"kernel_shape": list(size), "strides": list(stride), "pads": [*padding, *padding]}
+
+
+def global_avg_pool2d(graph: "Graph", step: Step, x: str) -> str:
+    return graph.node("Flatten", graph.node("GlobalAveragePool", x), axis=1)
+
+
+def adaptive_avg_pool2d(graph: "Graph", step: Step, x: str) -> str:
+    """rows @ x @ columns: the windows' means are products with constant matrices, since their places are known."""
+    H, W = step.input_shapes[0][2:]
+    if H is None or W is None:
+        raise ValueError(f"save_onnx: {step}: the size of its images follows the batch")
+    I, J = step.options["output_size"]
+    columns = graph.constant(averaging(W, J).T.astype(step.dtype))
+    rows = graph.constant(averaging(H, I).astype(step.dtype))
+    return graph.node("MatMul", rows, graph.node("MatMul", x, columns))
+
+
+def averaging(size: int, parts: int) -> Any:
+    """Return the matrix (parts, size) whose row i is the mean over places ⌊i·size/parts⌋ to ⌈(i+1)·size/parts⌉."""
+    matrix = np.zeros((parts, size))
+    for i in range(parts):
+        start, stop = i * size // parts, -(-(i + 1) * size // parts)
+        matrix[i, start:stop] = 1 / (stop - start)
+    return matrix
+
+
+# Losses: their labels and targets are constants.
+
+
+def cross_entropy(graph: "Graph", step: Step, logits: str) -> str:
+    labels, smoothing = to_device(step.options["labels"], "cpu"), step.options["label_smoothing"]
+    kept = labels != step.options["ignore_index"]
+    classes = step.input_shapes[0][1]
+    wanted = np.zeros((len(labels), classes or 0), step.dtype)
+    wanted[kept] = smoothing / wanted.shape[1]
+    wanted[kept, labels[kept]] += 1 - smoothing
+    log_p = graph.node("LogSoftmax", logits, axis=1)
+    agreement = graph.node("Mul", log_p, graph.constant(-wanted / kept.sum(dtype=step.dtype)))
+    return graph.reduced("ReduceSum", agreement, (0, 1), keepdims=False)
+
+
+def mse_loss(graph: "Graph", step: Step, prediction: str, target: str) -> str:
+    axes = tuple(range(len(step.input_shapes[0])))
+    return mean_square(graph, graph.node("Sub", prediction, target), axes, keepdims=False)
+
+
+# Fused ops, as the layers that they are made of.
+
+
+def batch_norm_relu(graph: "Graph", step: Step, x: str, weight: str, bias: str) -> str:
+    return graph.node("Relu", batch_norm(graph, step, x, weight, bias))
+
+
+def batch_norm_relu_inference(graph: "Graph", step: Step, x: str, weight: str, bias: str) -> str:
+    return graph.node("Relu", batch_norm_inference(graph, step, x, weight, bias))
+
+
+def conv_batch_norm_relu(
+    graph: "Graph", step: Step, x: str, filters: str, weight: str, bias: str, *shortcut: str
+) -> str:
+    y = norm_by_batch(graph, 4, step.options["eps"], conv2d(graph, step, x, filters), weight, bias)
+    return added_relu(graph, y, *shortcut)
+
+
+def conv_batch_norm_relu_inference(
+    graph: "Graph", step: Step, x: str, filters: str, weight: str, bias: str, *shortcut: str
+) -> str:
+    y = batch_norm_inference(graph, step, conv2d(graph, step, x, filters), weight, bias)
+    return added_relu(graph, y, *shortcut)
+
+
+def added_relu(graph: "Graph", y: str, *shortcut: str) -> str:
+    return graph.node("Relu", graph.node("Add", *shortcut, y) if shortcut else y)
+
+
+def residual_block(graph: "Graph", step: Step, x: str, *params: str) -> str:
+    y, strides = x, step.options["strides"]
+    for i, (stride, eps) in enumerate(zip(strides, step.options["eps"], strict=True)):
+        filters, weight, bias = params[3 * i : 3 * i + 3]
+        padding: Any = same_padding(step.input_shapes[1 + 3 * i])  # type: ignore[arg-type]
+        y = conv(graph, (stride, stride), padding, y, filters)
+        y = norm_by_batch(graph, 4, eps, y, weight, bias)
+        if i + 1 < len(strides):
+            y = graph.node("Relu", y)
+    C, F = step.input_shapes[0][1], step.shape[1]
+    assert F is not None
+    shortcut = with_zero_channels(graph, x, C, F, math.prod(strides))
+    return added_relu(graph, y, shortcut)
+
+
+EXPORTERS: dict[type[Op], Exporter] = {
+    activation.ReLU: plain("Relu"),
+    activation.LeakyReLU: leaky_relu,
+    activation.ELU: elu,
+    activation.Tanh: plain("Tanh"),
+    activation.Sigmoid: plain("Sigmoid"),
+    activation.Softmax: softmax,
+    activation.LogSoftmax: log_softmax,
+    affine.MatMul: plain("MatMul"),
+    affine.Linear: linear,
+    arithmetic.Add: plain("Add"),
+    arithmetic.Subtract: plain("Sub"),
+    arithmetic.Multiply: plain("Mul"),
+    arithmetic.Divide: plain("Div"),
+    arithmetic.Power: plain("Pow"),
+    arithmetic.Negative: plain("Neg"),
+    arithmetic.Exp: plain("Exp"),
+    arithmetic.Log: plain("Log"),
+    arithmetic.Sqrt: plain("Sqrt"),
+    arithmetic.Abs: plain("Abs"),
+    arithmetic.Where: where,
+    convolution.Conv2d: conv2d,
+    fused.BatchNormReLU: batch_norm_relu,
+    fused.BatchNormReLUInference: batch_norm_relu_inference,
+    fused.ConvBatchNormReLU: conv_batch_norm_relu,
+    fused.ConvBatchNormReLUInference: conv_batch_norm_relu_inference,
+    fused.ResidualBlock: residual_block,
+    loss.CrossEntropy: cross_entropy,
+    loss.MSELoss: mse_loss,
+    normalization.BatchNorm: batch_norm,
+    normalization.BatchNormInference: batch_norm_inference,
+    pooling.MaxPool2d: max_pool2d,
+    pooling.AvgPool2d: avg_pool2d,
+    pooling.GlobalAvgPool2d: global_avg_pool2d,
+    pooling.AdaptiveAvgPool2d: adaptive_avg_pool2d,
+    reduction.Sum: reduction_of("ReduceSum"),
+    reduction.Mean: reduction_of("ReduceMean"),
+    reduction.Max: reduction_of("ReduceMax"),
+    reduction.Var: var,
+    regularization.Dropout: dropout,
+    shape.Reshape: reshape,
+    shape.Transpose: transpose,
+    shape.Pad: pad,
+    shape.Concatenate: concatenate,
+    shape.Getitem: getitem,
+    shortcut.ResidualAdd: plain("Add"),
+    shortcut.OptionA: option_a,
+}

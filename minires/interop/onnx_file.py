@@ -1,0 +1,174 @@
+"""Write a network as an ONNX file, for runtimes that know nothing of MiniRes: weights and graph, in evaluation mode.
+
+    interop.save_onnx(model, "model.onnx", (3, 32, 32))
+
+ONNX is the Open Neural Network Exchange, https://onnx.ai. The graph is what a forward pass did (`onnx_record.py`), said
+in ONNX's operators (`onnx_exporters.py`). Needs the extra `onnx`.
+"""
+
+from collections.abc import Iterable, Mapping
+from os.path import basename
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from minires import __version__
+from minires.interop.onnx_exporters import EXPORTERS
+from minires.interop.onnx_record import Record, Shape, Step, record
+from minires.kernels import Array
+from minires.kernels.devices import to_device
+from minires.nn import Module
+from minires.runs import records
+from minires.runs.ema import arrays_of
+
+OPSET, IR_VERSION = 24, 12  # pinned: onnx's own newest are ahead of what runtimes read
+LARGEST = 2**31 - 1  # bytes of a protobuf message
+INPUT, OUTPUT, BATCH = "input", "output", "batch"
+
+
+class Graph:
+    """The nodes and constants written so far; what an exporter writes to."""
+
+    def __init__(self, state: Mapping[str, Array]) -> None:
+        self.names = {id(array): name for name, array in state.items()}
+        self.nodes: list[Any] = []
+        self.initializers: dict[str, Array] = {}
+        self.taken: set[str] = {INPUT, OUTPUT, *state}
+        self.step: Step | None = None
+
+    def node(self, kind: str, *inputs: str, **attributes: Any) -> str:
+        """Add a node and return its output's name."""
+        from onnx import helper
+
+        assert self.step is not None
+        name = self.new_name(f"{self.step.module_path}/{kind}" if self.step.module_path else kind)
+        path, line, function = self.step.site
+        origin = f"{self.step.kind.__name__} at {basename(path)}:{line} in {function}"
+        self.nodes.append(helper.make_node(kind, list(inputs), [name], name, doc_string=origin, **attributes))
+        return name
+
+    def constant(self, array: Array) -> str:
+        """Add an array that belongs to no name of the state dict, and return the name it gets."""
+        name = self.new_name("constant")
+        self.initializers[name] = np.asarray(array, order="C")
+        return name
+
+    def state(self, array: Array) -> str:
+        """Return the name of a parameter's or a buffer's array; any other becomes a constant."""
+        name = self.names.get(id(array))
+        if name is None:
+            return self.constant(to_device(array, "cpu"))
+        self.initializers[name] = np.asarray(to_device(array, "cpu"), order="C")
+        return name
+
+    def number(self, value: float) -> str:
+        """Add a number of the dtype that the step computes in."""
+        assert self.step is not None
+        return self.constant(np.asarray(value, self.step.dtype))
+
+    def integers(self, values: Iterable[int]) -> str:
+        return self.constant(np.asarray(list(values), np.int64))
+
+    def reduced(self, kind: str, x: str, axes: tuple[int, ...], keepdims: bool) -> str:
+        """Add a reduction; over no axis it leaves x as it is."""
+        return self.node(kind, x, self.integers(axes), keepdims=int(keepdims), noop_with_empty_axes=1)
+
+    def new_name(self, wanted: str) -> str:
+        name, number = wanted, 1
+        while name in self.taken:
+            number += 1
+            name = f"{wanted}_{number}"
+        self.taken.add(name)
+        return name
+
+
+def save_onnx(
+    model: Module,
+    path: str | Path,
+    input_shape: tuple[int, ...] | None = None,
+    metadata: Mapping[str, str] | None = None,
+) -> None:
+    """Write the model, in evaluation mode, as an ONNX file, whole or not at all.
+
+    input_shape: of one image, (C, H, W); may be left out where the model knows its own. The file's input, "input", is
+    (batch, *input_shape) for any batch, in the dtype of the parameters; its output is "output". Weights have the names
+    of the state dict. metadata: text that is kept in the file, such as the classes' names.
+    ValueError, and nothing written, for an op without an exporter, for what is computed outside of ops, and for more
+    than 2 GB; TypeError where the model returns no Tensor; ImportError without the package onnx.
+    """
+    shape = model.input_shape if input_shape is None else tuple(input_shape)
+    if shape is None:
+        raise ValueError(
+            f"save_onnx: {type(model).__name__} does not know its input's shape; pass input_shape, such as (3, 32, 32)"
+        )
+    try:
+        import onnx
+    except ImportError as error:
+        raise ImportError(f"save_onnx: the package onnx is missing ({error}); pip install 'minires[onnx]'") from error
+    recorded = record(model, shape)
+    parameters = model.parameters()
+    dtype = parameters[0].dtype if parameters else np.dtype(np.float32)
+    proto = model_proto(recorded, arrays_of(model), dtype, shape, type(model).__name__)
+    for key, text in (metadata or {}).items():
+        proto.metadata_props.add(key=key, value=text)
+    if proto.ByteSize() > LARGEST:
+        raise ValueError(f"save_onnx: the file would have {proto.ByteSize()} bytes; ONNX keeps at most {LARGEST}")
+    onnx.checker.check_model(proto, full_check=True)
+    records.write_bytes(Path(path), proto.SerializeToString())
+
+
+def model_proto(
+    recorded: Record, state: Mapping[str, Array], dtype: np.dtype[Any], input_shape: tuple[int, ...], name: str
+) -> Any:
+    """Return the ONNX model of a record."""
+    from onnx import helper, numpy_helper
+
+    graph = Graph(state)
+    names = {0: INPUT}
+    for step in recorded.steps:
+        graph.step = step
+        exporter = EXPORTERS.get(step.kind)
+        if exporter is None:
+            raise ValueError(
+                f"save_onnx: there is no exporter for {step}; write one: interop.ONNX_EXPORTERS[{step.kind.__name__}]"
+            )
+        inputs = [named(number, names, recorded, graph) for number in step.inputs]
+        names[step.output] = exporter(graph, step, *inputs)
+    result = named(recorded.result, names, recorded, graph)
+    rename(graph, result, OUTPUT)
+    element = helper.np_dtype_to_tensor_dtype(dtype)
+    given = helper.make_tensor_value_info(INPUT, element, [BATCH, *input_shape])
+    element = helper.np_dtype_to_tensor_dtype(recorded.steps[-1].dtype) if recorded.steps else element
+    returned = helper.make_tensor_value_info(OUTPUT, element, sizes(recorded.shape))
+    arrays = [numpy_helper.from_array(array, name) for name, array in graph.initializers.items()]
+    made = helper.make_graph(graph.nodes, name, [given], [returned], arrays)
+    opsets = [helper.make_opsetid("", OPSET)]
+    return helper.make_model(
+        made, opset_imports=opsets, ir_version=IR_VERSION, producer_name="minires", producer_version=__version__
+    )
+
+
+def named(number: int, names: dict[int, str], recorded: Record, graph: Graph) -> str:
+    """Return the name of a tensor; a constant is written down where it is first used."""
+    if number not in names:
+        names[number] = graph.state(recorded.constants[number])
+    return names[number]
+
+
+def rename(graph: Graph, old: str, new: str) -> None:
+    """Give the result its name; one that no node made, such as the input itself, needs a node for it."""
+    from onnx import helper
+
+    made = [node for node in graph.nodes if old in node.output]
+    if not made:
+        graph.nodes.append(helper.make_node("Identity", [old], [new], new))
+        return
+    for node in graph.nodes:
+        for ends in (node.input, node.output):
+            ends[:] = [new if end == old else end for end in ends]
+
+
+def sizes(shape: Shape) -> list[int | str]:
+    """Return a shape with the batch by its name: where it is the first axis; else a size that nobody knows."""
+    return [size if size is not None else BATCH if axis == 0 else f"size_{axis}" for axis, size in enumerate(shape)]

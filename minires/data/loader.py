@@ -12,6 +12,7 @@ from itertools import count, islice
 import numpy as np
 
 from minires.data.augmentation import RandomCrop, RandomHorizontalFlip, RandomResizedCrop
+from minires.data.pixel_units import check_units
 from minires.kernels import Array, kernels_for
 
 Augmentation = RandomCrop | RandomHorizontalFlip | RandomResizedCrop
@@ -27,8 +28,9 @@ class Loader:
         for images, labels in loader.stream(step): …       batch after batch without end, through the epochs
 
     images: (N, C, H, W), float32 or uint8; labels: (N,). With mean and std, (C,) each, a batch is
-    (pixel - mean) / std in float32; uint8 images need them. The last batch of an epoch is smaller where the size does
-    not divide; drop_last leaves it out. augmentation: applied in order, before the normalization; what happens to an
+    (pixel - mean) / std in float32; uint8 images need them. Both are in the units of the pixels: of uint8 images from 0
+    to 255, so numbers published for pixels from 0 to 1 are given times 255. The last batch of an epoch is smaller where
+    the size does not divide; drop_last leaves it out. augmentation: applied in order, before the normalization; what happens to an
     image depends on seed, epoch and the image's index alone, not on batch_size, order or prefetch.
     prefetch: how many batches a thread makes ahead; 0 makes each when it is asked for, as is done with arrays on a GPU.
     TypeError for what is no array, ValueError for lengths that differ, no images, a batch_size that gives no batch.
@@ -157,3 +159,4 @@ def check_statistics(images: Array, mean: Array | None, std: Array | None) -> No
             f"Loader: images {images.shape} need mean and std of shape {images.shape[1:2]}, "
             f"got {np.shape(mean)} and {np.shape(std)}"
         )
+    check_units("Loader", images, mean, std)

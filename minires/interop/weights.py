@@ -271,8 +271,8 @@ def of_another(names: Iterable[str], own: dict[str, Array]) -> str:
     """Say that the file is of another network or family, with names of both to compare."""
     theirs, ours = ", ".join(list(names)[:3]), ", ".join(list(own)[:3])
     return (
-        f"its names are {theirs}, …, the model's {ours}, …: it is of another network, or has another family's names, for "
-        "which there are patterns="
+        f"its names are {theirs}, …, the model's {ours}, …: it is of another network, or has another family's names, "
+        "for which there are patterns="
     )
 
 

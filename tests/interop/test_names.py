@@ -20,8 +20,8 @@ def same(model, other):
 
 
 PREFIXES = [
-    "module.", "module.module.", "_orig_mod.module.", "module._orig_mod.module._orig_mod.", "model.", "backbone.", "net.",
-    "encoder.", "model._orig_mod.", "module.backbone.", "student.model.net.", "1.", "_fsdp_wrapped_module.", "fc.",
+    "module.", "module.module.", "_orig_mod.module.", "module._orig_mod.module._orig_mod.", "model.", "backbone.",
+    "net.", "encoder.", "model._orig_mod.", "module.backbone.", "student.model.net.", "1.", "_fsdp_wrapped_module.", "fc.",
 ]  # fmt: skip
 
 
@@ -62,7 +62,8 @@ class Wrapped(nn.Module):
 
 def test_the_model_is_the_one_with_a_prefix(tmp_path):
     model, other = small(seed=1), Wrapped(2)
-    loaded = interop.load_weights(other, write(tmp_path / "w.safetensors", model.state_dict()), strict=False, verbose=False)
+    path = write(tmp_path / "w.safetensors", model.state_dict())
+    loaded = interop.load_weights(other, path, strict=False, verbose=False)
     assert same(model, other.backbone) and loaded.missing == ["head.weight", "head.bias"] and not loaded.unexpected
 
 
@@ -108,12 +109,7 @@ def hugging_face(name):
 @pytest.mark.parametrize("headless", [False, True])
 def test_hugging_face(tmp_path, make, headless):
     """With its classifier, or as `ResNetModel` saves it: without, and without `resnet.`."""
-    options = {"num_classes": 3, "width": 8, "init": None}
-    try:
-        model, other = make(seed=1, **options), make(seed=2, **options)
-    except TypeError:
-        options.pop("width")
-        model, other = make(seed=1, **options), make(seed=2, **options)
+    model, other = make(seed=1, num_classes=3, init=None), make(seed=2, num_classes=3, init=None)
     random = np.random.default_rng(0)
     state = {name: random.standard_normal(a.shape).astype(np.float32) for name, a in model.state_dict().items()}
     arrays = {hugging_face(name): array for name, array in state.items()}

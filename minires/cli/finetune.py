@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("source", metavar="RUN|FILE", help="a run's folder, or a file of weights: .safetensors, .pth, …")
+    parser.add_argument("source", metavar="RUN|FILE", help="a run's folder, or a file of weights: .safetensors, .pth")
     parser.add_argument("--data", required=True, metavar="NAME", help="a folder of classes of pictures, or digits, …")
     parser.add_argument("--classes", nargs="+", metavar="NAME", help="of the data set, these classes alone")
     parser.add_argument("--freeze", nargs="+", default=[], metavar="PATTERN",

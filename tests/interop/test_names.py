@@ -21,7 +21,8 @@ def same(model, other):
 
 PREFIXES = [
     "module.", "module.module.", "_orig_mod.module.", "module._orig_mod.module._orig_mod.", "model.", "backbone.",
-    "net.", "encoder.", "model._orig_mod.", "module.backbone.", "student.model.net.", "1.", "_fsdp_wrapped_module.", "fc.",
+    "net.", "encoder.", "model._orig_mod.", "module.backbone.", "student.model.net.", "1.", "fc.",
+    "_fsdp_wrapped_module.",
 ]  # fmt: skip
 
 

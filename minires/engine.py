@@ -7,6 +7,9 @@ the graph. `Tensor.backward` walks it from the loss to the leaves, one op at a t
 
 from __future__ import annotations
 
+import copy
+import functools
+import inspect
 import os
 import sys
 import threading
@@ -32,14 +35,34 @@ per_thread = PerThread()
 
 
 class no_grad:
-    """Inside `with no_grad():` tensors are computed and nothing is remembered for backward. Per thread."""
+    """Inside `with no_grad():` tensors are computed and nothing is remembered for backward. Per thread.
+
+    Also a decorator, `@no_grad()`, for a function that is to run inside one.
+    """
+
+    def __init__(self) -> None:
+        self.before: list[bool] = []
 
     def __enter__(self) -> None:
-        self.before = per_thread.recording
+        self.before.append(per_thread.recording)
         per_thread.recording = False
 
     def __exit__(self, *error: object) -> None:
-        per_thread.recording = self.before
+        per_thread.recording = self.before.pop()
+
+    def __call__(self, function: Callable[..., Any]) -> Callable[..., Any]:
+        if inspect.isgeneratorfunction(function) or inspect.iscoroutinefunction(function):
+            raise TypeError(
+                f"no_grad: {function.__name__} gives its values later, when the decorator is over; write "
+                "`with no_grad():` inside it"
+            )
+
+        @functools.wraps(function)
+        def inside(*inputs: Any, **options: Any) -> Any:
+            with no_grad():
+                return function(*inputs, **options)
+
+        return inside
 
 
 class Op:
@@ -223,6 +246,8 @@ class Tensor:
         if isinstance(data, Tensor):
             raise TypeError("Tensor: data is a Tensor already; use it as it is, or .detach() it from its history")
         if not hasattr(data, "dtype"):
+            if isinstance(data, list | tuple) and any([isinstance(item, Tensor) for item in data]):
+                raise TypeError("Tensor: a list of tensors would lose their history; join them: ops.concatenate")
             data = np.asarray(data, np.float32)
         elif isinstance(data, np.generic):
             data = np.asarray(data)
@@ -301,6 +326,30 @@ class Tensor:
     def detach(self) -> Tensor:
         """Return a tensor that shares the data and not the history."""
         return Tensor(self.data)
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> Array:
+        """What `np.asarray(tensor)` gives: as `.numpy()`, the data without its history."""
+        return np.array(self.numpy(), dtype, copy=copy)  # copy=None: only where it must
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Tensor:
+        """Copy data and gradient of a leaf. RuntimeError for a tensor that an op made."""
+        self._refuse_graph("copy.deepcopy")
+        made = object.__new__(type(self))
+        memo[id(self)] = made
+        for name in ("data", "grad", "requires_grad", "op"):
+            setattr(made, name, copy.deepcopy(getattr(self, name), memo))
+        return made
+
+    def __getstate__(self) -> Any:
+        self._refuse_graph("pickle")
+        return None, {name: getattr(self, name) for name in ("data", "grad", "requires_grad", "op")}
+
+    def _refuse_graph(self, function: str) -> None:
+        if self.op is not None:
+            raise RuntimeError(
+                f"{function}: {self!r} holds the graph it was computed by, which stays where it is; copy or save "
+                ".detach() of it, or the leaves"
+            )
 
     def to(self, device: str) -> Tensor:
         """Return this tensor on "cpu" or "cuda", itself if it is there already; RuntimeError inside a graph."""

@@ -104,11 +104,10 @@ class Trainer:
         self.model.train()
         self.optimizer.zero_grad()
         N = len(labels)
-        size = math.ceil(N / self.accumulation)
         mean_loss, correct = 0.0, 0
-        for start in range(0, N, size):
-            part = labels[start : start + size]
-            logits = self.model(Tensor(images[start : start + size]))
+        for start, end in parts_of(N, self.accumulation):
+            part = labels[start:end]
+            logits = self.model(Tensor(images[start:end]))
             loss = cross_entropy(logits, part, self.label_smoothing) * (len(part) / N)
             loss.backward()
             mean_loss += loss.item()
@@ -126,6 +125,15 @@ class Trainer:
         self.evaluated = self.step
         epoch = (self.step - 1) // len(self.loader)
         return {"step": self.step, "epoch": epoch, f"{name}_loss": loss, f"{name}_accuracy": accuracy}
+
+
+def parts_of(N: int, accumulation: int) -> list[tuple[int, int]]:
+    """List (start, end) of the parts a batch is computed in. One image alone goes with those before: see `Loader`."""
+    size = math.ceil(N / accumulation)
+    starts = list(range(0, N, size))
+    if len(starts) > 1 and size > 1 and N - starts[-1] == 1:
+        del starts[-1]
+    return list(zip(starts, [*starts[1:], N], strict=True))
 
 
 def predict(model: Module, loader: Loader) -> tuple[Array, Array]:

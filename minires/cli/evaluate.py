@@ -1,14 +1,28 @@
-"""`minires evaluate`: the accuracy of a trained run on the images it was not trained with."""
+"""`minires evaluate`: the accuracy of a trained run, or of a file of weights, on images it was not trained with."""
 
 import argparse
 import contextlib
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from minires.data import Dataset, Loader
+    from minires.nn import Module
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("run_folder", metavar="RUN", help="a run's folder, such as runs/20260102-030405-train-resnet20")
+    parser.add_argument("run_folder", nargs="?", metavar="RUN",
+                        help="a run's folder, such as runs/20260102-030405-train-resnet20")
     parser.add_argument("--checkpoint", default="best", metavar="WHICH", help="best, last, or a step's number (best)")
+    parser.add_argument("--weights", metavar="FILE", help="in place of a run: .safetensors, .pth, .pt, .th")
+    parser.add_argument("--model", metavar="NAME", help="of the file: resnet20, resnet18, …")
+    parser.add_argument("--data", metavar="NAME", help="to test the file's network with: cifar10, a folder, …")
+    parser.add_argument("--normalize", metavar="HOW",
+                        help="as the file's images were: imagenet, cifar10, data (the set's own mean and std), or "
+                        "MEAN/STD of pixels from 0 to 1, 0.485,0.456,0.406/0.229,0.224,0.225")
+    parser.add_argument("--set", nargs="+", action="extend", default=[], metavar="KEY=VALUE",
+                        help="an option of the file's model or of its data: model.stride_on=1x1 data.image_size=224")
     parser.add_argument("--data-dir", metavar="FOLDER", help="where the data set's files are (where they were)")
     parser.add_argument("--kernels", metavar="NAME", help="numpy or numba (numba where it can be had)")
 
@@ -16,15 +30,64 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     from minires import kernels
 
+    of_file = {"--model": args.model, "--data": args.data, "--normalize": args.normalize, "--set": args.set or None}
+    if (args.run_folder is None) == (args.weights is None):
+        other = "--weights FILE --model NAME --data NAME --normalize HOW"
+        raise ValueError(f"minires evaluate takes a run's folder, or {other}")
+    given = [name for name, value in of_file.items() if value is not None]
+    if args.weights is None and given:
+        raise ValueError(f"{', '.join(given)} are for --weights FILE; a run knows its own")
     with kernels.use(args.kernels) if args.kernels else contextlib.nullcontext():
-        return evaluate_run(args)
+        return evaluate_run(args) if args.weights is None else evaluate_weights(args)
+
+
+@dataclass
+class Answers:
+    """What a network says of the images of a data set. predicted, labels: the numbers of classes."""
+
+    classes: list[str]
+    labels: Any
+    predicted: Any
+    probability: Any
+    loss: float
+
+    @property
+    def accuracy(self) -> float:
+        return float((self.predicted == self.labels).mean())
+
+    @property
+    def class_accuracy(self) -> dict[str, float]:
+        """Of each class of which there are images."""
+        found = {}
+        for k, name in enumerate(self.classes):
+            of_class = self.labels == k
+            if of_class.any():
+                found[name] = float((self.predicted[of_class] == k).mean())
+        return found
+
+    def show(self, after: str) -> None:
+        width = max([len(name) for name in [*self.classes, "class"]])
+        print(f"{'class':{width}}  accuracy")
+        for name, accuracy in self.class_accuracy.items():
+            print(f"{name:{width}}  {accuracy:8.2%}")
+        print(f"test accuracy {self.accuracy:.2%}, test loss {self.loss:.4f} on {len(self.labels)} images{after}")
+
+
+def ask(model: "Module", loader: "Loader", classes: list[str]) -> Answers:
+    """Send all images of a loader through a model."""
+    from minires import training
+    from minires.engine import Tensor
+    from minires.ops import cross_entropy, softmax
+
+    logits, labels = training.predict(model, loader)
+    loss = cross_entropy(Tensor(logits), labels).item()
+    probabilities = softmax(Tensor(logits)).numpy()
+    return Answers(classes, Tensor(labels).numpy(), probabilities.argmax(axis=1), probabilities.max(axis=1), loss)
 
 
 def evaluate_run(args: argparse.Namespace) -> int:
     """Evaluate on the test images; print the result, write it and every image's prediction into the run's folder."""
-    from minires import runs, training
-    from minires.engine import Tensor
-    from minires.ops import cross_entropy, softmax
+    from minires import runs
     from minires.runs import records
     from minires.runs.building import evaluation_loader, load_data
     from minires.runs.folder import as_configured
@@ -38,35 +101,88 @@ def evaluate_run(args: argparse.Namespace) -> int:
         model.to(recipe.device)
     if dataset.classes != recipe.dataset.classes:
         raise ValueError(f"the data set {dataset.name} has other classes than the one {folder} was trained on")
-    logits, labels = training.predict(model, evaluation_loader(dataset.to(recipe.device), recipe))
-    loss = cross_entropy(Tensor(logits), labels).item()
-    probabilities = softmax(Tensor(logits)).numpy()
-    labels = Tensor(labels).numpy()
-    predicted = probabilities.argmax(axis=1)
-    classes = dataset.classes
+    answers = ask(model, evaluation_loader(dataset.to(recipe.device), recipe), dataset.classes)
     result = {
         "data": dataset.name,
         "part": "test",
-        "images": len(labels),
+        "images": len(answers.labels),
         "step": step,
         "checkpoint": args.checkpoint,
-        "loss": loss,
-        "accuracy": float((predicted == labels).mean()),
-        "classes": classes,
-        "class_accuracy": {
-            name: float((predicted[labels == k] == k).mean()) for k, name in enumerate(classes) if (labels == k).any()
-        },
+        "loss": answers.loss,
+        "accuracy": answers.accuracy,
+        "classes": answers.classes,
+        "class_accuracy": answers.class_accuracy,
     }
+    names, answered = answers.classes, enumerate(answers.probability.tolist())
     rows = [
-        {"image": i, "label": classes[labels[i]], "prediction": classes[predicted[i]], "probability": probability}
-        for i, probability in enumerate(probabilities.max(axis=1).tolist())
+        {"image": i, "label": names[answers.labels[i]], "prediction": names[answers.predicted[i]], "probability": p}
+        for i, p in answered
     ]
     records.write_json(folder / "evaluation.json", result)
     records.write_csv(folder / "predictions.csv", rows)
-    width = max([len(name) for name in [*classes, "class"]])
-    print(f"{'class':{width}}  accuracy")
-    for name, accuracy in result["class_accuracy"].items():
-        print(f"{name:{width}}  {accuracy:8.2%}")
-    print(f"test accuracy {result['accuracy']:.2%}, test loss {loss:.4f} on {len(labels)} images, after {step} steps")
+    answers.show(f", after {step} steps")
     print(f"{folder}: evaluation.json, predictions.csv")
     return 0
+
+
+def evaluate_weights(args: argparse.Namespace) -> int:
+    """Evaluate a file of weights on the test images of a data set, and print the result."""
+    from minires import data
+    from minires.data.pixel_units import PUBLISHED_STATISTICS, normalization
+    from minires.runs.building import EVALUATION_BATCH
+
+    missing = [name for name in ("model", "data", "normalize") if getattr(args, name) is None]
+    if missing:
+        lacking, known = ", ".join([f"--{name}" for name in missing]), ", ".join(PUBLISHED_STATISTICS)
+        raise ValueError(
+            f"a file of weights does not say of which model it is, nor how its images were normalized: add {lacking}; "
+            f"--normalize is {known}, data, or MEAN/STD of pixels from 0 to 1"
+        )
+    options = settings_of(args.set)
+    dataset = data.load(args.data, data_dir=args.data_dir, **options["data"])
+    mean, std = normalization(args.normalize, dataset)
+    model = model_of(Path(args.weights), args.model, options["model"])
+    check_fits(args.weights, model, dataset)
+    images, labels = dataset.test_images, dataset.test_labels
+    answers = ask(model, data.Loader(images, labels, EVALUATION_BATCH, False, mean=mean, std=std), dataset.classes)
+    answers.show(f" of {dataset.name}: {Path(args.weights).name}, {args.model}, normalized as {args.normalize}")
+    return 0
+
+
+def settings_of(settings: list[str]) -> dict[str, dict[str, Any]]:
+    """Sort model.KEY=VALUE and data.KEY=VALUE."""
+    from minires.runs.settings import parsed
+
+    options: dict[str, dict[str, Any]] = {"model": {}, "data": {}}
+    for keys, value in map(parsed, settings):
+        if len(keys) != 2 or keys[0] not in options:
+            raise ValueError(f"--set takes options of the model and the data, model.KEY=VALUE, not {'.'.join(keys)}")
+        options[keys[0]][keys[1]] = value
+    return options
+
+
+def model_of(path: Path, name: str, options: dict[str, Any]) -> "Module":
+    """Make the model that a file's arrays are of, and load them."""
+    from minires import interop, kernels, models
+    from minires.runs.building import has_fused_form
+
+    if not path.exists():
+        raise ValueError(f"there is no {path}: --weights is a file, .safetensors, .pth, .pt or .th")
+    options = {**interop.options_of(interop.read_weights(path)), **options}
+    options.setdefault("fused", kernels.in_use() != "numpy" and has_fused_form(options))
+    model = models.make(name, **options, init=None)
+    loaded = interop.load_weights(model, path, verbose=False)
+    for line in [f"{path}: {len(loaded.names)} arrays loaded", *[f"  {note}" for note in loaded.notes]]:
+        print(line)
+    return model
+
+
+def check_fits(weights: str, model: "Module", dataset: "Dataset") -> None:
+    """Refuse a data set whose images or classes the network cannot be asked about."""
+    shapes = {name: parameter.shape for name, parameter in model.named_parameters()}
+    channels, classes = shapes["conv1.weight"][1], shapes["fc.weight"][0]
+    if channels != dataset.shape[0]:
+        theirs = f"those of {dataset.name} have {dataset.shape[0]}"
+        raise ValueError(f"{weights} takes images of {channels} channels, {theirs}")
+    if classes != len(dataset.classes):
+        raise ValueError(f"{weights} knows {classes} classes, {dataset.name} has {len(dataset.classes)}")

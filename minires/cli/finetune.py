@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("source", metavar="RUN|FILE", help="a run's folder, or a .safetensors file of weights")
+    parser.add_argument("source", metavar="RUN|FILE", help="a run's folder, or a file of weights: .safetensors, .pth")
     parser.add_argument("--data", required=True, metavar="NAME", help="a folder of classes of pictures, or digits, …")
     parser.add_argument("--classes", nargs="+", metavar="NAME", help="of the data set, these classes alone")
     parser.add_argument("--freeze", nargs="+", default=[], metavar="PATTERN",
@@ -80,7 +80,7 @@ def read_source(args: argparse.Namespace) -> tuple["Module", str, dict[str, Any]
         options.pop("num_classes")
         return model, recipe.model.name, options, recipe.dataset
     if not path.exists():
-        raise ValueError(f"there is no {path}: the source is a run's folder or a .safetensors file")
+        raise ValueError(f"there is no {path}: the source is a run's folder or a file of weights")
     if args.model is None:
         raise ValueError("a file of weights does not say which model they are of: add --model, such as resnet18")
     arrays = interop.read_weights(path)

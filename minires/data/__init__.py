@@ -5,6 +5,7 @@ from minires.data.dataset import Dataset
 from minires.data.digits import load_digits
 from minires.data.image_files import load_image
 from minires.data.loader import Loader
+from minires.data.pixel_units import normalization
 from minires.data.registry import load
 
 __all__ = [
@@ -17,4 +18,5 @@ __all__ = [
     "load_digits",
     "load_image",
     "make_augmentation",
+    "normalization",
 ]

@@ -124,15 +124,36 @@ def check_part(what: str, images: Array, labels: Array) -> None:
         if not hasattr(array, "shape") or not hasattr(array, "dtype"):
             raise TypeError(f"{what} {name} must be an array, got {type(array).__name__}")
     if images.dtype not in (np.uint8, np.float32):
-        raise TypeError(f"{what} images must be uint8 or float32, got {images.dtype}")
+        cure = "images.astype(np.float32)" if images.dtype.kind == "f" else "images.astype(np.uint8), of 0 to 255"
+        raise TypeError(f"{what} images must be uint8 or float32, got {images.dtype}: {cure}")
+    check_layout(what, images, labels)
     if labels.dtype.kind not in "iu":
-        raise TypeError(f"{what} labels must be integers, got {labels.dtype}")
+        cure = "labels.astype(np.int64)" if labels.dtype.kind in "fb" else "give the number of each image's class"
+        raise TypeError(f"{what} labels must be integers, got {labels.dtype}: {cure}")
     if images.ndim != 4 or 0 in images.shape:
         raise ValueError(f"{what} images must be of shape (N, C, H, W), none of them 0, got {images.shape}")
-    if labels.shape != images.shape[:1]:
-        raise ValueError(f"{what} images {images.shape} need labels of shape {images.shape[:1]}, got {labels.shape}")
     if images.dtype == np.float32 and not bool(kernels_for(images).xp.isfinite(images).all()):
         raise ValueError(f"{what} images hold values that are no finite numbers")
+
+
+def check_layout(what: str, images: Array, labels: Array) -> None:
+    """ValueError, with the line that mends it, for images whose channels come last or are missing, and other labels."""
+    cure = ""
+    if images.ndim == 4 and images.shape[3] in (1, 3, 4) and images.shape[1] > 4:
+        cure = "the channels come last: images.transpose(0, 3, 1, 2)"
+    elif images.ndim == 3:
+        cure = "the axis of channels is missing: images[:, np.newaxis]"
+    elif images.ndim == 2:
+        flat = {size * size * C: f"images.reshape(-1, {C}, {size}, {size})" for size in (8, 28, 32) for C in (1, 3)}
+        cure = f"they are flat: {flat.get(images.shape[1], 'images.reshape(-1, C, H, W)')}"
+    if cure:
+        raise ValueError(f"{what} images must be of shape (N, C, H, W), none of them 0, got {images.shape}; {cure}")
+    if labels.shape == images.shape[:1]:
+        return
+    cure = ""
+    if labels.ndim == 2 and len(labels) == len(images):
+        cure = ": labels[:, 0]" if labels.shape[1] == 1 else ": labels.argmax(axis=1), if each row marks one class"
+    raise ValueError(f"{what} images {images.shape} need labels of shape {images.shape[:1]}, got {labels.shape}{cure}")
 
 
 def channel_statistics(images: Array) -> tuple[Array, Array]:

@@ -1,7 +1,8 @@
-"""MNIST and Fashion-MNIST, in IDX files: a magic number, the sizes, the bytes; packed with gzip or not.
+"""MNIST, Fashion-MNIST and KMNIST, in IDX files: a magic number, the sizes, the bytes; packed with gzip or not.
 
 Y. LeCun, L. Bottou, Y. Bengio, P. Haffner, "Gradient-based learning applied to document recognition", 1998;
-H. Xiao, K. Rasul, R. Vollgraf, "Fashion-MNIST", arXiv:1708.07747, 2017.
+H. Xiao, K. Rasul, R. Vollgraf, "Fashion-MNIST", arXiv:1708.07747, 2017;
+T. Clanuwat et al., "Deep learning for classical Japanese literature", arXiv:1812.01718, 2018.
 """
 
 import gzip
@@ -11,7 +12,8 @@ from pathlib import Path
 import numpy as np
 
 from minires.data.dataset import Dataset
-from minires.data.downloads import DAMAGED
+from minires.data.downloads import DAMAGED, md5_of
+from minires.data.idx_contents import MARKS, set_in
 from minires.data.published import PublishedSet, RemoteFile
 from minires.kernels import Array
 
@@ -26,25 +28,38 @@ class IdxSet(PublishedSet):
         return all([packed_or_not(folder / file.name) is not None for file in self.remote])
 
     def read(self, folder: Path) -> Dataset:
-        """Read the files. ValueError for one that is damaged, of other sizes, or with labels outside the classes."""
+        """Read the files. ValueError for one that is damaged, of other sizes, with labels outside the classes, and for
+        the files of another set of the same names."""
         _, height, width = self.shape
         sizes = [(self.train_images, height, width), (self.train_images,)]
         sizes += [(self.test_images, height, width), (self.test_images,)]
-        arrays = []
+        arrays, hashes = [], []
         for file, size in zip(self.remote, sizes, strict=True):
             path = packed_or_not(folder / file.name)
             assert path is not None  # fetch has seen it
             array = read_idx(path, size)
+            if len(size) == 1:
+                hashes.append(md5_of(path))
             if len(size) == 1 and array.max() >= self.classes:
                 raise ValueError(f"{path} has the label {array.max()}, but {self.title} has {self.classes} classes")
             arrays.append(array if len(size) == 1 else array[:, np.newaxis])
         train_images, train_labels, test_images, test_labels = arrays
+        found = set_in((hashes[0], hashes[1]), train_images, train_labels)
+        if found is not None and found != self.name:
+            raise ValueError(
+                f"the files in {folder} are those of {MARKS[found].title}, which have the names of {self.title}'s: ask "
+                f"for {found}, or put the files of {self.title} into a folder {self.folder_name} of their own"
+            )
         return Dataset(self.name, train_images, train_labels, test_images, test_labels, self.names)
 
 
 def packed_or_not(path: Path) -> Path | None:
-    """Return name.gz, or name without .gz, whichever is there."""
-    return path if path.is_file() else path.with_suffix("") if path.with_suffix("").is_file() else None
+    """Return name.gz, name without .gz, or either with a dot in it as some unpack it, whichever is there."""
+    dotted = path.with_name(path.name.replace("-idx", ".idx"))
+    for candidate in (path, path.with_suffix(""), dotted, dotted.with_suffix("")):
+        if candidate.is_file():
+            return candidate
+    return None
 
 
 def read_idx(path: Path, shape: tuple[int, ...]) -> Array:
@@ -69,7 +84,7 @@ def read_idx(path: Path, shape: tuple[int, ...]) -> Array:
 
 
 def idx_files(base: str, hashes_and_sizes: tuple[tuple[str, int], ...]) -> tuple[RemoteFile, ...]:
-    """Name the four files that both sets have."""
+    """Name the four files that each set has."""
     kinds = ("train-images-idx3", "train-labels-idx1", "t10k-images-idx3", "t10k-labels-idx1")
     return tuple(
         [
@@ -132,4 +147,26 @@ FASHION_MNIST = IdxSet(
         "Bag",
         "Ankle boot",
     ),
+)
+
+KMNIST = IdxSet(
+    name="kmnist",
+    title="KMNIST",
+    shape=(1, 28, 28),
+    classes=10,
+    train_images=60_000,
+    test_images=10_000,
+    folder_name="kmnist",
+    remote=idx_files(
+        "http://codh.rois.ac.jp/kmnist/dataset/kmnist",
+        (
+            ("bdb82020997e1d708af4cf47b453dcf7", 18_165_135),
+            ("e144d726b3acfaa3e44228e80efcd344", 29_497),
+            ("5c965bf0a639b31b8f53240b1b52f4d7", 3_041_136),
+            ("7320c461ea6c1c855c0b718fb2a4b134", 5_120),
+        ),
+    ),
+    source="T. Clanuwat, M. Bober-Irizar, A. Kitamoto, A. Lamb, K. Yamamoto, D. Ha, Deep learning for classical "
+    "Japanese literature, 2018; https://github.com/rois-codh/kmnist",
+    names=("o", "ki", "su", "tsu", "na", "ha", "ma", "ya", "re", "wo"),
 )

@@ -13,12 +13,11 @@ import numpy as np
 
 from minires.data.dataset import Dataset, stratified_split
 from minires.data.disk import check_plain
+from minires.data.folders import find_parts
 from minires.kernels import Array
 
-SUFFIXES = (".png", ".jpg", ".jpeg", ".webp")
 MAX_PIXELS = 50_000_000  # of a picture: half a gigabyte of memory and a few seconds; few cameras make more
 LISTED = 50  # unreadable pictures named in a message
-TEST_FOLDERS = ("test", "val", "valid")
 
 
 def load_image(
@@ -78,11 +77,12 @@ def load_folder(
     seed: int = 0,
     max_pixels: int = MAX_PIXELS,
 ) -> Dataset:
-    """Read `folder/class/*.png|jpg|jpeg|webp` as a `Dataset`: the classes are the folders' names, in order.
+    """Read `folder/class/**/*.png|jpg|bmp|…` as a `Dataset`: the classes are the folders' names, in order.
 
     All pictures are cut and resized to image_size × image_size and held in memory as uint8. Where there are `train` and
-    `test` (or `val`, `valid`) folders of classes, those are the two parts; else 20 % of each class, drawn with `seed`,
-    are the test set. skip_bad leaves out pictures that cannot be read and says how many; without it they are an error.
+    `test` (or `val`, …, see `folders`) folders of classes, those are the two parts; else 20 % of each class, drawn with
+    `seed`, are the test set. Files that are no pictures are left out, counted and named.
+    skip_bad leaves out pictures that cannot be read and says how many; without it they are an error.
     max_pixels: of each picture, as of `load_image`.
     ValueError that names the unreadable pictures, an empty class, a folder without classes, classes that differ
     between the parts.
@@ -91,45 +91,19 @@ def load_folder(
     if image_size < 1:
         raise ValueError(f"load_folder: image_size must be at least 1, got {image_size}")
     shape, limits = (channels, image_size, image_size), (skip_bad, max_pixels)
-    test_folder = next((folder / name for name in TEST_FOLDERS if (folder / name).is_dir()), None)
-    if test_folder is None or not (folder / "train").is_dir():
-        classes, paths, labels = find_pictures(folder)
-        images, labels = read_pictures(paths, labels, classes, shape, *limits)
-        in_test = stratified_split(labels, 0.2, seed)
-        if not in_test.any():
-            raise ValueError(f"load_folder: {folder} has {len(images)} pictures, too few to test with a fifth of them")
-        return Dataset(folder.name, images[~in_test], labels[~in_test], images[in_test], labels[in_test], classes)
-
-    classes, paths, labels = find_pictures(folder / "train")
-    test_classes, test_paths, test_labels = find_pictures(test_folder)
-    if test_classes != classes:
-        differ = ", ".join(sorted(set(classes) ^ set(test_classes)))
-        raise ValueError(f"load_folder: {folder / 'train'} and {test_folder} have different classes: {differ}")
-    images, labels = read_pictures(paths, labels, classes, shape, *limits)
-    test_images, test_labels = read_pictures(test_paths, test_labels, classes, shape, *limits)
-    return Dataset(folder.name, images, labels, test_images, test_labels, classes)
-
-
-def find_pictures(folder: Path) -> tuple[list[str], list[Path], Array]:
-    """Return the classes of a folder, the paths of all pictures, and their labels (N,)."""
-    classes = sorted([path.name for path in folder.iterdir() if path.is_dir() and not path.name.startswith(".")])
-    if len(classes) < 2:
-        raise ValueError(
-            f"load_folder: {folder} has {len(classes)} folders, and needs one for each of at least 2 classes: "
-            "FOLDER/cat/1.jpg, FOLDER/dog/2.png"
-        )
-    paths, labels = [], []
-    for label, name in enumerate(classes):
-        found = sorted([path for path in (folder / name).iterdir() if is_picture(path)])
-        if not found:
-            raise ValueError(f"load_folder: the class {folder / name} is empty: no {', '.join(SUFFIXES)} in it")
-        paths += found
-        labels += [label] * len(found)
-    return classes, paths, np.array(labels)
-
-
-def is_picture(path: Path) -> bool:
-    return path.suffix.lower() in SUFFIXES and not path.name.startswith(".") and path.is_file()
+    train, test = find_parts(folder)
+    classes = train.classes
+    if test is not None and test.classes != classes:
+        differ = ", ".join(sorted(set(classes) ^ set(test.classes)))
+        raise ValueError(f"load_folder: {train.folder} and {test.folder} have different classes: {differ}")
+    images, labels = read_pictures(train.paths, train.labels, classes, shape, *limits)
+    if test is not None:
+        test_images, test_labels = read_pictures(test.paths, test.labels, classes, shape, *limits)
+        return Dataset(folder.name, images, labels, test_images, test_labels, classes)
+    in_test = stratified_split(labels, 0.2, seed)
+    if not in_test.any():
+        raise ValueError(f"load_folder: {folder} has {len(images)} pictures, too few to test with a fifth of them")
+    return Dataset(folder.name, images[~in_test], labels[~in_test], images[in_test], labels[in_test], classes)
 
 
 def read_pictures(

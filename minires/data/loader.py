@@ -4,6 +4,7 @@ Nothing here remembers anything: batch `position` of epoch `number` is a functio
 the order is reproducible, any moment of a training can be gone back to, and there is no state to save.
 """
 
+import numbers
 from collections import deque
 from collections.abc import Generator, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -12,6 +13,8 @@ from itertools import count, islice
 import numpy as np
 
 from minires.data.augmentation import RandomCrop, RandomHorizontalFlip, RandomResizedCrop
+from minires.data.dataset import check_layout
+from minires.data.pixel_units import check_units
 from minires.kernels import Array, kernels_for
 
 Augmentation = RandomCrop | RandomHorizontalFlip | RandomResizedCrop
@@ -27,11 +30,15 @@ class Loader:
         for images, labels in loader.stream(step): …       batch after batch without end, through the epochs
 
     images: (N, C, H, W), float32 or uint8; labels: (N,). With mean and std, (C,) each, a batch is
-    (pixel - mean) / std in float32; uint8 images need them. The last batch of an epoch is smaller where the size does
-    not divide; drop_last leaves it out. augmentation: applied in order, before the normalization; what happens to an
-    image depends on seed, epoch and the image's index alone, not on batch_size, order or prefetch.
+    (pixel - mean) / std in float32; uint8 images need them. Both are in the units of the pixels: of uint8 images from 0
+    to 255, so numbers published for pixels from 0 to 1 are given times 255.
+    The last batch of an epoch is smaller where the size does not divide; drop_last leaves it out. One image alone, from
+    which batch norm can learn nothing, goes into the batch before, which is then larger by one (`joins_last`).
+    augmentation: applied in order, before the normalization; what happens to an image depends on seed, epoch and the
+    image's index alone, not on batch_size, order or prefetch.
     prefetch: how many batches a thread makes ahead; 0 makes each when it is asked for, as is done with arrays on a GPU.
-    TypeError for what is no array, ValueError for lengths that differ, no images, a batch_size that gives no batch.
+    TypeError for what is no array and numbers that are not whole; ValueError for lengths that differ, channels that
+    come last, no images, a batch_size that gives no batch, mean and std in other units than the pixels.
     """
 
     def __init__(
@@ -50,9 +57,10 @@ class Loader:
         for name, array in (("images", images), ("labels", labels)):
             if not hasattr(array, "shape") or not hasattr(array, "dtype"):
                 raise TypeError(f"Loader: {name} must be an array, got {type(array).__name__}")
-        if labels.shape != images.shape[:1]:
-            wanted = images.shape[:1]
-            raise ValueError(f"Loader: images {images.shape} need labels of shape {wanted}, got {labels.shape}")
+        check_layout("Loader:", images, labels)
+        for name, number in (("batch_size", batch_size), ("seed", seed), ("prefetch", prefetch)):
+            if not isinstance(number, numbers.Integral):
+                raise TypeError(f"Loader: {name} must be a whole number, got {number!r}")
         if len(images) == 0:
             raise ValueError("Loader: there are no images")
         if batch_size < 1 or (drop_last and batch_size > len(images)):
@@ -64,7 +72,7 @@ class Loader:
         check_statistics(images, mean, std)
         self.images = images
         self.labels = labels
-        self.batch_size = batch_size
+        self.batch_size = int(batch_size)
         self.shuffle = shuffle
         self.drop_last = drop_last
         self.seed = seed
@@ -73,9 +81,15 @@ class Loader:
         self.std = std
         self.prefetch = prefetch if isinstance(images, np.ndarray) else 0  # work on a GPU is asynchronous by itself
 
+    @property
+    def joins_last(self) -> bool:
+        """Whether one image alone is left over, and the last batch has it in addition."""
+        N, size = len(self.images), self.batch_size
+        return N > size > 1 and N % size == 1 and not self.drop_last
+
     def __len__(self) -> int:
         whole, rest = divmod(len(self.images), self.batch_size)
-        return whole + (rest > 0 and not self.drop_last)
+        return whole + (rest > 0 and not self.drop_last and not self.joins_last)
 
     def epoch(self, number: int, start: int = 0) -> Generator[Batch, None, None]:
         """Go through all images once, without the first `start` batches. ValueError for negative numbers."""
@@ -118,7 +132,8 @@ class Loader:
                 order = np.random.default_rng([self.seed, number]).permutation(order)
             draws = np.random.default_rng([self.seed, number, 1]).random((len(order), per_image))
             for position in range(start if number == epoch else 0, len(self)):
-                indices = order[position * self.batch_size : (position + 1) * self.batch_size]
+                end = (position + 1) * self.batch_size + (self.joins_last and position == len(self) - 1)
+                indices = order[position * self.batch_size : end]
                 yield indices, draws[indices]
 
     def _make(self, indices: Array, draws: Array) -> Batch:
@@ -157,3 +172,4 @@ def check_statistics(images: Array, mean: Array | None, std: Array | None) -> No
             f"Loader: images {images.shape} need mean and std of shape {images.shape[1:2]}, "
             f"got {np.shape(mean)} and {np.shape(std)}"
         )
+    check_units("Loader", images, mean, std)

@@ -10,11 +10,11 @@ import numpy as np
 from minires.data.cifar import CIFAR10, CIFAR100
 from minires.data.dataset import Dataset
 from minires.data.digits import digits_dataset
-from minires.data.idx import FASHION_MNIST, MNIST
+from minires.data.idx import FASHION_MNIST, KMNIST, MNIST
 from minires.data.image_files import load_folder
 from minires.data.published import PublishedSet
 
-PUBLISHED: dict[str, PublishedSet] = {entry.name: entry for entry in (CIFAR10, CIFAR100, MNIST, FASHION_MNIST)}
+PUBLISHED: dict[str, PublishedSet] = {entry.name: entry for entry in (CIFAR10, CIFAR100, MNIST, FASHION_MNIST, KMNIST)}
 NAMES = ("digits", *PUBLISHED)
 ARRAYS = ("train_images", "train_labels", "test_images", "test_labels")
 
@@ -24,7 +24,7 @@ def load(name: str | Path, data_dir: str | Path | None = None, **options: Any) -
 
         load("digits", split="last360")                  shipped; split as in `load_digits`
         load("cifar10")                                  downloaded once, into data_dir, $MINIRES_DATA or a cache;
-                                                         "cifar100", "mnist", "fashion-mnist" likewise
+                                                         "cifar100", "mnist", "fashion-mnist", "kmnist" likewise
         load("pictures", image_size=64, skip_bad=True)   a folder of classes; options as of `load_folder`
         load("arrays.npz")                               train_images, train_labels, test_images, test_labels and,
                                                          if there, classes: arrays as a `Dataset` takes them

@@ -13,6 +13,8 @@ from minires import ops
 from minires.engine import Tensor
 from minires.nn.initialization import initialize
 from minires.nn.module import Module, Parameter, check_sizes
+from minires.ops.convolution import pair
+from minires.ops.shape import number
 
 __all__ = [
     "AdaptiveAvgPool2d", "AvgPool2d", "Conv2d", "Dropout", "Flatten", "GlobalAvgPool2d", "Identity", "Linear",
@@ -20,6 +22,12 @@ __all__ = [
 ]  # fmt: skip
 
 Pair = int | tuple[int, int]
+
+
+def int_or_pair(function: str, name: str, value: Pair, least: int) -> Pair:
+    """Return the number or the pair that was given; an error, here and not in the first forward, for anything else."""
+    height, width = pair(function, name, value, least)
+    return (height, width) if isinstance(value, tuple | list) else height
 
 
 class Conv2d(Module):
@@ -36,9 +44,10 @@ class Conv2d(Module):
         init: str | None = "pytorch",
         seed: int | None = None,
     ) -> None:
-        KH, KW = (kernel_size, kernel_size) if isinstance(kernel_size, int) else kernel_size
+        KH, KW = pair("Conv2d", "kernel_size", kernel_size, 0)
         check_sizes("Conv2d", in_channels=in_channels, out_channels=out_channels, kernel_size=min(KH, KW))
-        self.stride, self.padding = stride, padding
+        self.stride = int_or_pair("Conv2d", "stride", stride, 1)
+        self.padding = int_or_pair("Conv2d", "padding", padding, 0)
         self.weight = Parameter(np.zeros((out_channels, in_channels, KH, KW), np.float32))
         self.bias = Parameter(np.zeros(out_channels, np.float32)) if bias else None
         if init is not None:
@@ -87,7 +96,9 @@ class MaxPool2d(Module):
     """The largest value of each window; stride defaults to kernel_size."""
 
     def __init__(self, kernel_size: Pair, stride: Pair | None = None, padding: Pair = 0) -> None:
-        self.kernel_size, self.stride, self.padding = kernel_size, stride, padding
+        self.kernel_size = int_or_pair("MaxPool2d", "kernel_size", kernel_size, 1)
+        self.stride = None if stride is None else int_or_pair("MaxPool2d", "stride", stride, 1)
+        self.padding = int_or_pair("MaxPool2d", "padding", padding, 0)
 
     def forward(self, x: Tensor) -> Tensor:
         return ops.max_pool2d(x, self.kernel_size, self.stride, self.padding)
@@ -97,7 +108,9 @@ class AvgPool2d(Module):
     """The mean of each window, padding included; stride defaults to kernel_size."""
 
     def __init__(self, kernel_size: Pair, stride: Pair | None = None, padding: Pair = 0) -> None:
-        self.kernel_size, self.stride, self.padding = kernel_size, stride, padding
+        self.kernel_size = int_or_pair("AvgPool2d", "kernel_size", kernel_size, 1)
+        self.stride = None if stride is None else int_or_pair("AvgPool2d", "stride", stride, 1)
+        self.padding = int_or_pair("AvgPool2d", "padding", padding, 0)
 
     def forward(self, x: Tensor) -> Tensor:
         return ops.avg_pool2d(x, self.kernel_size, self.stride, self.padding)
@@ -114,7 +127,7 @@ class AdaptiveAvgPool2d(Module):
     """(N, C, H, W) → (N, C, *output_size): the mean over as many nearly equal windows as asked for."""
 
     def __init__(self, output_size: Pair) -> None:
-        self.output_size = output_size
+        self.output_size = int_or_pair("AdaptiveAvgPool2d", "output_size", output_size, 1)
 
     def forward(self, x: Tensor) -> Tensor:
         return ops.adaptive_avg_pool2d(x, self.output_size)
@@ -127,7 +140,7 @@ class Dropout(Module):
     """
 
     def __init__(self, p: float = 0.5, seed: int | None = None) -> None:
-        if not 0 <= p < 1:
+        if not 0 <= number("Dropout", "p", p) < 1:
             raise ValueError(f"Dropout: p must be at least 0 and below 1, got {p}")
         self.p = p
         self.generator = np.random.default_rng(seed)

@@ -1,10 +1,11 @@
 """Module and Parameter: the objects that hold what is trained.
 
-A module is a plain object. Its parameters are its attributes that are `Parameter`s, its children those that are modules
-or lists of modules; both are found by looking, in the order they were assigned, so nothing needs to be registered and
-`super().__init__()` needs not be called.
+A module is a plain object. Its parameters are its attributes that are `Parameter`s, its children those that are
+modules, both also in lists, tuples and dicts, one in another; they are found by looking, in the order they were
+assigned, so nothing needs to be registered and `super().__init__()` needs not be called.
 """
 
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Self
 
@@ -13,6 +14,7 @@ import numpy as np
 from minires.engine import Tensor, per_thread
 from minires.kernels import Array, kernels_for
 from minires.kernels.devices import described, read_only, to_device
+from minires.ops.shape import whole
 
 __all__ = ["Module", "Parameter"]
 
@@ -30,14 +32,28 @@ class Module:
     """A layer, a block or a network: parameters and `forward`.
 
     A subclass sets its parameters and children as attributes and defines `forward`; calling the module runs it. Arrays
-    that belong to the state but are not trained are named in `buffer_names`. Assign anything to any attribute: a list
-    or tuple of modules counts as children ("blocks.0"), everything else is the subclass's own business.
+    that belong to the state but are not trained are named in `buffer_names`. Assign anything to any attribute: modules
+    and parameters in lists, tuples and dicts count, under their place ("blocks.0", "heads.cat.1"), as does a leaf
+    tensor that requires grad; everything else is the subclass's own business. TypeError where they would never be
+    found: in a set, which has no order, or on the class, where they would be those of all its objects.
     """
 
     forward: Callable[..., Tensor]
     buffer_names: tuple[str, ...] = ()
     training: bool = True
     input_shape: tuple[int, ...] | None = None  # of one image, where a network knows it: what `summary` feeds
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        for name, value in vars(cls).items():
+            for path, held in held_in(name, value):
+                if not isinstance(held, Module) or held.parameters():
+                    raise TypeError(f"{cls.__name__}.{path} would never be trained: assign it to self, in __init__")
+
+    def held(self) -> Iterator[tuple[str, Any]]:
+        """Iterate over (name, value) of the modules, parameters and generators that the attributes are or hold."""
+        for name, value in vars(self).items():
+            yield from held_in(name, value)
 
     def __call__(self, *inputs: Any, **options: Any) -> Tensor:
         parent, path = per_thread.module, per_thread.module_path
@@ -54,13 +70,9 @@ class Module:
 
     def named_children(self) -> Iterator[tuple[str, "Module"]]:
         """Iterate over (name, child), in the order they were assigned."""
-        for name, value in vars(self).items():
+        for name, value in self.held():
             if isinstance(value, Module):
                 yield name, value
-            elif isinstance(value, (list, tuple)):
-                for i, item in enumerate(value):
-                    if isinstance(item, Module):
-                        yield f"{name}.{i}", item
 
     def named_modules(self, prefix: str = "") -> Iterator[tuple[str, "Module"]]:
         """Iterate over (dotted name, module): this one, named `prefix`, then all below it, each once, parents first."""
@@ -84,14 +96,22 @@ class Module:
                 return name
         return ""
 
-    def named_parameters(self) -> Iterator[tuple[str, Parameter]]:
-        """Iterate over (dotted name, parameter): a module's own, then its children's; a shared one once."""
+    def named_parameters(self) -> Iterator[tuple[str, Tensor]]:
+        """Iterate over (dotted name, parameter): a module's own, then its children's; a shared one once.
+
+        ValueError where two have one name, as those of {1: …} and {"1": …}.
+        """
         seen = set()
+        names = set()
         for prefix, module in self.named_modules():
-            for name, value in vars(module).items():
-                if isinstance(value, Parameter) and value not in seen:
+            for name, value in module.held():
+                if isinstance(value, Tensor) and value not in seen:
                     seen.add(value)
-                    yield joined(prefix, name), value
+                    path = joined(prefix, name)
+                    if path in names:
+                        raise ValueError(f"{type(self).__name__}: two parameters are called {path}; rename one's place")
+                    names.add(path)
+                    yield path, value
 
     def named_buffers(self) -> Iterator[tuple[str, Array]]:
         """Iterate over (dotted name, array) of the state that is not trained, such as running statistics."""
@@ -102,7 +122,7 @@ class Module:
     def named_generators(self) -> Iterator[tuple[str, np.random.Generator]]:
         """Iterate over (dotted name, generator) of the random generators that layers own, such as dropout's."""
         for prefix, module in self.named_modules():
-            for name, value in vars(module).items():
+            for name, value in module.held():
                 if isinstance(value, np.random.Generator):
                     yield joined(prefix, name), value
 
@@ -121,7 +141,7 @@ class Module:
         for name, generator in generators.items():
             generator.bit_generator.state = states[name]
 
-    def parameters(self) -> list[Parameter]:
+    def parameters(self) -> list[Tensor]:
         """List the parameters, in the order of `named_parameters`."""
         return [parameter for _, parameter in self.named_parameters()]
 
@@ -174,12 +194,13 @@ class Module:
         arrays: dict[str, Array] = {}
         parameters = dict(self.named_parameters())
         for prefix, module in self.named_modules():
-            for name in vars(module):
-                path = joined(prefix, name)
-                if path in parameters:
-                    arrays[path] = parameters[path].data
-                elif name in module.buffer_names:
-                    arrays[path] = getattr(module, name)
+            for name, value in vars(module).items():
+                if name in module.buffer_names:
+                    arrays[joined(prefix, name)] = value
+                for inner, _ in held_in(name, value):
+                    path = joined(prefix, inner)
+                    if path in parameters:
+                        arrays[path] = parameters[path].data
         return arrays
 
     def train(self, mode: bool = True) -> Self:
@@ -218,6 +239,30 @@ class Module:
         print(summary_text(self, input_shape))
 
 
+def held_in(name: str, value: Any, above: tuple[int, ...] = ()) -> Iterator[tuple[str, Any]]:
+    """Iterate over (name, value) of the modules, parameters and generators that a value is or holds.
+
+    above: the containers it is in, by their id: one that holds itself is not gone into again.
+    """
+    if isinstance(value, Module | np.random.Generator | Parameter):
+        yield name, value
+    elif isinstance(value, Tensor):
+        if value.requires_grad and value.op is None:
+            yield name, value
+    elif isinstance(value, list | tuple | deque | Mapping) and id(value) not in above:
+        items = value.items() if isinstance(value, Mapping) else enumerate(value)
+        for key, item in items:
+            if isinstance(item, HOLDERS):  # not for each of many numbers
+                yield from held_in(f"{name}.{key}", item, (*above, id(value)))
+    elif isinstance(value, set | frozenset):
+        for item in value:
+            for _ in held_in(name, item, above):
+                raise TypeError(f"Module: {name} is a set of modules or parameters, which has no order; make it a list")
+
+
+HOLDERS = (Module, Tensor, np.random.Generator, list, tuple, deque, Mapping, set, frozenset)
+
+
 def joined(prefix: str, name: str) -> str:
     """Join two parts of a dotted name, either of which may be empty."""
     return f"{prefix}.{name}" if prefix and name else prefix or name
@@ -233,7 +278,7 @@ def converted(array: Array, target: str) -> Array:
 
 
 def check_sizes(function: str, **sizes: int) -> None:
-    """Refuse sizes below 1."""
+    """Refuse sizes below 1 and those that are no whole numbers."""
     for name, size in sizes.items():
-        if size < 1:
+        if whole(function, name, size) < 1:
             raise ValueError(f"{function}: {name} must be at least 1, got {size}")

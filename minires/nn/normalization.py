@@ -9,6 +9,7 @@ from minires.engine import Tensor
 from minires.kernels import Array, kernels_for
 from minires.kernels.devices import described, device_of, read_only
 from minires.nn.module import Module, Parameter, check_sizes
+from minires.ops.shape import number
 
 __all__ = ["BatchNorm1d", "BatchNorm2d"]
 
@@ -30,7 +31,8 @@ class BatchNorm2d(Module):
 
     def __init__(self, num_features: int, eps: float = 1e-5, momentum: float = 0.1) -> None:
         check_sizes(type(self).__name__, num_features=num_features)
-        self.eps, self.momentum = eps, momentum
+        name = type(self).__name__
+        self.eps, self.momentum = number(name, "eps", eps), number(name, "momentum", momentum)
         self.weight = Parameter(np.ones(num_features, np.float32))
         self.bias = Parameter(np.zeros(num_features, np.float32))
         self.running_mean = np.zeros(num_features, np.float32)

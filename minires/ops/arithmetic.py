@@ -155,10 +155,13 @@ class Where(Op):
 
 
 def as_tensor(value: Any, like: Tensor) -> Tensor:
-    """Make a constant of a number (in `like`'s dtype, on its device) or an array; pass tensors through."""
+    """Make a constant of a number (in `like`'s dtype, on its device) or an array; pass tensors through.
+
+    NumPy's scalars and arrays without axes, such as mask.sum(), are numbers.
+    """
     if isinstance(value, Tensor):
         return value
-    if isinstance(value, bool | int | float):
+    if isinstance(value, bool | int | float) or (getattr(value, "ndim", None) == 0 and value.dtype.kind in "biuf"):
         return Tensor(kernels_for(like.data).xp.asarray(value, like.dtype))
     return Tensor(value)
 

@@ -10,8 +10,11 @@ mathematics' cross-correlation: the filter is not flipped. Backward holds the fl
     dL/dbias   = Σ_{n,i,j} dy[n,f,i,j]
 """
 
+from typing import SupportsIndex
+
 from minires.engine import Op, Tensor
 from minires.kernels import Array, numpy_kernels
+from minires.ops.shape import whole_numbers
 
 __all__ = ["conv2d"]
 
@@ -69,11 +72,14 @@ def check_conv(
 
 
 def pair(function: str, name: str, value: int | Pair, least: int) -> Pair:
-    """Return (value, value) for a number and a pair as it is; ValueError below `least`."""
-    both = (value, value) if isinstance(value, int) else tuple(value)
-    if len(both) != 2 or not all(isinstance(one, int) and one >= least for one in both):
+    """Return (value, value) for a number and a pair as it is; ValueError below `least`, for 1.5."""
+    try:
+        both = whole_numbers(function, name, (value, value) if isinstance(value, SupportsIndex) else (value,))
+    except TypeError:
+        both = ()
+    if len(both) != 2 or min(both) < least:
         raise ValueError(f"{function}: {name} must be a whole number or a pair of them, at least {least}, got {value}")
-    return both
+    return both[0], both[1]
 
 
 def check_window(function: str, x: Shape, kernel_size: Shape, padding: Pair) -> None:

@@ -12,6 +12,7 @@ import math
 
 from minires.engine import Op, Tensor
 from minires.kernels import Array
+from minires.ops.shape import number
 
 __all__ = ["batch_norm"]
 
@@ -20,7 +21,7 @@ class BatchNorm(Op):
     """Normalization by the batch's own statistics, which it keeps as `mean` and `var`."""
 
     def __init__(self, eps: float) -> None:
-        self.eps = float(eps)
+        self.eps = number("batch_norm", "eps", eps)
 
     def forward(self, x: Array, weight: Array, bias: Array) -> Array:
         y, mean, var = self.kernels.batch_norm_forward(x, weight, bias, self.eps)
@@ -37,7 +38,7 @@ class BatchNormInference(Op):
     """Normalization by given statistics."""
 
     def __init__(self, mean: Array, var: Array, eps: float) -> None:
-        self.mean, self.var, self.eps = mean, var, float(eps)
+        self.mean, self.var, self.eps = mean, var, number("batch_norm", "eps", eps)
 
     def forward(self, x: Array, weight: Array, bias: Array) -> Array:
         self.x, self.weight = x, weight

@@ -7,6 +7,7 @@ import numpy as np
 
 from minires.engine import Op, Tensor
 from minires.kernels import Array, kernels_for
+from minires.ops.shape import number
 
 __all__ = ["dropout"]
 
@@ -24,7 +25,7 @@ class Dropout(Op):
 
 def dropout(x: Tensor, p: float, generator: np.random.Generator) -> Tensor:
     """Zero each number of x with probability p (0 ≤ p < 1), scale the others by 1/(1 − p); generator draws which."""
-    if not 0 <= p < 1:
+    if not 0 <= number("dropout", "p", p) < 1:
         raise ValueError(f"dropout: p must be at least 0 and below 1, got {p}")
     kept = kernels_for(x.data).xp.asarray(generator.random(x.shape) >= p)
     return Dropout(kept, 1 / (1 - p))(x)

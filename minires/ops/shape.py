@@ -7,6 +7,8 @@ x[index]             zeros, with dy added at index (added: an index may name a n
 """
 
 import math
+import numbers
+import operator
 from typing import Any
 
 from minires.engine import Op, Tensor
@@ -89,7 +91,7 @@ class Getitem(Op):
 
 def reshape(x: Tensor, *shape: Any) -> Tensor:
     """Return x with another shape of the same size; one entry may be −1. `reshape(x, 2, 3)` or `reshape(x, (2, 3))`."""
-    new = tuple(shape[0]) if len(shape) == 1 and not isinstance(shape[0], int) else shape
+    new = whole_numbers("reshape", "a size", shape)
     known = math.prod([size for size in new if size != -1])
     fits = new.count(-1) == 1 and known > 0 and x.size % known == 0 if -1 in new else known == x.size
     if not fits:
@@ -99,7 +101,7 @@ def reshape(x: Tensor, *shape: Any) -> Tensor:
 
 def transpose(x: Tensor, *axes: Any) -> Tensor:
     """Return x with its axes in the given order; without any, in reverse order."""
-    order = tuple(axes[0]) if len(axes) == 1 and not isinstance(axes[0], int) else axes
+    order = whole_numbers("transpose", "an axis", axes)
     if not order:
         order = tuple(reversed(range(x.ndim)))
     order = tuple([axis + x.ndim if axis < 0 else axis for axis in order])
@@ -110,6 +112,7 @@ def transpose(x: Tensor, *axes: Any) -> Tensor:
 
 def flatten(x: Tensor, start_axis: int = 1) -> Tensor:
     """Return x with the axes from start_axis on made one: (N, C, H, W) becomes (N, C·H·W)."""
+    start_axis = whole("flatten", "start_axis", start_axis)
     if not 0 <= start_axis < max(x.ndim, 1):
         raise ValueError(f"flatten: start_axis {start_axis} is out of range for shape {x.shape}")
     return reshape(x, *x.shape[:start_axis], math.prod(x.shape[start_axis:]))
@@ -117,7 +120,12 @@ def flatten(x: Tensor, start_axis: int = 1) -> Tensor:
 
 def pad(x: Tensor, pad_width: Any) -> Tensor:
     """Return x with zeros around it. pad_width: one (before, after) pair per axis, as np.pad's."""
-    widths = tuple([tuple(pair) for pair in pad_width])
+    widths: Any
+    try:
+        widths = tuple([tuple([whole("pad", "a width", width) for width in pair]) for pair in pad_width])
+    except TypeError as error:
+        wanted = f"one (before, after) pair of whole numbers per axis of shape {x.shape}"
+        raise TypeError(f"pad: pad_width {pad_width} is not {wanted}") from error
     if len(widths) != x.ndim or any(len(pair) != 2 or min(pair) < 0 for pair in widths):
         raise ValueError(f"pad: pad_width {pad_width} is not one (before, after) pair per axis of shape {x.shape}")
     return Pad(widths)(x)
@@ -147,7 +155,7 @@ def checked_axes(name: str, x: Tensor, axis: Axis) -> tuple[int, ...]:
     """Return the axes as a sorted tuple of numbers from 0 on; ValueError for one that x has not, or named twice."""
     if axis is None:
         return tuple(range(x.ndim))
-    given = (axis,) if isinstance(axis, int) else axis
+    given = whole_numbers(name, "an axis", (axis,))
     for one in given:
         if not -x.ndim <= one < x.ndim:
             raise ValueError(f"{name}: axis {one} is out of range for shape {x.shape}")
@@ -155,3 +163,25 @@ def checked_axes(name: str, x: Tensor, axis: Axis) -> tuple[int, ...]:
     if len(axes) != len(given):
         raise ValueError(f"{name}: axis {axis} names one axis of shape {x.shape} twice")
     return tuple(axes)
+
+
+def whole(function: str, name: str, value: Any) -> int:
+    """Return a whole number, Python's or NumPy's, as an int; TypeError for anything else, 1.5, 2.0, None, "same"."""
+    try:
+        return operator.index(value)
+    except TypeError:
+        raise TypeError(f"{function}: {name} must be a whole number, got {value!r}") from None
+
+
+def whole_numbers(function: str, name: str, given: tuple[Any, ...]) -> tuple[int, ...]:
+    """Return f(2, 3), f((2, 3)) and f(np.array([2, 3])) as (2, 3)."""
+    if len(given) == 1 and (isinstance(given[0], tuple | list) or getattr(given[0], "ndim", 0) == 1):
+        given = tuple(given[0])
+    return tuple([whole(function, name, value) for value in given])
+
+
+def number(function: str, name: str, value: Any) -> float:
+    """Return a number, Python's or NumPy's, as a float; TypeError for anything else."""
+    if isinstance(value, numbers.Real):
+        return float(value)
+    raise TypeError(f"{function}: {name} must be a number, got {value!r}")

@@ -13,6 +13,7 @@ one process; without it, it is, to rounding. Goyal et al., "Accurate, large mini
 
 import copy
 import signal
+import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field, fields
 from typing import Any
@@ -24,7 +25,6 @@ from minires.kernels import Array, kernels_for
 from minires.kernels.devices import to_device
 from minires.nn import Module
 from minires.parallel.processes import Processes
-from minires.runs import checkpoint
 from minires.runs.signals import SignalHandler, StopRequested
 from minires.training import Trainer, evaluate
 
@@ -130,8 +130,10 @@ class ParallelTrainer(Trainer):
 
     def check_equal(self) -> None:
         """RuntimeError where the processes are not at one step with the same weights."""
-        mark = checkpoint.crc32(self.model.state_dict())
-        for what, own in (("steps", self.step), ("weights", mark)):
+        checksum = 0
+        for array in self.model.state_dict().values():
+            checksum = zlib.crc32(array.tobytes(), checksum)
+        for what, own in (("steps", self.step), ("weights", checksum)):
             values = self.processes.told_to_all(own)
             if len(set(values)) > 1:
                 raise RuntimeError(

@@ -62,7 +62,7 @@ def test_damaged_and_foreign_files_of_arrays(tmp_path):
 
 
 def test_an_unknown_name_lists_the_known_ones(tmp_path):
-    known = "digits, cifar10, cifar100, mnist, fashion-mnist, or the path of a folder of pictures"
+    known = "digits, cifar10, cifar100, mnist, fashion-mnist, kmnist, or the path of a folder of pictures"
     for name in ("imagenet", tmp_path / "none", tmp_path / "none.npz"):
         with pytest.raises(ValueError, match=rf"data\.load: unknown data set '{name}'; known: {known}"):
             load(name)

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from minires.data import Dataset, load, load_digits
+from minires.data import Dataset, Loader, load, load_digits
 from minires.data.dataset import stratified_split
 
 
@@ -151,3 +151,56 @@ def test_bad_requests_are_refused():
         dataset.only([])
     with pytest.raises(ValueError, match=r"Dataset.only: name each class once, at least one, got \['ant', 'ant'\]"):
         dataset.only(["ant", "ant"])
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.float32])
+@pytest.mark.parametrize(
+    ("shape", "mend"),
+    [
+        ((6, 32, 32, 3), "images.transpose(0, 3, 1, 2)"),
+        ((6, 28, 28, 1), "images.transpose(0, 3, 1, 2)"),
+        ((6, 224, 160, 4), "images.transpose(0, 3, 1, 2)"),
+        ((6, 28, 28), "images[:, np.newaxis]"),
+        ((6, 784), "images.reshape(-1, 1, 28, 28)"),
+        ((6, 3072), "images.reshape(-1, 3, 32, 32)"),
+    ],
+)
+def test_images_in_another_layout_come_with_the_line_that_mends_them(dtype, shape, mend):
+    images, labels = np.ones(shape, dtype), np.arange(6) % 2
+
+    def dataset(images):
+        return Dataset("mine", images, labels, images, labels)
+
+    def loader(images):
+        ones = np.ones(images.shape[1], np.float32)
+        return Loader(images, labels, 2, mean=ones, std=ones)
+
+    for make in (dataset, loader):
+        with pytest.raises(ValueError) as caught:
+            make(images)
+        line = str(caught.value).rpartition(": ")[2]
+        assert line == mend
+        make(eval(line, {"images": images, "np": np}))
+
+
+@pytest.mark.parametrize(
+    ("labels", "mend"),
+    [
+        (np.arange(6)[:, None] % 2, "labels[:, 0]"),
+        (np.eye(2, dtype=np.int64)[np.arange(6) % 2], "labels.argmax(axis=1)"),
+        (np.arange(6) % 2.0, "labels.astype(np.int64)"),
+    ],
+)
+def test_labels_in_another_layout_come_with_the_line_that_mends_them(labels, mend):
+    images = np.ones((6, 1, 4, 4), np.float32)
+    with pytest.raises((ValueError, TypeError)) as caught:
+        Dataset("mine", images, labels, images, labels)
+    assert f": {mend}" in str(caught.value)
+    mended = eval(mend, {"labels": labels, "np": np})
+    assert Dataset("mine", images, mended, images, mended).train_labels.tolist() == [0, 1, 0, 1, 0, 1]
+
+
+def test_images_of_few_channels_and_a_width_of_three_pass():
+    """Only what can be nothing else is called channels-last."""
+    for shape in [(4, 3, 32, 32), (4, 1, 28, 3), (4, 3, 5, 4), (4, 4, 4, 4)]:
+        Dataset("mine", np.ones(shape, np.float32), np.arange(4), np.ones(shape, np.float32), np.arange(4))

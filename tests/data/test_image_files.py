@@ -244,7 +244,7 @@ def test_empty_and_missing_classes(tmp_path):
     with pytest.raises(ValueError, match="has 1 folders"):
         load(tmp_path)
     (tmp_path / "b").mkdir()
-    with pytest.raises(ValueError, match=r"the class .*b is empty: no \.png, \.jpg, \.jpeg, \.webp in it"):
+    with pytest.raises(ValueError, match=r"the class .*b is empty: no \.png, \.jpg, .* in it"):
         load(tmp_path)
     (tmp_path / "b" / "1.png").write_bytes(b"gone")
     with pytest.raises(ValueError, match="the class b is empty: none of its pictures can be read"):
@@ -257,3 +257,114 @@ def test_too_few_pictures_to_hold_any_out(tmp_path):
     folder_of(tmp_path, {"a": 2, "b": 2})
     with pytest.raises(ValueError, match="has 4 pictures, too few to test with a fifth of them"):
         load_folder(tmp_path, image_size=4)
+
+
+def fill(root, *names):
+    """Pictures, and files that are none, at these places."""
+    for i, name in enumerate(names):
+        path = root / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        suffix = path.suffix.lower()
+        if suffix in (".txt", ".heic", ".xml", ""):
+            path.write_bytes(b"no picture")
+        else:
+            kind = {".jfif": "jpeg", ".jpe": "jpeg", ".tif": "tiff"}.get(suffix)
+            Image.fromarray(np.full((9, 9, 3), 3 * i, np.uint8)).save(path, format=kind)
+
+
+@pytest.mark.parametrize("suffix", ["bmp", "tif", "tiff", "gif", "jfif", "jpe", "BMP", "Tif", "ppm"])
+def test_pictures_of_every_kind_are_read(tmp_path, suffix):
+    fill(tmp_path, *[f"{name}/{k}.{suffix}" for name in "ab" for k in range(5)])
+    dataset = load_folder(tmp_path, 8)
+    assert len(dataset.train_images) + len(dataset.test_images) == 10
+    assert set(np.concatenate([dataset.train_images, dataset.test_images])[:, 0, 4, 4]) <= set(range(0, 30))
+
+
+def test_nothing_is_left_out_silently(tmp_path, capsys):
+    """Pictures in folders inside a class belong to it; all else is counted and named."""
+    inside = [f"cat/{place}{k}.png" for place in ("", "home/", "home/sofa/") for k in range(3)]
+    dogs = [f"dog/{k}.jpg" for k in range(6)]
+    odd = ["cat/notes.txt", "dog/IMG_1.heic", "dog/IMG_2.HEIC", "loose.png", "README"]
+    junk = ["__MACOSX/cat/._0.png", "cat/.DS_Store", "dog/Thumbs.db.txt", "dog/._0.jpg"]
+    fill(tmp_path, *inside, *dogs, *odd, "dog/Thumbs.db.txt")
+    for name in (junk[0], junk[1], junk[3]):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_bytes(b"junk")
+    dataset = load_folder(tmp_path, 8)
+    assert dataset.classes == ["cat", "dog"]
+    assert np.bincount(np.concatenate([dataset.train_labels, dataset.test_labels])).tolist() == [9, 6]
+    said = capsys.readouterr().err
+    assert "left out 1 pictures that lie in no class, 1 .png: loose.png" in said
+    assert "left out 5 files that are no pictures it reads, 2 .txt, 2 .heic, 1 without suffix" in said
+    assert "IMG_1.heic" in said and "DS_Store" not in said and "MACOSX" not in said
+
+
+@pytest.mark.parametrize(
+    ("train", "test"),
+    [
+        ("train", "validation"), ("train", "testing"), ("Train", "Test"), ("training", "val"), ("TRAIN", "VALID"),
+        ("seg_train/seg_train", "seg_test/seg_test"), ("images/train", "images/test"), ("pets/train", "pets/dev"),
+        ("data/images/Training", "data/images/Testing"),
+    ],
+)  # fmt: skip
+def test_layouts_of_two_parts(tmp_path, train, test):
+    fill(tmp_path, *[f"{train}/{name}/{k}.png" for name in "ab" for k in range(3)])
+    fill(tmp_path, *[f"{test}/{name}/{k}.png" for name in "ab" for k in range(2)], "__MACOSX/x/y.png")
+    dataset = load_folder(tmp_path, 8)
+    assert dataset.classes == ["a", "b"]
+    assert (len(dataset.train_images), len(dataset.test_images)) == (6, 4)
+
+
+@pytest.mark.parametrize("place", ["train", "Training", "images", "pets", "pets/images", "seg_train/seg_train"])
+def test_layouts_of_one_part(tmp_path, place):
+    """A fifth of it is the test set."""
+    fill(tmp_path, *[f"{place}/{name}/{k}.png" for name in "ab" for k in range(5)])
+    if place.endswith("images"):
+        fill((tmp_path / place).parent, "annotations/list.txt", "annotations/more/list.xml")
+    dataset = load_folder(tmp_path, 8)
+    assert dataset.classes == ["a", "b"]
+    assert (len(dataset.train_images), len(dataset.test_images)) == (8, 2)
+
+
+def test_three_parts_and_parts_without_classes(tmp_path, capsys):
+    fill(tmp_path, *[f"{part}/{name}/{k}.png" for part in ("train", "test", "val") for name in "ab" for k in range(5)])
+    dataset = load_folder(tmp_path, 8)
+    assert (len(dataset.train_images), len(dataset.test_images)) == (10, 10)
+    assert "left out the folder val, with 10 pictures" in capsys.readouterr().err
+    other = tmp_path / "kaggle"
+    fill(other, *[f"train/{name}/{k}.png" for name in "ab" for k in range(5)], *[f"test/{k}.png" for k in range(4)])
+    dataset = load_folder(other, 8)
+    assert (len(dataset.train_images), len(dataset.test_images)) == (8, 2)
+    assert "left out the folder test, with 4 pictures" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        [f"test/{name}/{k}.png" for name in "ab" for k in range(5)],
+        [f"{part}/{name}/{k}.png" for part in ("test", "val") for name in "ab" for k in range(5)],
+        [f"{part}/{k}.png" for part in ("train", "val") for k in range(5)],
+    ],
+)
+def test_a_part_to_test_with_alone_is_refused_with_the_layouts(tmp_path, names):
+    fill(tmp_path, *names)
+    with pytest.raises(ValueError, match="no folders of classes to train with; known are FOLDER/cat/1.jpg"):
+        load_folder(tmp_path, 8)
+
+
+def test_a_class_called_train(tmp_path):
+    fill(tmp_path, *[f"{name}/{k}.png" for name in ("bus", "train", "test") for k in range(5)])
+    assert load_folder(tmp_path, 8).classes == ["bus", "test", "train"]
+
+
+def test_pictures_in_no_class_at_all(tmp_path):
+    fill(tmp_path, *[f"{k}.png" for k in range(4)])
+    with pytest.raises(ValueError, match="has 0 folders and 4 pictures that are in none, and needs one for each"):
+        load_folder(tmp_path, 8)
+
+
+def test_a_folder_linked_into_itself(tmp_path):
+    fill(tmp_path, *[f"{name}/{k}.png" for name in "ab" for k in range(5)])
+    (tmp_path / "a" / "again").symlink_to(tmp_path / "a")
+    dataset = load_folder(tmp_path, 8)
+    assert len(dataset.train_images) + len(dataset.test_images) == 10

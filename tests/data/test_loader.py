@@ -251,3 +251,34 @@ def test_bad_input_is_refused():
         ValueError, match=r"images \(6, 1, 2, 3\) need mean and std of shape \(1,\), got \(3,\) and \(1,\)"
     ):
         Loader(images, labels, 2, mean=np.ones(3), std=np.ones(1))
+
+
+@pytest.mark.parametrize(
+    ("N", "batch_size", "sizes"),
+    [(9, 4, [4, 5]), (9, 8, [9]), (10, 4, [4, 4, 2]), (3, 1, [1, 1, 1]), (1, 4, [1]), (8, 4, [4, 4]), (4, 3, [4])],
+)
+def test_one_image_alone_goes_into_the_batch_before(N, batch_size, sizes):
+    """Batch norm has no variance of one number; every image comes once all the same, in every epoch."""
+    images = np.arange(N, dtype=np.float32).reshape(N, 1, 1, 1)
+    for shuffle in (False, True):
+        loader = Loader(images, np.arange(N), batch_size, shuffle=shuffle, prefetch=0)
+        for epoch in (0, 1):
+            batches = list(loader.epoch(epoch))
+            assert [len(labels) for _, labels in batches] == sizes and len(loader) == len(sizes)
+            assert sorted(np.concatenate([labels for _, labels in batches])) == list(range(N))
+        stream = loader.stream(len(loader) - 1)
+        assert len(next(stream)[1]) == sizes[-1] and len(next(stream)[1]) == sizes[0]
+    assert loader.joins_last == (sum(sizes) == N and sizes[-1] == batch_size + 1)
+    if batch_size <= N:
+        dropped = Loader(images, np.arange(N), batch_size, drop_last=True)
+        assert [len(labels) for _, labels in dropped.epoch(0)] == [batch_size] * (N // batch_size)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("batch_size", 2.5), ("batch_size", None), ("seed", 1.5), ("prefetch", "2")]
+)
+def test_numbers_that_cannot_be_are_refused_at_once(name, value):
+    options = {"batch_size": 2, name: value}
+    with pytest.raises(TypeError, match=f"Loader: {name} must be a whole number, got {value!r}"):
+        Loader(np.ones((4, 1, 2, 2), np.float32), np.arange(4), **options)
+    Loader(np.ones((4, 1, 2, 2), np.float32), np.arange(4), np.int64(2), seed=np.int32(3))

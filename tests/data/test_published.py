@@ -1,5 +1,6 @@
 """The published layouts, read from small files of the same layout; fetched, damaged, foreign."""
 
+import dataclasses
 import gzip
 import tracemalloc
 
@@ -9,7 +10,7 @@ from made_files import cifar10, cifar100, cifar_archive, fashion_mnist, idx_byte
 
 from minires.data import cifar as cifar_module
 from minires.data.cifar import CIFAR10, CIFAR100
-from minires.data.idx import FASHION_MNIST, MNIST
+from minires.data.idx import FASHION_MNIST, KMNIST, MNIST
 
 
 def same(dataset, arrays):
@@ -165,6 +166,58 @@ def test_mnist_and_fashion_mnist_share_names_but_no_folder(server, tmp_path):
     assert fashion_mnist()[0].find(tmp_path) is None
 
 
+def names_shared(kind, order=None):
+    """Files of 60 000 + 10 000 images of a pixel, with the labels of a published set as far as they are known."""
+    counts = {"mnist": [5923, 6742, 5958, 6131, 5842, 5421, 5918, 6265, 5851, 5949]}.get(kind, [6000] * 10)
+    labels = np.repeat(np.arange(10, dtype=np.uint8), counts)
+    np.random.default_rng(0).shuffle(labels)
+    if kind == "fashion-mnist":
+        start = np.array([9, 0, 0, 3, 0, 2, 7, 2, 5, 5, 0, 9, 5, 5, 7, 9])
+        rest = list(np.repeat(np.arange(10, dtype=np.uint8), counts))
+        for label in start:
+            rest.remove(label)
+        labels = np.concatenate([start, rest]).astype(np.uint8)
+    grey = {"mnist": 33, "fashion-mnist": 73, "kmnist": 49}[kind]
+    arrays = [np.full((60_000, 1, 1), grey, np.uint8), labels, np.full((10_000, 1, 1), grey, np.uint8)]
+    arrays.append((np.arange(10_000) % 10).astype(np.uint8))
+    return dict(zip([file.name for file in MNIST.remote], [idx_bytes(array) for array in arrays], strict=True))
+
+
+@pytest.mark.parametrize("held", ["mnist", "fashion-mnist", "kmnist"])
+@pytest.mark.parametrize("place", ["", "asked"])
+def test_sets_of_the_same_names_are_told_apart(tmp_path, held, place):
+    """Asked for one set, with the files of another in its folder or in the data folder itself."""
+    files = {name.removesuffix(".gz"): data for name, data in names_shared(held).items()}
+    for entry in (MNIST, FASHION_MNIST, KMNIST):
+        small = dataclasses.replace(entry, shape=(1, 1, 1))
+        folder = tmp_path / entry.name / (entry.folder_name if place else "")
+        write_all(folder, files)
+        if entry.name == held:
+            assert len(small.load(tmp_path / entry.name).train_images) == 60_000
+        else:
+            with pytest.raises(ValueError, match=rf"are those of .* the names of {entry.title}'s: ask for {held}"):
+                small.load(tmp_path / entry.name)
+
+
+def test_the_hash_of_a_label_file_is_enough(monkeypatch, tmp_path):
+    """The packed files as published are known by their MD5, whatever is in them."""
+    entry, files, _ = mnist()
+    write_all(tmp_path / "mnist", files)
+    monkeypatch.setattr("minires.data.idx.md5_of", lambda path: KMNIST.remote[3].md5)
+    with pytest.raises(ValueError, match="are those of KMNIST"):
+        entry.load(tmp_path)
+
+
+@pytest.mark.parametrize("packed", [True, False])
+def test_names_with_a_dot(tmp_path, packed):
+    entry, files, arrays = mnist()
+    write_all(tmp_path / "mnist", {
+        name.replace("-idx", ".idx").removesuffix("" if packed else ".gz"): data if packed else gzip.decompress(data)
+        for name, data in files.items()
+    })  # fmt: skip
+    np.testing.assert_array_equal(entry.load(tmp_path).test_images[:, 0], arrays[2])
+
+
 IMAGES, LABELS = (f"train-{kind}-ubyte.gz" for kind in ("images-idx3", "labels-idx1"))
 
 
@@ -201,9 +254,9 @@ def test_what_is_said_of_the_real_sets_adds_up():
         assert entry.remote[0].name.endswith("-binary.tar.gz")  # the other archives hold pickles
     assert CIFAR10.record_bytes == 3073
     assert CIFAR100.record_bytes == 3074
-    for entry in (MNIST, FASHION_MNIST):
+    for entry in (MNIST, FASHION_MNIST, KMNIST):
         assert (entry.train_images, entry.test_images) == (60_000, 10_000)
         assert len(entry.names) == entry.classes == 10
-    files = [file for entry in (CIFAR10, CIFAR100, MNIST, FASHION_MNIST) for file in entry.remote]
+    files = [file for entry in (CIFAR10, CIFAR100, MNIST, FASHION_MNIST, KMNIST) for file in entry.remote]
     assert all(len(bytes.fromhex(file.md5)) == 16 for file in files)
-    assert len({file.md5 for file in files}) == len(files) == 10
+    assert len({file.md5 for file in files}) == len(files) == 14

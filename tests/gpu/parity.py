@@ -306,7 +306,7 @@ def compare(name, seed, reference, others):
 
 
 def kernel_names(module):
-    """Return the kernels to compare: all that another module has too, but chains of them, which have tests of their own."""
+    """Return the kernels to compare: all that another module has too, but chains, which have tests of their own."""
     names = [name for name in vars(Drawer) if not name.startswith("_") and hasattr(module, name)]
     return sorted(names)
 
@@ -344,7 +344,8 @@ def main() -> int:
         counts[name] += 1
         dtypes[draw.dtype] += 1
         not_finite += draw.spoiled > 0
-        found += [{"kernel": name, "draw": number, "module": module, "problem": problems[module]} for module in problems]
+        about = {"kernel": name, "draw": number}
+        found += [{**about, "module": module, "problem": problem} for module, problem in problems.items()]
         if number % 1000 == 999:
             print(f"{number + 1} draws, {len(found)} problems, {time.time() - began:.0f} s", flush=True)
     report = {

@@ -1,7 +1,5 @@
 """Weights from files: what is renamed and converted is said, and a file that does not fit changes nothing."""
 
-import pickle
-
 import numpy as np
 import pytest
 
@@ -205,39 +203,6 @@ def test_damaged_files(tmp_path, damage, reason):
     with pytest.raises(ValueError, match=f"w.safetensors is no safetensors file, or a damaged one .*{reason}|{reason}"):
         interop.load_weights(model, path)
     assert all(np.array_equal(before[name], array) for name, array in model.state_dict().items())
-
-
-class Trap:
-    """Unpickling this makes a file."""
-
-    def __init__(self, path):
-        self.path = path
-
-    def __reduce__(self):
-        return open, (str(self.path), "w")
-
-
-@pytest.mark.parametrize("protocol", [0, 2, 4, 5])
-def test_pickles_are_not_opened(tmp_path, protocol):
-    path = tmp_path / "resnet20.pkl"
-    path.write_bytes(pickle.dumps(Trap(tmp_path / "sprung"), protocol))
-    with pytest.raises(ValueError, match="can run code .* convert it with PyTorch"):
-        interop.load_weights(small(), path)
-    assert not (tmp_path / "sprung").exists()
-
-
-def test_archives_are_not_opened(tmp_path):
-    np.savez(tmp_path / "weights.npz", **small().state_dict())
-    with pytest.raises(ValueError, match="a pickle or an archive"):
-        interop.read_weights(tmp_path / "weights.npz")
-
-
-def test_a_dtype_that_numpy_lacks(tmp_path):
-    path = tmp_path / "w.safetensors"
-    header = b'{"a":{"dtype":"BF16","shape":[2],"data_offsets":[0,4]}}'
-    path.write_bytes(len(header).to_bytes(8, "little") + header + b"\0" * 4)
-    with pytest.raises(ValueError, match=r"a in .* is BF16, which NumPy does not have; .*array\.float\(\)"):
-        interop.read_weights(path)
 
 
 def test_a_checkpoint_is_no_file_of_weights(tmp_path):

@@ -87,19 +87,3 @@ def test_what_is_saved_loads_strictly_in_torch(torch, twins, tmp_path, shortcut)
     twin = twins.ResNet(twins.BasicBlock, (3, 3, 3), (16, 32, 64), "cifar", shortcut, 10).eval()
     twin.load_state_dict(load_file(tmp_path / "ours.safetensors"))
     np.testing.assert_allclose(model(Tensor(images(32))).data, logits_of(torch, twin, 32), atol=1e-4)
-
-
-@pytest.mark.parametrize("legacy", [False, True], ids=["zip", "pickle"])
-def test_the_error_for_a_pth_file_says_how_to_convert_it(torch, twins, randomize, tmp_path, legacy):
-    twin = randomize(twins.make("resnet20")).eval()
-    path = tmp_path / "resnet20.th"
-    checkpoint = {"state_dict": torch.nn.DataParallel(twin).state_dict(), "best_prec1": 91.7}
-    torch.save(checkpoint, path, _use_new_zipfile_serialization=not legacy)
-    model = models.resnet20(seed=0).eval()
-    with pytest.raises(ValueError, match="a pickle or an archive, as torch.save writes them") as caught:
-        interop.load_weights(model, path)
-    lines = str(caught.value).splitlines()[1:]
-    assert len(lines) == 3
-    exec("\n".join(line.strip() for line in lines))  # what the reader is told to run
-    interop.load_weights(model, tmp_path / "resnet20.safetensors", verbose=False)
-    np.testing.assert_allclose(model(Tensor(images(32))).data, logits_of(torch, twin, 32), atol=1e-4)

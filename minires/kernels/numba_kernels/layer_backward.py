@@ -22,7 +22,7 @@ import numpy as np
 
 from minires.kernels.numba_kernels.gradient_sums import BY_FORMULA, BY_FORMULA_KEPT, BY_Y, sum_chunks_by_16, sum_pixels
 from minires.kernels.numba_kernels.layer_forward import ARRAYS, scale_of
-from minires.kernels.numba_kernels.machine.compilation import helper, kernel, section
+from minires.kernels.numba_kernels.machine.compilation import array_helper, kernel, section
 from minires.kernels.numba_kernels.machine.simd import LANES
 from minires.kernels.numba_kernels.machine.threads import CHUNKS, claim, complete, phase, wait
 from minires.kernels.numba_kernels.machine.tile import product
@@ -90,7 +90,7 @@ def winograd_layers_backward(
         filter_gradients(grad_u, grad_filters, F, C, shares, phase(counter, 3 * step + 2))
 
 
-@helper
+@array_helper
 def constants_of(mean, var, weight, bias, eps):
     """Return a norm's constants: room for three factors, mean, scale and bias, one number a channel each."""
     F = mean.size
@@ -101,7 +101,7 @@ def constants_of(mean, var, weight, bias, eps):
     return constants
 
 
-@helper
+@array_helper
 def factors_of(sums, parts, var, weight, eps, constants, grad_norm, pixels):
     """Write the factors, dL/dweight and dL/dbias. Every thread writes the same numbers."""
     F = var.size

@@ -15,7 +15,7 @@ Why it is fast: between phases no thread sleeps and no Python runs, and much of 
 import numpy as np
 
 from minires.kernels.numba_kernels.epilogue import STATISTICS, merge_statistics
-from minires.kernels.numba_kernels.machine.compilation import helper, kernel, section
+from minires.kernels.numba_kernels.machine.compilation import array_helper, helper, kernel, section
 from minires.kernels.numba_kernels.machine.simd import LANES
 from minires.kernels.numba_kernels.machine.threads import phase, wait
 from minires.kernels.numba_kernels.normalization_passes import normalize_chunks
@@ -57,7 +57,7 @@ def winograd_layers_forward(
     normalize_chunks(z2, shortcut, y, mean, scale, bias, N * I * J, block, add_shortcut, True, phase(counter, 5))
 
 
-@helper
+@array_helper
 def activation_of(mean, var, weight, bias, eps):
     """Return what norm and relu need, F numbers each: mean, scale and bias."""
     F = mean.size

@@ -25,7 +25,7 @@ weight runs the picture backwards: Z = A dy Aᵀ, dL/dU[p] = V[p]ᵀ @ Z[p], and
 import numpy as np
 
 from minires.kernels.numba_kernels.epilogue import finish_outputs
-from minires.kernels.numba_kernels.machine.compilation import helper, kernel, section
+from minires.kernels.numba_kernels.machine.compilation import array_helper, helper, kernel, section
 from minires.kernels.numba_kernels.machine.simd import LANES
 from minires.kernels.numba_kernels.machine.threads import claim, complete
 from minires.kernels.numba_kernels.machine.tile import product
@@ -227,7 +227,7 @@ def first_of_share(share, groups, shares):
     return share + (groups - shares) * share * (2 * shares - share) // (shares * shares)
 
 
-@helper
+@array_helper
 def share_of_sum(share, part, x, grad_y, grad_u, N, H, W, C, F, I, J, P, Q, group, parts, shares):
     strips, tiles, panels = N * ((I + 3) // 4), (J + 3) // 4, (F + 15) // LANES
     C16, FP = (C + 15) // LANES * LANES, panels * LANES
@@ -258,7 +258,7 @@ def winograd_weight_gradient(grad_u, grad_weight, F, C, shares, counter):
     filter_gradients(grad_u, grad_weight, F, C, shares, counter)
 
 
-@helper
+@array_helper
 def filter_gradients(grad_u, grad_weight, F, C, shares, counter):
     """Write dL/dg, channel by channel, as threads claim them."""
     panels = (F + 15) // LANES

@@ -29,6 +29,7 @@ from typing import Any
 import numba
 import numpy as np
 from numba.core import event
+from numba.core.options import DefaultOptions
 
 from minires.kernels.numba_kernels.machine import threads
 
@@ -96,8 +97,16 @@ def kernel(
     return make
 
 
-# A function that kernels call; it is compiled into each of them.
-helper: Any = numba.njit(no_cpython_wrapper=True, no_cfunc_wrapper=True, **OPTIONS)
+# Numba counts the references to every array that a function is handed, by an atomic addition, with all vector registers
+# spilled around it: in an inner loop more than all else there. An option of Numba's own, which it need not keep, leaves
+# it out; without it the results are the same, and slower.
+UNCOUNTED = {"_nrt": False} if hasattr(DefaultOptions, "_nrt") else {}
+
+# A function that kernels call; it is compiled into each of them. It neither makes nor returns arrays: those are counted.
+helper: Any = numba.njit(no_cpython_wrapper=True, no_cfunc_wrapper=True, **UNCOUNTED, **OPTIONS)
+
+# The same for a function that makes or returns an array, and is called outside all inner loops.
+array_helper: Any = numba.njit(no_cpython_wrapper=True, no_cfunc_wrapper=True, **OPTIONS)
 
 # A long stretch of one kernel, as a function for the reader: it is pasted into the kernel before the compiler begins.
 # Numba compiles a helper by itself and once more in each function that calls it, and so on up.

@@ -27,7 +27,7 @@ from typing import Any
 import numba
 from numba import boolean, int64
 
-from minires.kernels.numba_kernels.machine.compilation import OPTIONS
+from minires.kernels.numba_kernels.machine.compilation import OPTIONS, UNCOUNTED
 from minires.kernels.numba_kernels.machine.simd import (
     HAS_AVX512,
     LANES,
@@ -45,7 +45,9 @@ TWO_PANELS = HAS_AVX512
 
 
 # Called for a few thousand multiplications: too few to pass forty arguments for.
-inlined: Any = numba.njit(forceinline=True, no_cpython_wrapper=True, no_cfunc_wrapper=True, **OPTIONS)
+inlined: Any = numba.njit(
+    forceinline=True, no_cpython_wrapper=True, no_cfunc_wrapper=True, **UNCOUNTED, **OPTIONS
+)
 
 
 def tile_of(rows: int) -> Any:

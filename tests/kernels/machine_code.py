@@ -90,7 +90,7 @@ class Function:
 
 
 def loops(labels, successors):
-    """Return the strongly connected sets among these labels, without the single blocks that do not come back (Tarjan)."""
+    """Return the strongly connected sets among these labels (Tarjan), without single blocks that do not come back."""
     numbers, lowest, path, found = {}, {}, [], []
     for first in sorted(labels):
         if first in numbers:

@@ -25,9 +25,9 @@ from minires.kernels.numba_kernels.layer_forward import ARRAYS, scale_of
 from minires.kernels.numba_kernels.machine.compilation import array_helper, kernel, section
 from minires.kernels.numba_kernels.machine.simd import LANES
 from minires.kernels.numba_kernels.machine.threads import CHUNKS, claim, complete, phase, wait
-from minires.kernels.numba_kernels.machine.tile import product
+from minires.kernels.numba_kernels.machine.tile import fits_in_place, product
 from minires.kernels.numba_kernels.normalization_passes import gradients_from_sums
-from minires.kernels.numba_kernels.padding import prefetch_part, scratch
+from minires.kernels.numba_kernels.padding import copy_numbers, prefetch_part, scratch, write_zeros
 from minires.kernels.numba_kernels.prologue import gradient_window
 from minires.kernels.numba_kernels.winograd import (
     filter_gradients,
@@ -95,9 +95,9 @@ def constants_of(mean, var, weight, bias, eps):
     """Return a norm's constants: room for three factors, mean, scale and bias, one number a channel each."""
     F = mean.size
     constants = np.empty(6 * F, np.float32)
-    constants[3 * F : 4 * F] = mean
+    copy_numbers(mean, 0, constants, 3 * F, F)
     scale_of(weight, var, eps, constants[4 * F : 5 * F])
-    constants[5 * F :] = bias
+    copy_numbers(bias, 0, constants, 5 * F, F)
     return constants
 
 
@@ -141,7 +141,8 @@ def backward_share(
     v_x, v, z_tiles = scratch(36 * x_position), scratch(36 * z_position), scratch(36 * z_position)
     window, patch = scratch(6 * (4 * tiles + 2) * max(C16, F)), scratch(16 * C16)
     first, last = first_of_share(share, groups, shares), first_of_share(share + 1, groups, shares)
-    input_sums[2 * share * C : 2 * (share + 1) * C] = 0
+    if input_norm.size > 0:
+        write_zeros(input_sums, 2 * share * C, 2 * C)
     for number in range(first, last):
         start, end = number * group, min(number * group + group, strips)
         next_end = min(end + group, strips)
@@ -156,11 +157,14 @@ def backward_share(
             u0 = share * C * u_row + p * F
             product(grad_u, u0, u_row, v_x, p * x_position, 1, 0, C16, z_tiles, p * z_position, C, F, 1, T, accumulate)
         if with_x:
+            products = v_x
+            if C16 == F and fits_in_place(T, C16, F):
+                products = v  # half of the cache; V is not needed any more
             for p in range(36):
                 prefetch_part(grad_x, p0 * C, p1 * C, p, 36, True)
                 m0, u0 = p * x_position, p * C16 * F
-                product(v_x, m0, C16, v, p * z_position, F, 0, 1, u, u0, T, C16, 1, F, False)
-            transform_outputs(v_x, x_position, start, end, H, W, C, 0, C16, grad_x, patch, add_to_grad_x)
+                product(products, m0, C16, v, p * z_position, F, 0, 1, u, u0, T, C16, 1, F, False)
+            transform_outputs(products, x_position, start, end, H, W, C, 0, C16, grad_x, patch, add_to_grad_x)
         if input_norm.size > 0:
             mean, scale, bias = input_norm[:C], input_norm[C : 2 * C], input_norm[2 * C :]
             kept = BY_FORMULA_KEPT

@@ -19,6 +19,7 @@ from minires.kernels.numba_kernels.machine.compilation import array_helper, help
 from minires.kernels.numba_kernels.machine.simd import LANES
 from minires.kernels.numba_kernels.machine.threads import phase, wait
 from minires.kernels.numba_kernels.normalization_passes import normalize_chunks
+from minires.kernels.numba_kernels.padding import copy_numbers
 from minires.kernels.numba_kernels.winograd import convolve_groups, transform_all_filters
 
 ARRAYS = "float32[::1], float32[::1], float32[::1], float32[::1]"
@@ -62,9 +63,9 @@ def activation_of(mean, var, weight, bias, eps):
     """Return what norm and relu need, F numbers each: mean, scale and bias."""
     F = mean.size
     constants = np.empty(3 * F, np.float32)
-    constants[:F] = mean
+    copy_numbers(mean, 0, constants, 0, F)
     scale_of(weight, var, eps, constants[F : 2 * F])
-    constants[2 * F :] = bias
+    copy_numbers(bias, 0, constants, 2 * F, F)
     return constants
 
 

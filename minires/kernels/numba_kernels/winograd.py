@@ -28,7 +28,7 @@ from minires.kernels.numba_kernels.epilogue import finish_outputs
 from minires.kernels.numba_kernels.machine.compilation import array_helper, helper, kernel, section
 from minires.kernels.numba_kernels.machine.simd import LANES
 from minires.kernels.numba_kernels.machine.threads import claim, complete
-from minires.kernels.numba_kernels.machine.tile import product
+from minires.kernels.numba_kernels.machine.tile import fits_in_place, product
 from minires.kernels.numba_kernels.padding import copy_pixels, prefetch_part, scratch
 from minires.kernels.numba_kernels.prologue import activation_window
 from minires.kernels.numba_kernels.winograd_transforms import (
@@ -200,13 +200,15 @@ def convolve_groups(
         if next_item < groups * parts:
             x0 = place_of(next_item % groups * group, I, H, W * C, P)
             x1 = place_of(min(next_item % groups * group + group, strips), I, H, W * C, P)
-        T, columns = (end - start) * tiles, f1 - f0
+        T, columns, products = (end - start) * tiles, f1 - f0, m
+        if parts == 1 and C16 == F16 and fits_in_place(T, columns, C):
+            products = v  # half of the cache; V is not needed any more
         for p in range(36):
             prefetch_part(x, x0, x1, p, 36, False)
             prefetch_part(y, y0, y1, p, 36, True)
             u0 = p * columns * C
-            product(m, p * m_position, columns, v, p * v_position, C16, 0, 1, u, u0, T, columns, 1, C, False)
-        transform_outputs(m, m_position, start, end, I, J, F, f0, f1, y, patch, False)
+            product(products, p * m_position, columns, v, p * v_position, C16, 0, 1, u, u0, T, columns, 1, C, False)
+        transform_outputs(products, m_position, start, end, I, J, F, f0, f1, y, patch, False)
         finish_outputs(then, y, y0, y1, F, f0, min(f1, F), shortcut, bias, statistics, start // group)
         complete(counter)
         item = next_item

@@ -102,7 +102,7 @@ def kernel(
 # it out; without it the results are the same, and slower.
 UNCOUNTED = {"_nrt": False} if hasattr(DefaultOptions, "_nrt") else {}
 
-# A function that kernels call; it is compiled into each of them. It neither makes nor returns arrays: those are counted.
+# A function that kernels call; it is compiled into each of them. It neither makes nor returns arrays.
 helper: Any = numba.njit(no_cpython_wrapper=True, no_cfunc_wrapper=True, **UNCOUNTED, **OPTIONS)
 
 # The same for a function that makes or returns an array, and is called outside all inner loops.

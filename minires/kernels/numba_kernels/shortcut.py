@@ -8,7 +8,7 @@ Why it is fast: one pass, pixels copied whole, threads over images.
 import numpy as np
 
 from minires.kernels import Array, numpy_kernels
-from minires.kernels.numba_kernels.layout import flat, in_order, nhwc_empty
+from minires.kernels.numba_kernels.layout import flat, nhwc_empty
 from minires.kernels.numba_kernels.machine.compilation import COMPILED, kernel
 from minires.kernels.numba_kernels.machine.simd import HAS_SIMD, LANES, load, splat, store
 from minires.kernels.numba_kernels.machine.threads import CHUNKS, claim
@@ -125,11 +125,9 @@ def option_a_backward(grad_y: Array, x_shape: tuple[int, ...], stride: int) -> A
     return grad_x
 
 
-def add_option_a_backward(grad_x: Array, grad_y: Array, stride: int) -> None:
-    """grad_x += dL/dx of option A, in place."""
-    if grad_y.dtype.char not in COMPILED or not in_order(grad_x):
-        numpy_kernels.add_option_a_backward(grad_x, grad_y, stride)
-    elif HAS_SIMD and grad_y.dtype == np.float32 and grad_x.shape[1] % LANES == 0:
+def add_option_a_gradient(grad_x: Array, grad_y: Array, stride: int) -> None:
+    """grad_x += dL/dx of option A, in place; both lie channels-last, in a dtype that is compiled."""
+    if HAS_SIMD and grad_y.dtype == np.float32 and grad_x.shape[1] % LANES == 0:
         add_narrow_by_16(flat(grad_y), flat(grad_x), *grad_x.shape, grad_y.shape[1], stride)
     else:
         widen_backward(flat(grad_y), flat(grad_x), *grad_x.shape, grad_y.shape[1], stride, True)

@@ -53,7 +53,7 @@ def minires_step(work, kernels):
 
     if work["training"]:
         return train
-    model.eval()
+    model = models.folded(model) if kernels == "numba" else model.eval()
     return infer
 
 

@@ -220,54 +220,44 @@ def loss_cases(rng: np.random.Generator) -> list[Case]:
 
 def fused_cases(rng: np.random.Generator) -> list[Case]:
     normal = rng.standard_normal
-    mean, var = normal(3), positive(rng, 3)
-
-    def relu_inference(x: Tensor, weight: Tensor, bias: Tensor) -> Any:
-        return ops.batch_norm_relu(x, weight, bias, mean, var)
-
-    def layer(stride: Any, padding: Any, mean: Array | None = None, var: Array | None = None) -> Callable[..., Any]:
-        def layer_of(x: Tensor, filters: Tensor, weight: Tensor, bias: Tensor, shortcut: Tensor | None = None) -> Any:
-            return ops.conv2d_batch_norm_relu(x, filters, weight, bias, shortcut, mean, var, stride, padding)
-
-        return layer_of
-
-    def layer_arguments(*kernel: int) -> dict[str, Array]:
-        return {"x": normal((2, 2, 5, 6)), "filters": normal((3, 2, *kernel)), **norm}
-
-    norm = {"weight": away_from_zero(rng, 3), "bias": normal(3)}
-    images, shortcut = {"x": normal((2, 3, 4, 5))}, {"shortcut": normal((2, 3, 3, 5))}
-    name = "conv2d_batch_norm_relu"
     return [
-        Case("batch_norm_relu", "images", ops.batch_norm_relu, images | norm),
-        Case("batch_norm_relu", "given statistics", relu_inference, images | norm),
-        Case(name, "3×3, stride 2, padding 1", layer(2, 1), layer_arguments(3, 3)),
-        Case(name, "3×2, shortcut", layer(1, 0), layer_arguments(3, 2) | shortcut),
-        Case(name, "given statistics, 3×2", layer(1, 0, mean, var), layer_arguments(3, 2)),
-        Case(
-            name,
-            "given statistics, shortcut, 3×3, stride (2, 1), padding (1, 0)",
-            layer((2, 1), (1, 0), mean, var),
-            layer_arguments(3, 3) | {"shortcut": normal((2, 3, 3, 4))},
+        chain_case(rng, "one layer, 3×3, stride 2, padding 1", (2, 2, 5, 6), [((3, 2, 3, 3), 2, 1)]),
+        chain_case(rng, "one layer, 3×2, shortcut", (2, 2, 5, 6), [((3, 2, 3, 2), 1, 0)], normal((2, 3, 3, 5))),
+        chain_case(rng, "one layer, identity", (2, 3, 4, 5), [((3, 3, 3, 3), 1, 1)], "identity"),
+        chain_case(rng, "identity", (2, 3, 4, 5), [((3, 3, 3, 3), 1, 0), ((3, 3, 3, 3), 1, 2)], "identity"),
+        chain_case(rng, "option A, stride 2", (3, 2, 5, 4), [((5, 2, 3, 3), 2, 1), ((5, 5, 3, 3), 1, 1)], "A"),
+        chain_case(
+            rng,
+            "bottleneck",
+            (2, 4, 3, 4),
+            [((2, 4, 1, 1), 1, 0), ((2, 2, 3, 3), 1, 1), ((4, 2, 1, 1), 1, 0)],
+            "identity",
         ),
-        block_case(rng, "identity", (2, 3, 4, 5), [(3, 3, 3, 3), (3, 3, 3, 3)], (1, 1)),
-        block_case(rng, "option A, stride 2", (3, 2, 5, 4), [(5, 2, 3, 3), (5, 5, 3, 3)], (2, 1)),
-        block_case(rng, "one layer", (2, 3, 4, 5), [(3, 3, 3, 3)], (1,)),
-        block_case(rng, "bottleneck", (2, 4, 3, 4), [(2, 4, 1, 1), (2, 2, 3, 3), (4, 2, 1, 1)], (1, 1, 1)),
+        chain_case(rng, "no shortcut", (2, 2, 4, 5), [((3, 2, 3, 3), (1, 2), (1, 0)), ((2, 3, 1, 1), 1, 0)]),
     ]
 
 
-def block_case(
-    rng: np.random.Generator, variant: str, x: tuple[int, ...], filters: list[tuple[int, ...]], strides: tuple[int, ...]
+def chain_case(
+    rng: np.random.Generator,
+    variant: str,
+    x: tuple[int, ...],
+    layers: list[tuple[tuple[int, ...], Any, Any]],
+    shortcut: Array | str | None = None,
 ) -> Case:
-    """Return the case of a residual block, of the shapes of its x and of the filters of its layers."""
+    """Return the case of a chain, of the shape of its x, and the filters' shape, stride and padding of its layers."""
 
-    def block(x: Tensor, *params: Tensor) -> Any:
-        layers = [(params[i], params[i + 1], params[i + 2]) for i in range(0, len(params), 3)]
-        return ops.residual_block(x, layers, strides, (1e-5,) * len(layers))
+    def chain(x: Tensor, *tensors: Tensor) -> Any:
+        given = [
+            ops.ConvLayer(tensors[3 * i], tensors[3 * i + 1], tensors[3 * i + 2], stride, padding)
+            for i, (_, stride, padding) in enumerate(layers)
+        ]
+        return ops.conv_chain(x, given, tensors[-1] if isinstance(shortcut, np.ndarray) else shortcut)
 
     arguments = {"x": rng.standard_normal(x)}
-    for place, shape in enumerate(filters, 1):
+    for place, (shape, _, _) in enumerate(layers, 1):
         F = shape[0]
         arguments[f"filters{place}"] = rng.standard_normal(shape)
         arguments |= {f"weight{place}": away_from_zero(rng, F), f"bias{place}": rng.standard_normal(F)}
-    return Case("residual_block", variant, block, arguments)
+    if isinstance(shortcut, np.ndarray):
+        arguments["shortcut"] = shortcut
+    return Case("conv_chain", variant, chain, arguments)

@@ -4,10 +4,9 @@
 
 graph writes nodes and constants, step is the op's record, the rest are the names of its inputs; the name of its output
 is returned. An op of your own exports when it has such a function: `interop.ONNX_EXPORTERS[MyOp] = my_function`. What
-the fused ops do in one is written as the plain nodes it consists of, which every runtime fuses again in its own way.
+the fused op does in one is written as the plain nodes it consists of, which every runtime fuses again in its own way.
 """
 
-import math
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -16,14 +15,14 @@ import numpy as np
 from minires.engine import Op
 from minires.interop.onnx_index import getitem
 from minires.interop.onnx_record import Step
-from minires.kernels.blocks import same_padding
+from minires.kernels.chain import Skip
 from minires.kernels.devices import to_device
 from minires.ops import (
     activation,
     affine,
     arithmetic,
+    chain,
     convolution,
-    fused,
     loss,
     normalization,
     pooling,
@@ -249,48 +248,30 @@ def mse_loss(graph: "Graph", step: Step, prediction: str, target: str) -> str:
     return mean_square(graph, graph.node("Sub", prediction, target), axes, keepdims=False)
 
 
-# Fused ops, as the layers that they are made of.
+# The fused op, as the layers that it is made of.
 
 
-def batch_norm_relu(graph: "Graph", step: Step, x: str, weight: str, bias: str) -> str:
-    return graph.node("Relu", batch_norm(graph, step, x, weight, bias))
-
-
-def batch_norm_relu_inference(graph: "Graph", step: Step, x: str, weight: str, bias: str) -> str:
-    return graph.node("Relu", batch_norm_inference(graph, step, x, weight, bias))
-
-
-def conv_batch_norm_relu(
-    graph: "Graph", step: Step, x: str, filters: str, weight: str, bias: str, *shortcut: str
-) -> str:
-    y = norm_by_batch(graph, 4, step.options["eps"], conv2d(graph, step, x, filters), weight, bias)
-    return added_relu(graph, y, *shortcut)
-
-
-def conv_batch_norm_relu_inference(
-    graph: "Graph", step: Step, x: str, filters: str, weight: str, bias: str, *shortcut: str
-) -> str:
-    y = batch_norm_inference(graph, step, conv2d(graph, step, x, filters), weight, bias)
-    return added_relu(graph, y, *shortcut)
-
-
-def added_relu(graph: "Graph", y: str, *shortcut: str) -> str:
-    return graph.node("Relu", graph.node("Add", *shortcut, y) if shortcut else y)
-
-
-def residual_block(graph: "Graph", step: Step, x: str, *params: str) -> str:
-    y, strides = x, step.options["strides"]
-    for i, (stride, eps) in enumerate(zip(strides, step.options["eps"], strict=True)):
-        filters, weight, bias = params[3 * i : 3 * i + 3]
-        padding: Any = same_padding(step.input_shapes[1 + 3 * i])  # type: ignore[arg-type]
-        y = conv(graph, (stride, stride), padding, y, filters)
-        y = norm_by_batch(graph, 4, eps, y, weight, bias)
-        if i + 1 < len(strides):
+def conv_chain(graph: "Graph", step: Step, x: str, *inputs: str) -> str:
+    settings, skip, folded = step.options["settings"], step.options["skip"], step.options["folded"]
+    y, rest, total_stride = x, list(inputs), 1
+    for i, (stride, padding, eps) in enumerate(settings):
+        if i > 0:
             y = graph.node("Relu", y)
-    C, F = step.input_shapes[0][1], step.shape[1]
-    assert F is not None
-    shortcut = with_zero_channels(graph, x, C, F, math.prod(strides))
-    return added_relu(graph, y, shortcut)
+        filters = rest.pop(0)
+        if folded:
+            y = conv(graph, stride, padding, y, filters, rest.pop(0))
+        else:
+            y = norm_by_batch(graph, 4, eps, conv(graph, stride, padding, y, filters), rest.pop(0), rest.pop(0))
+        total_stride *= stride[0]
+    if skip is None:
+        y = graph.node("Add", rest.pop(0), y)
+    elif skip is Skip.IDENTITY:
+        y = graph.node("Add", x, y)
+    elif skip is Skip.OPTION_A:
+        C, F = step.input_shapes[0][1], step.shape[1]
+        assert F is not None
+        y = graph.node("Add", with_zero_channels(graph, x, C, F, total_stride), y)
+    return graph.node("Relu", y)
 
 
 EXPORTERS: dict[type[Op], Exporter] = {
@@ -315,11 +296,7 @@ EXPORTERS: dict[type[Op], Exporter] = {
     arithmetic.Abs: plain("Abs"),
     arithmetic.Where: where,
     convolution.Conv2d: conv2d,
-    fused.BatchNormReLU: batch_norm_relu,
-    fused.BatchNormReLUInference: batch_norm_relu_inference,
-    fused.ConvBatchNormReLU: conv_batch_norm_relu,
-    fused.ConvBatchNormReLUInference: conv_batch_norm_relu_inference,
-    fused.ResidualBlock: residual_block,
+    chain.ConvChain: conv_chain,
     loss.CrossEntropy: cross_entropy,
     loss.MSELoss: mse_loss,
     normalization.BatchNorm: batch_norm,

@@ -15,7 +15,8 @@ import math
 
 import numpy as np
 
-from minires.kernels import Array, checks
+from minires.kernels import Array, chain, checks
+from minires.kernels.chain import Gradients, Layer, SavedLayer, Skip
 
 xp = np  # the name by which ops ask for the array library of any kernel module
 
@@ -349,11 +350,6 @@ def option_a_backward(grad_y: Array, x_shape: Shape, stride: int) -> Array:
     return grad_x
 
 
-def add_option_a_backward(grad_x: Array, grad_y: Array, stride: int) -> None:
-    """grad_x += dL/dx of option A, in place."""
-    grad_x += option_a_backward(grad_y, grad_x.shape, stride)
-
-
 # Cross-entropy of softmax: L = −Σ q·log p over the labelled images / their number, q = the label's one-hot, smoothed
 
 
@@ -445,15 +441,60 @@ def adam_step(
         w -= (lr / correction1) * m / (np.sqrt(s) / correction2 + eps)
 
 
-# The fused kernels, in a file of their own, which calls the functions above
+# A chain of layers, each convolution, batch norm and relu, with a shortcut added before the last relu (chain.py): the
+# functions above, in their order. The other kernel modules do the same in fewer passes over memory.
 
-from minires.kernels import numpy_fused  # noqa: E402
 
-batch_norm_relu_forward = numpy_fused.batch_norm_relu_forward
-batch_norm_relu_backward = numpy_fused.batch_norm_relu_backward
-batch_norm_relu_inference = numpy_fused.batch_norm_relu_inference
-conv2d_batch_norm_relu_forward = numpy_fused.conv2d_batch_norm_relu_forward
-conv2d_batch_norm_relu_backward = numpy_fused.conv2d_batch_norm_relu_backward
-conv2d_batch_norm_relu_inference = numpy_fused.conv2d_batch_norm_relu_inference
-residual_block_forward = numpy_fused.residual_block_forward
-residual_block_backward = numpy_fused.residual_block_backward
+def chain_forward(x: Array, layers: list[Layer], shortcut: Array | Skip) -> tuple[Array, list[SavedLayer]]:
+    """Return y = relu(norm(conv(… relu(norm(conv(x))) …)) + shortcut), and what backward needs of each layer.
+
+    Of a layer whose norm is folded into its filters, relu(conv + bias), nothing is kept.
+    """
+    y = x
+    saved: list[SavedLayer] = []
+    for layer in layers:
+        before = y
+        if layer.weight is None:
+            y = conv2d_forward(before, layer.filters, layer.bias, layer.stride, layer.padding)
+        else:
+            z = conv2d_forward(before, layer.filters, None, layer.stride, layer.padding)
+            y, mean, var = batch_norm_forward(z, layer.weight, layer.bias, layer.eps)
+        if layer is layers[-1]:
+            if shortcut is Skip.IDENTITY:
+                y = x + y
+            elif shortcut is Skip.OPTION_A:
+                y = option_a_forward(x, y.shape[1], chain.total_stride(layers)) + y
+            elif not isinstance(shortcut, Skip):
+                y = shortcut + y
+        y = relu_forward(y)
+        if layer.weight is not None:
+            saved.append(SavedLayer(before, z, mean, var, y))
+    return y, saved
+
+
+def chain_backward(
+    grad_y: Array, saved: list[SavedLayer], layers: list[Layer], shortcut: Array | Skip, with_x: bool
+) -> tuple[Array | None, list[Gradients], Array | None]:
+    """Return dL/dx, None unless `with_x`; the gradients of each layer's filters, weight and bias; and dL/dshortcut
+    where the shortcut is an array."""
+    grad = grad_y
+    grads: list[Gradients] = []
+    for i in range(len(layers) - 1, -1, -1):
+        layer, kept = layers[i], saved[i]
+        grad = relu_backward(grad, kept.y)
+        if i == len(layers) - 1:
+            grad_shortcut = grad
+        grad_z, grad_weight, grad_bias = batch_norm_backward(
+            grad, kept.z, layer.weight, kept.mean, kept.var, layer.eps
+        )
+        grad_filters = conv2d_grad_weight(grad_z, kept.x, layer.filters.shape, layer.stride, layer.padding)
+        grads.insert(0, (grad_filters, grad_weight, grad_bias))
+        if i > 0 or with_x:
+            grad = conv2d_grad_input(grad_z, layer.filters, kept.x.shape, layer.stride, layer.padding)
+    if not isinstance(shortcut, Skip):
+        return grad if with_x else None, grads, grad_shortcut
+    if with_x and shortcut is Skip.IDENTITY:
+        grad = grad + grad_shortcut
+    elif with_x and shortcut is Skip.OPTION_A:
+        grad = grad + option_a_backward(grad_shortcut, grad.shape, chain.total_stride(layers))
+    return grad if with_x else None, grads, None

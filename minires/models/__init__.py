@@ -8,6 +8,7 @@ all names count.
 from minires.models.blocks import *
 from minires.models.broken import *
 from minires.models.family import *
+from minires.models.folding import *
 from minires.models.registry import *
 from minires.models.resnet import *
 from minires.models.schemes import *

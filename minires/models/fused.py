@@ -1,102 +1,112 @@
-"""The blocks and the networks with fused forwards: convolution, batch norm, the residual add and relu as one op.
+"""The blocks and the networks with fused forwards: chains of convolution, batch norm and relu as one op.
 
 Same parameters, same state dict, same gradients to rounding as the blocks that they come from; fewer passes over the
-activations. For training and measuring; `blocks.py` is the page to read.
+activations. For training and measuring; `blocks.py` is the page to read. Where a block holds what a chain does not
+take, a norm that is frozen or in evaluation, a convolution with a bias or of another class, it takes its plain forward.
 """
 
 from typing import Any
 
 from minires import nn, ops
-from minires.engine import Tensor
-from minires.kernels import Array
+from minires.engine import Tensor, per_thread
 from minires.models.blocks import BasicBlock, Bottleneck, PreActBlock, PreActBottleneck
 from minires.models.parts import OptionA
 from minires.models.resnet import PreActResNet, ResNet
 
-
-class BatchNormReLU2d(nn.BatchNorm2d):
-    """relu(batch norm of x)."""
-
-    def forward(self, x: Tensor) -> Tensor:
-        self.check(x)
-        y, mean, var = ops.batch_norm_relu(x, self.weight, self.bias, *given_statistics(self), self.eps)
-        if estimates(self):
-            self.track(x.size // self.weight.size, mean, var)
-        return y
+Layers = list[tuple[Any, Any]]  # a convolution and the norm behind it, each
 
 
 class FusedBasicBlock(BasicBlock):
     def forward(self, x: Tensor) -> Tensor:
         layers = [(self.conv1, self.bn1), (self.conv2, self.bn2)]
-        return forward(self, x, layers)
+        return chain(layers, x, self) if takes(layers) else super().forward(x)
 
 
 class FusedBottleneck(Bottleneck):
     def forward(self, x: Tensor) -> Tensor:
         layers = [(self.conv1, self.bn1), (self.conv2, self.bn2), (self.conv3, self.bn3)]
-        return forward(self, x, layers)
+        return chain(layers, x, self) if takes(layers) else super().forward(x)
 
 
-def forward(block: Any, x: Tensor, layers: list[tuple[Any, Any]]) -> Tensor:
-    """Return the block's output: one op where its shortcut has no parameters, else one for each of the layers."""
-    training = all([estimates(norm) for _, norm in layers])
-    if training and block.skip and isinstance(block.downsample, nn.Identity | OptionA):
-        return residual_block(x, layers)
-    y = x
-    for conv, norm in layers[:-1]:
-        y = conv_norm_relu(conv, norm, y)
-    shortcut = block.downsample(x) if block.skip else None
-    conv, norm = layers[-1]
-    return conv_norm_relu(conv, norm, y, shortcut)
+class FusedPreActBlock(PreActBlock):
+    """The first convolution, the second norm and the relu behind it are one op."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        if not takes([(self.conv1, self.bn2)]):
+            return super().forward(x)
+        activated = self.relu1(self.bn1(x))
+        y = chain([(self.conv1, self.bn2)], activated)
+        y = self.conv2(y)
+        return add_shortcut(self, x, activated, y)
 
 
-def residual_block(x: Tensor, layers: list[tuple[Any, Any]]) -> Tensor:
-    """Return relu(norm(conv(… relu(norm(conv(x))) …)) + shortcut) as one op."""
-    params = [(conv.weight, norm.weight, norm.bias) for conv, norm in layers]
-    strides, eps = tuple([conv.stride for conv, _ in layers]), tuple([norm.eps for _, norm in layers])
-    y, statistics = ops.residual_block(x, params, strides, eps)
-    for (_, norm), found in zip(layers, statistics, strict=True):
+class FusedPreActBottleneck(PreActBottleneck):
+    """Its two inner norms, with the convolution before and the relu behind, are one op."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        layers = [(self.conv1, self.bn2), (self.conv2, self.bn3)]
+        if not takes(layers):
+            return super().forward(x)
+        activated = self.relu1(self.bn1(x))
+        y = chain(layers, activated)
+        y = self.conv3(y)
+        return add_shortcut(self, x, activated, y)
+
+
+def add_shortcut(block: Any, x: Tensor, activated: Tensor, y: Tensor) -> Tensor:
+    """Return the branch y of a pre-activation block, with its shortcut."""
+    y = block.scale(y)
+    if not block.skip:
+        return y
+    return ops.residual_add(block.downsample(activated if block.projects else x), y)
+
+
+def takes(layers: Layers) -> bool:
+    """Say whether these layers can be one op: with norms that estimate, or, for inference, that are folded."""
+    if any([type(conv) is not nn.Conv2d for conv, _ in layers]):
+        return False
+    if is_folded(layers):
+        return not per_thread.recording
+    return all([type(norm) is nn.BatchNorm2d and norm.training and not norm.frozen for _, norm in layers]) and all(
+        [conv.bias is None for conv, _ in layers]
+    )
+
+
+def is_folded(layers: Layers) -> bool:
+    """Say whether the norms are gone into the convolutions: see `folding.py`."""
+    return all([type(norm) is nn.Identity and conv.bias is not None for conv, norm in layers])
+
+
+def chain(layers: Layers, x: Tensor, block: Any = None) -> Tensor:
+    """Return relu(norm(conv(… relu(norm(conv(x))) …)) + the block's shortcut) as one op."""
+    folded = is_folded(layers)
+    given = []
+    for conv, norm in layers:
+        window = conv.stride, conv.padding
+        if folded:
+            given.append(ops.ConvLayer(conv.weight, None, conv.bias, *window))
+        else:
+            given.append(ops.ConvLayer(conv.weight, norm.weight, norm.bias, *window, norm.eps))
+    y, statistics = ops.conv_chain(x, given, shortcut_of(block, x, layers) if block is not None else None)
+    for (_, norm), found in zip(layers, statistics, strict=False):  # of folded norms there are none
         norm.track(*found)
     return y
 
 
-def conv_norm_relu(conv: nn.Conv2d, norm: Any, x: Tensor, shortcut: Tensor | None = None) -> Tensor:
-    """Return relu(norm(conv(x)) [+ shortcut]) as one op."""
-    y, mean, var = ops.conv2d_batch_norm_relu(
-        x, conv.weight, norm.weight, norm.bias, shortcut, *given_statistics(norm), conv.stride, conv.padding, norm.eps
-    )
-    if estimates(norm):
-        norm.track(y.size // y.shape[1], mean, var)
-    return y
-
-
-def estimates(norm: nn.BatchNorm2d) -> bool:
-    """Say whether the norm takes mean and variance from the batch."""
-    return norm.training and not norm.frozen
-
-
-def given_statistics(norm: nn.BatchNorm2d) -> tuple[Array | None, Array | None]:
-    """Return the mean and variance that the op shall use, None for the batch's own."""
-    return (None, None) if estimates(norm) else (norm.running_mean, norm.running_var)
-
-
-class FusedPreActBlock(PreActBlock):
-    """Its forward is the block's own: each norm brings its relu, and what stood for relu does nothing."""
-
-    def __init__(self, *sizes: int, **options: Any) -> None:
-        super().__init__(*sizes, **options)
-        fuse(self, "bn1", "relu1")
-        fuse(self, "bn2", "relu2")
-
-
-class FusedPreActBottleneck(PreActBottleneck):
-    """Its forward is the block's own: each norm brings its relu, and what stood for relu does nothing."""
-
-    def __init__(self, *sizes: int, **options: Any) -> None:
-        super().__init__(*sizes, **options)
-        fuse(self, "bn1", "relu1")
-        fuse(self, "bn2", "relu2")
-        fuse(self, "bn3", "relu3")
+def shortcut_of(block: Any, x: Tensor, layers: Layers) -> Tensor | str | None:
+    """Return a block's shortcut, by its name where the chain makes it itself."""
+    if not block.skip:
+        return None
+    if type(block.downsample) is nn.Identity:
+        return "identity"
+    strides = [conv.stride for conv, _ in layers]
+    if type(block.downsample) is OptionA and all([isinstance(stride, int) for stride in strides]):
+        total, channels = 1, layers[-1][0].weight.shape[0]
+        for stride in strides:
+            total *= stride
+        if (channels, total) == (block.downsample.out_channels, block.downsample.stride):
+            return "A"
+    return block.downsample(x)
 
 
 FUSED: dict[type[Any], type[Any]] = {
@@ -105,12 +115,6 @@ FUSED: dict[type[Any], type[Any]] = {
     PreActBlock: FusedPreActBlock,
     PreActBottleneck: FusedPreActBottleneck,
 }
-
-
-def fuse(module: nn.Module, norm: str, activation: str) -> None:
-    """Put batch norm with relu in the place of a module's batch norm, and nothing in the place of its relu."""
-    setattr(module, norm, BatchNormReLU2d(getattr(module, norm).weight.size))
-    setattr(module, activation, nn.Identity())
 
 
 def fused_block(block: type[Any], norm: str, activation: str) -> type[Any]:
@@ -132,7 +136,10 @@ class FusedResNet(ResNet):
     form_of = staticmethod(fused_block)
 
     def forward(self, x: Tensor) -> Tensor:
-        y = conv_norm_relu(self.conv1, self.bn1, x)
+        stem = [(self.conv1, self.bn1)]
+        if not takes(stem):
+            return super().forward(x)
+        y = chain(stem, x)
         y = self.maxpool(y)
         y = self.layer1(y)
         y = self.layer2(y)
@@ -144,10 +151,6 @@ class FusedResNet(ResNet):
 
 
 class FusedPreActResNet(PreActResNet):
-    """Its forward is the network's own: the last norm brings its relu, and what stood for relu does nothing."""
+    """The network of fused pre-activation blocks; its last norm and relu are ops of their own."""
 
     form_of = staticmethod(fused_block)
-
-    def __init__(self, *sizes: Any, **options: Any) -> None:
-        super().__init__(*sizes, **options)
-        fuse(self, "bn1", "relu")

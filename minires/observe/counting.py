@@ -14,10 +14,11 @@ import numpy as np
 
 from minires.engine import Op, Tensor, no_grad, per_thread
 from minires.kernels import Array, kernels_for
+from minires.kernels.numpy_kernels import output_size
 from minires.observe.observer import observing
 from minires.ops.affine import Linear
+from minires.ops.chain import ConvChain
 from minires.ops.convolution import Conv2d
-from minires.ops.fused import ConvBatchNormReLU, ConvBatchNormReLUInference, ResidualBlock
 
 
 @dataclass
@@ -38,14 +39,14 @@ class Totals(NamedTuple):
 
 def multiply_adds_of(op: Op, shapes: list[tuple[int, ...]], y_shape: tuple[int, ...]) -> int:
     """Count the multiply-adds of an op's forward pass: 0 for one without filters or a matrix of weights."""
-    if isinstance(op, ResidualBlock):
-        H, W = shapes[0][2:]
-        count = 0
-        for filters, stride in zip(shapes[1::3], op.strides, strict=True):
-            H, W = -(-H // stride), -(-W // stride)
-            count += y_shape[0] * H * W * math.prod(filters)
+    if isinstance(op, ConvChain):
+        image, count = shapes[0], 0
+        for filters, (stride, padding, _) in zip(shapes[1 :: 2 if op.folded else 3], op.settings, strict=False):
+            KH, KW = filters[2:]
+            image = (image[0], filters[0], *output_size(image, (KH, KW), stride, padding))
+            count += image[0] * math.prod(image[2:]) * math.prod(filters)
         return count
-    if isinstance(op, Conv2d | Linear | ConvBatchNormReLU | ConvBatchNormReLUInference):
+    if isinstance(op, Conv2d | Linear):
         return y_shape[0] * math.prod(y_shape[2:]) * math.prod(shapes[1])
     return 0
 

@@ -16,7 +16,7 @@ from minires.engine import Op, Tensor
 from minires.kernels import Array
 from minires.observe.counting import multiply_adds_of
 from minires.observe.observer import observing
-from minires.ops.fused import ResidualBlock
+from minires.ops.chain import ConvChain
 
 
 @dataclass
@@ -74,7 +74,9 @@ class Clock:
         name = type(op).__name__
         shape = " · ".join("×".join(map(str, shape)) for shape in shapes if len(shape) > 1)
         stride = getattr(op, "stride", 1)
-        strides = op.strides if isinstance(op, ResidualBlock) else (stride,) if isinstance(stride, int) else stride
+        if isinstance(op, ConvChain):
+            stride = [max(by) for by, _, _ in op.settings]
+        strides = (stride,) if isinstance(stride, int) else stride
         shape += f", stride {max(strides)}" if max(strides) > 1 else ""
         return self.rows.setdefault((name, shape), OpTime(name, shape))
 

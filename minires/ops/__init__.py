@@ -9,8 +9,8 @@ Every file holds its formulas at the head, and the names that it adds to `minire
 from minires.ops.activation import *
 from minires.ops.affine import *
 from minires.ops.arithmetic import *
+from minires.ops.chain import *
 from minires.ops.convolution import *
-from minires.ops.fused import *
 from minires.ops.loss import *
 from minires.ops.normalization import *
 from minires.ops.pooling import *

@@ -1,9 +1,12 @@
 """A GPU kernel and its NumPy twin, called with the same numbers."""
 
+import dataclasses
+
 import numpy as np
 from hypothesis import strategies as st
 
 from minires.kernels import numpy_kernels
+from minires.kernels.chain import Layer, SavedLayer
 
 # Of the largest number, or of 1 where that is less: what is given is about 1, and relu may leave only what nearly all
 # cancelled out.
@@ -13,7 +16,9 @@ seeds = st.integers(0, 2**32 - 1)
 
 
 def on_gpu(gpu, value):
-    """Move arrays to the GPU, also those in lists and tuples; leave the rest."""
+    """Move arrays to the GPU, also those in lists, tuples and records; leave the rest."""
+    if isinstance(value, Layer | SavedLayer):
+        return type(value)(*[on_gpu(gpu, one) for one in fields_of(value)])
     if isinstance(value, list | tuple):
         return type(value)([on_gpu(gpu, one) for one in value])
     return gpu.asarray(value) if isinstance(value, np.ndarray) else value
@@ -26,8 +31,13 @@ def close(got, expected, tolerance):
 
 
 def listed(value):
-    """List what a kernel returned, out of all tuples and lists."""
+    """List what a kernel returned, out of all tuples, lists and records."""
+    value = fields_of(value) if isinstance(value, SavedLayer) else value
     return [one for each in value for one in listed(each)] if isinstance(value, list | tuple) else [value]
+
+
+def fields_of(record):
+    return list(record) if isinstance(record, Layer) else [getattr(record, f.name) for f in dataclasses.fields(record)]
 
 
 def agree(gpu, cupy_kernels, name, *arguments, looser=1):

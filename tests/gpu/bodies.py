@@ -79,7 +79,7 @@ def copy_back(before, after):
 class OpsOnGpu:
     """The ops, for tensors on the GPU and constants (labels, conditions, statistics) that the test made on the CPU."""
 
-    CONSTANTS = ("where", "cross_entropy", "mse_loss", "batch_norm", "batch_norm_relu", "conv2d_batch_norm_relu")
+    CONSTANTS = ("where", "cross_entropy", "mse_loss", "batch_norm")
 
     def __getattr__(self, name):
         if name not in self.CONSTANTS:

@@ -58,12 +58,8 @@ def test_option_a(gpu, cupy_kernels, N, C, more, H, W, stride, seed):
     rng = np.random.default_rng(seed)
     x = normal(rng, N, C, H, W)
     y = agree(gpu, cupy_kernels, "option_a_forward", x, C + more, stride)
-    grad_y, grad_x = normal(rng, *y.shape), normal(rng, *x.shape)
+    grad_y = normal(rng, *y.shape)
     agree(gpu, cupy_kernels, "option_a_backward", grad_y, x.shape, stride)
-    added = gpu.asarray(grad_x)
-    cupy_kernels.add_option_a_backward(added, gpu.asarray(grad_y), stride)
-    numpy_kernels.add_option_a_backward(grad_x, grad_y, stride)
-    close(added.get(), grad_x, 0)
 
 
 @given(st.integers(1, 9), st.sampled_from([1, 2, 10, 255, 256, 257, 1000]), st.sampled_from([0.0, 0.1, 1.0]),

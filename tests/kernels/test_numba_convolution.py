@@ -14,7 +14,7 @@ from minires.kernels import numpy_kernels
 
 numba = pytest.importorskip("numba")
 from minires.kernels import numba_kernels  # noqa: E402
-from minires.kernels.numba_kernels import convolution  # noqa: E402
+from minires.kernels.numba_kernels import convolution, winograd  # noqa: E402
 from minires.kernels.numba_kernels.machine import compilation, simd, threads  # noqa: E402
 
 HERE = os.path.abspath(__file__)
@@ -113,8 +113,8 @@ def test_winograd_rounds_about_twice_as_much_as_the_plain_sum(channels, size):
     x, weight, _, _ = arrays((4, channels, size, size), channels, (3, 3), (1, 1), (1, 1))
     exact = numpy_kernels.conv2d_forward(*double(x, weight), None, (1, 1), (1, 1))
     errors = []
-    for winograd in (True, False):
-        with kernels.use("numba", winograd=winograd) as module:
+    for by_winograd in (True, False):
+        with kernels.use("numba", winograd=by_winograd) as module:
             errors.append(np.linalg.norm(module.conv2d_forward(x, weight, None, (1, 1), (1, 1)) - exact))
     assert 1 < errors[0] / errors[1] < 3
 
@@ -154,8 +154,8 @@ def test_winograds_way_is_taken_where_it_pays_and_can_be_switched_off(monkeypatc
         raise AssertionError("Winograd's way was taken")
 
     x, weight, bias, grad_y = arrays((2, 16, 9, 8), 16, (3, 3), (1, 1), (1, 1))
-    monkeypatch.setattr(convolution, "winograd_products", refused)
-    monkeypatch.setattr(convolution, "winograd_weight_products", refused)
+    monkeypatch.setattr(winograd, "winograd_products", refused)
+    monkeypatch.setattr(winograd, "winograd_weight_products", refused)
     passes = [
         lambda module: module.conv2d_forward(x, weight, None, (1, 1), (1, 1)),
         lambda module: module.conv2d_grad_input(grad_y, weight, x.shape, (1, 1), (1, 1)),

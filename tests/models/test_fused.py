@@ -110,9 +110,6 @@ def test_one_block_with_frozen_norms(name, frozen, kind, require):
     np.testing.assert_allclose(kept.running_mean, 0.1, rtol=1e-12)
 
 
-LAYER, GIVEN = "ConvBatchNormReLU", "ConvBatchNormReLUInference"
-
-
 def names(tensor):
     """Name the ops behind a tensor, the first one first."""
     return [type(one.op).__name__ for one in reversed(backward_order(tensor))]
@@ -126,42 +123,113 @@ def test_a_fused_block_has_fewer_ops():
     projection, bottleneck = models.fused.FusedBasicBlock(8, 16, 2), models.fused.FusedBottleneck(8, 2)
     single = ["Conv2d", "BatchNorm", "ReLU", "Conv2d", "BatchNorm", "ResidualAdd", "ReLU", "Sum"]
     assert names(plain(x).sum()) == single
-    assert names(fused(x).sum()) == names(option_a(x).sum()) == names(bottleneck(x).sum()) == ["ResidualBlock", "Sum"]
-    assert names(without(x).sum()) == [LAYER, LAYER, "Sum"]
-    assert sorted(names(projection(x).sum())) == ["BatchNorm", "Conv2d", LAYER, LAYER, "Sum"]
+    for block in (fused, option_a, without, bottleneck):
+        assert names(block(x).sum()) == ["ConvChain", "Sum"]
+    assert sorted(names(projection(x).sum())) == ["BatchNorm", "Conv2d", "ConvChain", "Sum"]
 
-    fused.bn1.freeze()  # one norm that estimates nothing, and the block falls apart into its layers
-    assert names(fused(x).sum()) == [GIVEN, LAYER, "Sum"]
+    fused.bn1.freeze()  # one norm that estimates nothing, and the block is the plain one
+    assert names(fused(x).sum()) == ["Conv2d", "BatchNormInference", *single[2:]]
     for block in (fused, option_a, projection, bottleneck):
-        block.eval()
-    assert names(fused(x).sum()) == [GIVEN, GIVEN, "Sum"]
-    assert sorted(names(option_a(x).sum())) == [GIVEN, GIVEN, "Sum"]
-    assert sorted(names(projection(x).sum())) == ["BatchNormInference", "Conv2d", GIVEN, GIVEN, "Sum"]
-    assert names(bottleneck(x).sum()) == [GIVEN, GIVEN, GIVEN, "Sum"]
+        assert "ConvChain" not in names(block.eval()(x).sum())
 
 
 def test_the_ops_of_a_fused_network():
     x = Tensor(np.random.default_rng(0).standard_normal((2, 3, 8, 8)).astype(np.float32))
     model = models.cifar_resnet(8, fused=True)
-    assert names(model(x)) == [LAYER, *["ResidualBlock"] * 3, "GlobalAvgPool2d", "Linear"]
+    assert names(model(x)) == [*["ConvChain"] * 4, "GlobalAvgPool2d", "Linear"]
     model.bn1.freeze()
-    assert names(model(x))[:2] == [GIVEN, "ResidualBlock"]
-    assert set(names(model.eval()(x))) == {GIVEN, "OptionA", "GlobalAvgPool2d", "Linear"}
+    assert names(model(x))[:4] == ["Conv2d", "BatchNormInference", "ReLU", "ConvChain"]
+    assert "ConvChain" not in names(model.eval()(x))
+    preactivated = models.cifar_resnet(8, block=models.PreActBlock, fused=True)
+    assert names(preactivated(x)).count("ConvChain") == 3
+
+
+def changed(model, how):
+    block = model.layer1[0]
+    if how == "padding":
+        block.conv1.padding, block.conv2.padding = 0, 2
+    if how == "padding of two numbers":
+        block.conv1.padding, block.conv2.padding = (0, 2), (2, 0)
+    if how == "stride of two numbers":
+        model.layer2[0].conv1.stride = (2, 2)
+    if how == "bias":
+        block.conv1.bias = nn.Parameter(np.linspace(-1, 1, block.conv1.weight.shape[0]))
+    if how == "filters":
+        block.conv2.weight = nn.Parameter(block.conv2.weight.data[:, :, :1])
+        block.conv2.padding = (0, 1)
+    if how == "eps":
+        block.bn1.eps, block.bn2.eps = 0.1, 0.01
+    if how == "another class":
+
+        class Doubled(nn.Conv2d):
+            def forward(self, x):
+                return 2 * super().forward(x)
+
+        block.conv1.__class__ = Doubled
+    return model
+
+
+@pytest.mark.parametrize("kind", ["numpy", "numba"])
+@pytest.mark.parametrize(
+    "how",
+    ["padding", "padding of two numbers", "stride of two numbers", "bias", "filters", "eps", "another class"],
+)
+def test_what_a_convolution_carries_is_taken_along(how, kind, require):
+    if kind == "numba":
+        require("numba")
+    rng = np.random.default_rng(4)
+    x, labels = rng.standard_normal((3, 3, 8, 9)), rng.integers(0, 10, 3)
+    plain, fused = (
+        changed(models.cifar_resnet(8, width=8, seed=3, fused=fused).to("float64"), how) for fused in (False, True)
+    )
+    with kernels.use(kind):
+        same_steps(plain, fused, x, labels, 1e-7, 1e-10)
+
+
+@pytest.mark.parametrize("name", MAKERS)
+@pytest.mark.parametrize("fused", [False, True])
+@pytest.mark.parametrize("kind", ["numpy", "numba"])
+def test_a_folded_network_gives_the_same_logits(name, fused, kind, require):
+    if kind == "numba":
+        require("numba")
+    rng = np.random.default_rng(5)
+    model = MAKERS[name](seed=3, fused=fused, width=16)
+    x, labels = rng.standard_normal((3, 3, 9, 8)).astype(np.float32), rng.integers(0, 10, 3)
+    with kernels.use(kind):
+        step(model, x, labels)
+        state = model.state_dict()
+        folded = models.folded(model)
+        model.eval()
+        with no_grad():
+            expected, found = model(Tensor(x)).data, folded(Tensor(x)).data
+        np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-4 * np.abs(expected).max())
+        image = Tensor(x, requires_grad=True)
+        y = folded(image)  # with a gradient: plain ops
+        np.testing.assert_allclose(y.data, expected, rtol=1e-4, atol=1e-4 * np.abs(expected).max())
+        y.sum().backward()
+        assert np.isfinite(image.grad).all() and "ConvChain" not in names(folded(image))
+    for key, array in model.state_dict().items():  # the first one is as it was
+        np.testing.assert_array_equal(array, state[key])
+
+
+def test_what_is_folded_needs_no_norm_and_keeps_up_with_nothing():
+    model = models.resnet20(seed=0, fused=True).eval()
+    x = Tensor(np.random.default_rng(0).standard_normal((2, 3, 8, 8)).astype(np.float32))
+    folded = models.folded(model)
+    assert not any(isinstance(module, nn.BatchNorm2d) for _, module in folded.named_modules())
+    with no_grad():
+        before = folded(x).data
+        model.bn1.running_mean += 1
+        np.testing.assert_array_equal(folded(x).data, before)
+        assert np.abs(models.folded(model)(x).data - before).max() > 1e-3
+    with pytest.raises(ValueError, match="folded: takes a ResNet, not Linear"):
+        models.folded(nn.Linear(2, 3))
 
 
 def test_weights_pass_between_the_two():
     plain, fused = models.resnet20(seed=0), models.resnet20(seed=1, fused=True)
     fused.load_state_dict(plain.state_dict())
     np.testing.assert_array_equal(fused.layer3[0].conv1.weight.data, plain.layer3[0].conv1.weight.data)
-
-
-def test_a_frozen_norm_keeps_its_statistics():
-    layer = models.fused.BatchNormReLU2d(3).freeze()
-    layer.train()
-    x = Tensor(np.random.default_rng(0).standard_normal((2, 3, 4, 4)).astype(np.float32))
-    y = layer(x)
-    np.testing.assert_allclose(y.data, np.maximum(x.data / np.sqrt(1 + 1e-5), 0), rtol=1e-5)
-    np.testing.assert_array_equal(layer.running_mean, 0)
 
 
 def test_what_cannot_be_fused_is_refused():
@@ -171,8 +239,6 @@ def test_what_cannot_be_fused_is_refused():
         models.resnet20(activation="tanh", fused=True)
     with pytest.raises(ValueError, match="MisplacedNormBlock has no fused form; these have: BasicBlock, Bottleneck"):
         models.resnet20(block=models.MisplacedNormBlock, fused=True)
-    with pytest.raises(ValueError, match="BatchNormReLU2d: expected x"):
-        models.fused.BatchNormReLU2d(3)(Tensor(np.zeros((2, 4, 5, 5), np.float32)))
     assert isinstance(models.make("resnet20", fused=True).bn1, nn.BatchNorm2d)
 
 
@@ -197,60 +263,62 @@ def test_fused_networks_are_networks_of_fused_blocks():
     assert type(preactivated.layer1[0]) is models.fused.FusedPreActBlock
 
 
-def test_shapes_that_do_not_fit_are_refused_by_name():
-    x, one = Tensor(np.zeros((2, 3, 4, 4), np.float32)), Tensor(np.ones(3, np.float32))
-    narrow = Tensor(np.zeros((2, 2, 4, 4), np.float32))
-    with pytest.raises(ValueError, match="batch_norm_relu: x"):
-        ops.batch_norm_relu(narrow, one, one)
-    with pytest.raises(ValueError, match="batch_norm_relu: give both mean and var, or neither"):
-        ops.batch_norm_relu(x, one, one, mean=one.data)
+def ones(*shape):
+    return Tensor(np.ones(shape, np.float32))
 
 
-def test_a_fused_layer_whose_shapes_do_not_fit_is_refused():
-    layer = ops.conv2d_batch_norm_relu
-    x, filters, one = (Tensor(np.ones(shape, np.float32)) for shape in [(2, 3, 5, 4), (6, 3, 3, 3), (6,)])
+def chain_of(x, *filters, shortcut=None, folded=False, **settings):
+    weight = (lambda shape: None) if folded else (lambda shape: ones(shape[0]))
+    layers = [ops.ConvLayer(ones(*shape), weight(shape), ones(shape[0]), **settings) for shape in filters]
+    return ops.conv_chain(x, layers, shortcut)
+
+
+def test_a_layer_whose_shapes_do_not_fit_is_refused():
+    x, filters = ones(2, 3, 5, 4), (6, 3, 3, 3)
     with pytest.raises(
         ValueError,
-        match=r"conv2d_batch_norm_relu: the shortcut has shape \(2, 3, 5, 4\), the branch \(2, 6, 3, 2\); use option "
+        match=r"conv_chain: the shortcut has shape \(2, 3, 5, 4\), the branch \(2, 6, 3, 2\); use option "
         r"A, option_a\(x, 6, stride=2\), or option B, a 1×1 convolution to 6 channels with stride 2",
     ):
-        layer(x, filters, one, one, x, stride=2, padding=1)
-    with pytest.raises(ValueError, match="conv2d_batch_norm_relu: the shortcut .* both must come from the same images"):
-        layer(x, filters, one, one, Tensor(np.ones((1, 6, 5, 4), np.float32)), padding=1)
-    with pytest.raises(ValueError, match=r"conv2d_batch_norm_relu: x \(2, 3, 5, 4\) and weight \(6, 2, 3, 3\) must be"):
-        layer(x, Tensor(np.ones((6, 2, 3, 3), np.float32)), one, one)
-    with pytest.raises(ValueError, match=r"conv2d_batch_norm_relu: a 3×3 window does not fit x .* use larger images"):
-        layer(Tensor(np.ones((2, 3, 2, 4), np.float32)), filters, one, one)
-    with pytest.raises(ValueError, match=r"conv2d_batch_norm_relu: x \(2, 6, 3, 2\) must be .* weight \(3,\) and bias"):
-        layer(x, filters, Tensor(np.ones(3, np.float32)), one)
-    with pytest.raises(ValueError, match="conv2d_batch_norm_relu: give both mean and var, or neither"):
-        layer(x, filters, one, one, mean=one.data)
-    with pytest.raises(ValueError, match="conv2d_batch_norm_relu: .* no batch variance; use a larger batch"):
-        layer(Tensor(np.ones((1, 3, 3, 3), np.float32)), filters, one, one)
+        chain_of(x, filters, shortcut=x, stride=2, padding=1)
+    with pytest.raises(ValueError, match="conv_chain: the shortcut .* both must come from the same images"):
+        chain_of(x, filters, shortcut=ones(1, 6, 5, 4), padding=1)
+    with pytest.raises(ValueError, match=r"conv_chain: x \(2, 3, 5, 4\) and weight \(6, 2, 3, 3\) must be"):
+        chain_of(x, (6, 2, 3, 3))
+    with pytest.raises(ValueError, match=r"conv_chain: a 3×3 window does not fit x .* use larger images"):
+        chain_of(ones(2, 3, 2, 4), filters)
+    with pytest.raises(ValueError, match=r"conv_chain: x \(2, 6, 3, 2\) must be .* weight \(3,\) and bias"):
+        ops.conv_chain(x, [ops.ConvLayer(ones(*filters), ones(3), ones(6))])
+    with pytest.raises(ValueError, match="conv_chain: .* no batch variance; use a larger batch"):
+        chain_of(ones(1, 3, 3, 3), filters)
 
 
-def test_a_residual_block_whose_shapes_do_not_fit_is_refused():
-    def ones(*shape):
-        return Tensor(np.ones(shape, np.float32))
-
-    def block(x, *filters, strides=(1, 1)):
-        layers = [(ones(*shape), ones(shape[0]), ones(shape[0])) for shape in filters]
-        return ops.residual_block(ones(*x), layers, strides, (1e-5,) * len(layers))
-
-    with pytest.raises(ValueError, match=r"residual_block: x \(2, 4, 5, 4\) and weight \(4, 3, 3, 3\) .* with one C"):
-        block((2, 3, 5, 4), (4, 3, 3, 3), (4, 3, 3, 3))
+def test_a_chain_whose_layers_do_not_fit_is_refused():
+    with pytest.raises(ValueError, match=r"conv_chain: x \(2, 4, 5, 4\) and weight \(4, 3, 3, 3\) .* with one C"):
+        chain_of(ones(2, 3, 5, 4), (4, 3, 3, 3), (4, 3, 3, 3), padding=1)
+    with pytest.raises(ValueError, match=r"the shortcut has shape \(2, 3, 5, 4\), the branch \(2, 4, 5, 4\)"):
+        chain_of(ones(2, 3, 5, 4), (4, 3, 3, 3), shortcut="identity", padding=1)
     with pytest.raises(
         ValueError,
-        match=r"residual_block: the shortcut has shape \(2, 3, 5, 4\), the branch \(2, 2, 5, 4\); .* option B, a 1×1 "
+        match=r"conv_chain: the shortcut has shape \(2, 3, 5, 4\), the branch \(2, 2, 5, 4\); .* option B, a 1×1 "
         "convolution to 2 channels with stride 1",
     ):
-        block((2, 3, 5, 4), (4, 3, 3, 3), (2, 4, 3, 3))
-    with pytest.raises(ValueError, match="residual_block: .* no batch variance; use a larger batch or larger images"):
-        block((1, 3, 2, 2), (4, 3, 3, 3), (4, 4, 3, 3), strides=(2, 1))
-    with pytest.raises(ValueError, match=r"residual_block: filters \(3, 3, 2, 2\) must have odd sizes"):
-        block((2, 3, 5, 4), (3, 3, 2, 2), (3, 3, 3, 3))
-    for strides in ((1,), (1, 1, 1), ((1, 1), 1)):
-        with pytest.raises(ValueError, match="residual_block: 2 layers need a stride, a whole number, and an eps each"):
-            block((2, 3, 5, 4), (3, 3, 3, 3), (3, 3, 3, 3), strides=strides)
-    with pytest.raises(ValueError, match="residual_block: 0 layers need"):
-        block((2, 3, 5, 4), strides=())
+        chain_of(ones(2, 3, 5, 4), (4, 3, 3, 3), (2, 4, 3, 3), shortcut="A", padding=1)
+    with pytest.raises(ValueError, match="conv_chain: the shortcut has shape .* the branch"):
+        chain_of(ones(2, 3, 6, 6), (3, 3, 3, 3), shortcut="A", stride=(2, 1), padding=1)
+    with pytest.raises(ValueError, match="conv_chain: needs one layer or more, all with a norm or none, got 0"):
+        chain_of(ones(2, 3, 5, 4))
+    with pytest.raises(ValueError, match="conv_chain: shortcut must be None, 'identity', 'A' or a tensor, got 'B'"):
+        chain_of(ones(2, 3, 5, 4), (3, 3, 3, 3), shortcut="B")
+
+
+def test_folded_layers_are_for_inference():
+    x, filters = ones(2, 3, 5, 4), nn.Parameter(np.ones((6, 3, 3, 3), np.float32))
+    y, statistics = chain_of(x, (6, 3, 3, 3), folded=True)
+    assert (y.data == 28).all() and statistics == []
+    with pytest.raises(ValueError, match=r"conv_chain: folded norms are for inference: use no_grad\(\), or conv2d and"):
+        ops.conv_chain(x, [ops.ConvLayer(filters, None, ones(6))])
+    with pytest.raises(ValueError, match="conv_chain: needs one layer or more, all with a norm or none, got 2"):
+        ops.conv_chain(x, [ops.ConvLayer(filters, None, ones(6)), ops.ConvLayer(filters, ones(6), ones(6))])
+    with pytest.raises(ValueError, match=r"conv_chain: bias \(5,\) must be \(6,\), one per filter"):
+        ops.conv_chain(x, [ops.ConvLayer(filters, None, ones(5))])

@@ -46,23 +46,6 @@ def batch_norm_inference_backward(
     return backward(grad_y, x, None, weight, mean, var, eps, constants=True)[:3]
 
 
-def batch_norm_relu_forward(x: Array, weight: Array, bias: Array, eps: float) -> tuple[Array, Array, Array]:
-    """Return y = max(batch norm of x, 0), and x's mean (C,) and var (C,)."""
-    return forward(x, weight, bias, eps, None, relu=True)
-
-
-def batch_norm_relu_backward(
-    grad_y: Array, y: Array, x: Array, weight: Array, mean: Array, var: Array, eps: float
-) -> tuple[Array, Array, Array]:
-    """Return dL/dx, dL/dweight, dL/dbias, where mean and var were computed from x."""
-    return backward(grad_y, x, y, weight, mean, var, eps)[:3]
-
-
-def batch_norm_relu_inference(x: Array, weight: Array, bias: Array, mean: Array, var: Array, eps: float) -> Array:
-    """Return max(batch norm of x by a given mean and variance, 0)."""
-    return inference(x, weight, bias, mean, var, eps, None, relu=True)
-
-
 def batch_norm_track(running_mean: Array, running_var: Array, mean: Array, var: Array, M: int, momentum: float) -> None:
     """running ← (1 − momentum) · running + momentum · batch, in place; the variance unbiased, M/(M − 1) · var."""
     checks.check_tracked("batch_norm_track", running_mean, running_var, mean, var, M)

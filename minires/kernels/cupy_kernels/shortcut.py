@@ -31,8 +31,3 @@ def option_a_backward(grad_y: Array, x_shape: Shape, stride: int) -> Array:
         grad_x.size, "shortcut", "option_a_backward", grad_y.dtype, grad_y, grad_x, np.int64(grad_x.size), *sizes
     )
     return grad_x
-
-
-def add_option_a_backward(grad_x: Array, grad_y: Array, stride: int) -> None:
-    """grad_x += dL/dx of option A, in place."""
-    grad_x += option_a_backward(grad_y, grad_x.shape, stride)

@@ -17,19 +17,13 @@ import numpy as xp
 
 from minires.kernels.numba_kernels import convolution
 from minires.kernels.numba_kernels.activation import relu_backward, relu_forward
+from minires.kernels.numba_kernels.chain import chain_backward, chain_forward
 from minires.kernels.numba_kernels.convolution import (
     col2im,
     conv2d_forward,
     conv2d_grad_input,
     conv2d_grad_weight,
     im2col,
-)
-from minires.kernels.numba_kernels.fused import (
-    conv2d_batch_norm_relu_backward,
-    conv2d_batch_norm_relu_forward,
-    conv2d_batch_norm_relu_inference,
-    residual_block_backward,
-    residual_block_forward,
 )
 from minires.kernels.numba_kernels.loss import cross_entropy_backward, cross_entropy_forward
 from minires.kernels.numba_kernels.machine.memory import keep_freed_memory
@@ -38,9 +32,6 @@ from minires.kernels.numba_kernels.normalization import (
     batch_norm_forward,
     batch_norm_inference,
     batch_norm_inference_backward,
-    batch_norm_relu_backward,
-    batch_norm_relu_forward,
-    batch_norm_relu_inference,
 )
 from minires.kernels.numba_kernels.optimizers import adam_step, sgd_step
 from minires.kernels.numba_kernels.pooling import (
@@ -49,27 +40,22 @@ from minires.kernels.numba_kernels.pooling import (
     max_pool2d_backward,
     max_pool2d_forward,
 )
-from minires.kernels.numba_kernels.shortcut import add_option_a_backward, option_a_backward, option_a_forward
+from minires.kernels.numba_kernels.shortcut import option_a_backward, option_a_forward
 from minires.kernels.numpy_kernels import batch_norm_track  # a few numbers per channel: nothing to compile
 
 __all__ = [
     "adam_step",
-    "add_option_a_backward",
     "avg_pool2d_backward",
     "avg_pool2d_forward",
     "batch_norm_backward",
     "batch_norm_forward",
     "batch_norm_inference",
     "batch_norm_inference_backward",
-    "batch_norm_relu_backward",
-    "batch_norm_relu_forward",
-    "batch_norm_relu_inference",
     "batch_norm_track",
+    "chain_backward",
+    "chain_forward",
     "col2im",
     "configure",
-    "conv2d_batch_norm_relu_backward",
-    "conv2d_batch_norm_relu_forward",
-    "conv2d_batch_norm_relu_inference",
     "conv2d_forward",
     "conv2d_grad_input",
     "conv2d_grad_weight",
@@ -82,8 +68,6 @@ __all__ = [
     "option_a_forward",
     "relu_backward",
     "relu_forward",
-    "residual_block_backward",
-    "residual_block_forward",
     "sgd_step",
     "xp",
 ]

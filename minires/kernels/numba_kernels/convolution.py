@@ -1,4 +1,4 @@
-"""The convolutions, as the ops call them: which way each is computed is chosen here, for fused ones in fused.py.
+"""The convolutions, as the ops call them: which way each is computed is chosen here, for fused ones in chain.py.
 
     forward, gradient of x       3×3, stride 1, 8 channels or more each side: winograd.py; everything else: direct.py
     gradient of the weight       the same
@@ -14,6 +14,7 @@ import math
 import numpy as np
 
 from minires.kernels import Array, checks, numpy_kernels
+from minires.kernels.numba_kernels import winograd
 from minires.kernels.numba_kernels.direct import (
     direct_products,
     direct_weight_gradient,
@@ -24,12 +25,6 @@ from minires.kernels.numba_kernels.epilogue import NOTHING
 from minires.kernels.numba_kernels.layout import contiguous, flat, nhwc_empty
 from minires.kernels.numba_kernels.machine.simd import HAS_SIMD, LANES
 from minires.kernels.numba_kernels.machine.tile import ROWS
-from minires.kernels.numba_kernels.winograd import (
-    winograd_filters,
-    winograd_products,
-    winograd_weight_gradient,
-    winograd_weight_products,
-)
 
 Pair = tuple[int, int]
 Shape = tuple[int, ...]
@@ -168,10 +163,10 @@ def winograd_convolution(
     weight = whole_panels(weight, 1 if flip else 0)
     u = np.empty(36 * panels * LANES * C if parts == 1 else 0, np.float32)
     if parts == 1:
-        winograd_filters(weight, u, panels * LANES, C, flip)
+        winograd.winograd_filters(weight, u, panels * LANES, C, flip)
     y = nhwc_empty(N, F, I, J, x.dtype)
-    arrays = flat(x), weight, u, flat(y), shortcut, bias, EMPTY
-    winograd_products(*arrays, N, H, W, C, F, I, J, *padding, group, parts, flip, then)
+    sizes = winograd.Sizes(N, H, W, C, F, I, J, *padding, group, parts)
+    winograd.winograd_products(flat(x), weight, u, flat(y), shortcut, bias, EMPTY, sizes, flip, then)
     return y
 
 
@@ -188,9 +183,10 @@ def winograd_grad_weight(grad_y: Array, x: Array, weight_shape: Shape, padding: 
     numbers = sum_of_products(C, F)
     shares, parts = shares_and_parts(numbers, panels_of(F), groups)
     grad_u = np.empty(shares * numbers, np.float32)
-    winograd_weight_products(flat(x), flat(grad_y), grad_u, N, H, W, C, F, I, J, *padding, group, parts, shares)
+    sizes = winograd.Sizes(N, H, W, C, F, I, J, *padding, group, parts)
+    winograd.winograd_weight_products(flat(x), flat(grad_y), grad_u, sizes, shares)
     grad_weight = np.empty(weight_shape, np.float32)
-    winograd_weight_gradient(grad_u, grad_weight.reshape(-1), F, C, shares)
+    winograd.winograd_weight_gradient(grad_u, grad_weight.reshape(-1), F, C, shares)
     return grad_weight
 
 

@@ -13,6 +13,7 @@ import numpy as np
 from minires.kernels.numba_kernels.machine.compilation import helper, kernel
 from minires.kernels.numba_kernels.machine.simd import LANES, load, positive, splat, store
 from minires.kernels.numba_kernels.machine.threads import CHUNKS, claim, complete
+from minires.kernels.numba_kernels.padding import write_zeros
 
 # Where relu let nothing through, the gradient behind it is 0. Where that was says y, or the formula that made it.
 NO_RELU, BY_Y, BY_FORMULA, BY_FORMULA_KEPT = range(4)
@@ -35,7 +36,7 @@ def sum_chunks_by_16(grad_y, y, x, masked, mean, scale, bias, sums, pixels, relu
     while claimed < CHUNKS:
         chunk = CHUNKS - 1 - claimed  # what was written last is still in the cache
         start, end = chunk * pixels // CHUNKS, (chunk + 1) * pixels // CHUNKS
-        sums[2 * chunk * C : (2 * chunk + 2) * C] = 0
+        write_zeros(sums, 2 * chunk * C, 2 * C)
         sum_pixels(grad_y, y, x, masked, start, end, mean, scale, bias, sums, 2 * chunk * C, relu)
         complete(counter)
         claimed = claim(counter)

@@ -18,18 +18,22 @@ Why it is fast: one after the other, the passes of relu, batch norm and both gra
 read each of them twice.
 """
 
+from typing import NamedTuple
+
 import numpy as np
+from numba import types
 
 from minires.kernels.numba_kernels.gradient_sums import BY_FORMULA, BY_FORMULA_KEPT, BY_Y, sum_chunks_by_16, sum_pixels
-from minires.kernels.numba_kernels.layer_forward import ARRAYS, scale_of
-from minires.kernels.numba_kernels.machine.compilation import helper, kernel, section
+from minires.kernels.numba_kernels.layer_forward import scale_of
+from minires.kernels.numba_kernels.machine.compilation import FLOATS, array_helper, kernel, record, section
 from minires.kernels.numba_kernels.machine.simd import LANES
 from minires.kernels.numba_kernels.machine.threads import CHUNKS, claim, complete, phase, wait
-from minires.kernels.numba_kernels.machine.tile import product
+from minires.kernels.numba_kernels.machine.tile import fits_in_place, product
 from minires.kernels.numba_kernels.normalization_passes import gradients_from_sums
-from minires.kernels.numba_kernels.padding import prefetch_part, scratch
+from minires.kernels.numba_kernels.padding import copy_numbers, prefetch_part, scratch, write_zeros
 from minires.kernels.numba_kernels.prologue import gradient_window
 from minires.kernels.numba_kernels.winograd import (
+    SIZES,
     filter_gradients,
     first_of_share,
     place_of,
@@ -40,112 +44,146 @@ from minires.kernels.numba_kernels.winograd import (
 from minires.kernels.numba_kernels.winograd_transforms import transform_output_gradient, transform_patch
 
 
+class BackwardLayer(NamedTuple):
+    """The arrays of a layer: z, its filters (F, C16, 3, 3), C16 being C and zeros up to a multiple of 16, its norm, and
+    room for what is made of them; grad_norm is dL/dweight and dL/dbias."""
+
+    z: np.ndarray
+    filters: np.ndarray
+    u: np.ndarray
+    weight: np.ndarray
+    bias: np.ndarray
+    mean: np.ndarray
+    var: np.ndarray
+    sums: np.ndarray
+    grad_u: np.ndarray
+    grad_filters: np.ndarray
+    grad_norm: np.ndarray
+
+
+class Wanted(NamedTuple):
+    """mask_from_y: relu's mask comes from y, not from the formula. add_to_grad_x: dL/dx is added to what is there."""
+
+    both_layers: bool
+    mask_from_y: bool
+    with_x: bool
+    add_to_grad_x: bool
+
+
+class Path(NamedTuple):
+    """One layer's way back: from the gradient g behind its outputs z to that of its input x.
+
+    constants: the norm's, see `constants_of`. input_norm: empty, or mean, scale and bias of the norm with relu that x
+    still has to go through; then dL/dx is taken behind its relu, and its sums (shares, 2, C) are made.
+    """
+
+    g: np.ndarray
+    z: np.ndarray
+    constants: np.ndarray
+    u: np.ndarray
+    grad_u: np.ndarray
+    x: np.ndarray
+    input_norm: np.ndarray
+    grad_x: np.ndarray
+    input_sums: np.ndarray
+
+
 @kernel(
-    f"void({ARRAYS}, {ARRAYS}, {ARRAYS}, {ARRAYS}, {ARRAYS}, {ARRAYS}, {ARRAYS}, float64, float64, UniTuple(int64, 7), "
-    "boolean, boolean, boolean, boolean, int64[::1])",
+    types.void(
+        *[FLOATS] * 6, *[record(BackwardLayer, FLOATS)] * 2, SIZES, types.UniTuple(types.float64, 2),
+        record(Wanted, types.boolean), types.int64[::1],
+    ),
     dtypes=("float32",),
-)
-def winograd_layers_backward(
-    grad_y, y, masked, x, grad_x, between,
-    z1, filters1, u1, weight1, bias1, mean1, var1, sums1, grad_u1, grad_filters1, grad_norm1,
-    z2, filters2, u2, weight2, bias2, mean2, var2, sums2, grad_u2, grad_filters2, grad_norm2,
-    eps1, eps2, sizes, both_layers, mask_from_y, with_x, add_to_grad_x, counter,
-):  # fmt: skip
+)  # fmt: skip
+def winograd_layers_backward(grad_y, y, masked, x, grad_x, between, first, second, sizes, eps, wanted, counter):
     """Write all gradients of two layers, or of the second alone where `both_layers` is false.
 
-    F, of two layers C too, is a multiple of 16. filters: (F, C16, 3, 3), C16 being C and zeros up to a multiple of 16;
-    grad_norm: dL/dweight and dL/dbias. mask_from_y: relu's mask comes from y, and `masked` is dL/dshortcut; else it
-    comes from the formula. between: the gradient behind the first layer's relu, of which sums1 (shares, 2, C) are
-    taken. add_to_grad_x: dL/dx is added to what is in grad_x.
+    F, of two layers C too, is a multiple of 16. masked: dL/dshortcut, where relu's mask comes from y. between: the
+    gradient behind the first layer's relu, of which its sums (shares, 2, C) are taken.
     """
-    N, H, W, C, F, _, shares = sizes
-    C16, pixels, empty = (C + LANES - 1) // LANES * LANES, N * H * W, between[:0]
-    constants2 = constants_of(mean2, var2, weight2, bias2, eps2)
+    both_layers, mask_from_y, with_x, add_to_grad_x = wanted
+    shares = sizes.parts
+    C, F, pixels, empty = sizes.C, sizes.F, sizes.N * sizes.H * sizes.W, x[:0]
+    constants2 = constants_of(second.mean, second.var, second.weight, second.bias, eps[1])
     scale2, relu, summing = constants2[4 * F : 5 * F], BY_Y if mask_from_y else BY_FORMULA, phase(counter, 6)
-    sum_chunks_by_16(grad_y, y, z2, masked, mean2, scale2, bias2, sums2, pixels, relu, summing)
+    sum_chunks_by_16(grad_y, y, second.z, masked, second.mean, scale2, second.bias, second.sums, pixels, relu, summing)
     wait(summing, CHUNKS)
-    factors_of(sums2, CHUNKS, var2, weight2, eps2, constants2, grad_norm2, pixels)
-    constants1 = constants_of(mean1, var1, weight1, bias1, eps1)
+    factors_of(second, CHUNKS, eps[1], constants2, pixels)
+    constants1 = constants_of(first.mean, first.var, first.weight, first.bias, eps[0])
 
-    # the last layer first: its gradient g, its z and constants, its input and the norm before it, and where dL/dx goes
-    g, formula = masked if mask_from_y else grad_y, not mask_from_y
-    z, constants, filters, u, grad_u, grad_filters = z2, constants2, filters2, u2, grad_u2, grad_filters2
-    source, input_norm, sums, target, wanted, add_to_target = x, empty, empty, grad_x, with_x, add_to_grad_x
+    # the last layer first
+    g = masked if mask_from_y else grad_y
+    path = Path(g, second.z, constants2, second.u, second.grad_u, x, empty, grad_x, empty)
     if both_layers:
-        source, input_norm, sums, target, wanted, add_to_target = z1, constants1[3 * C :], sums1, between, True, False
+        before = first.z, constants1[3 * C :], between, first.sums
+        path = Path(g, second.z, constants2, second.u, second.grad_u, *before)
+    formula, with_target, add_to = not mask_from_y, with_x or both_layers, add_to_grad_x and not both_layers
     for step in range(2 if both_layers else 1):
+        layer = second if step == 0 else first
         if step == 1:
-            factors_of(sums1, shares, var1, weight1, eps1, constants1, grad_norm1, pixels)
-            g, formula = between, False
-            z, constants, filters, u, grad_u, grad_filters = z1, constants1, filters1, u1, grad_u1, grad_filters1
-            source, input_norm, sums, target, wanted, add_to_target = x, empty, empty, grad_x, with_x, add_to_grad_x
-        first = phase(counter, 3 * step)
-        if wanted:
-            transform_all_filters(filters, u, C16, F, True, first)
-            wait(first, C16 // LANES)
-        second = phase(counter, 3 * step + 1)
-        backward_shares(
-            source, input_norm, g, z, u, constants, formula, grad_u, target, sums, sizes, wanted, add_to_target, second
-        )
-        filter_gradients(grad_u, grad_filters, F, C, shares, phase(counter, 3 * step + 2))
+            factors_of(first, shares, eps[0], constants1, pixels)
+            path = Path(between, first.z, constants1, first.u, first.grad_u, x, empty, grad_x, empty)
+            formula, with_target, add_to = False, with_x, add_to_grad_x
+        transforming = phase(counter, 3 * step)
+        if with_target:
+            C16 = (C + LANES - 1) // LANES * LANES
+            transform_all_filters(layer.filters, layer.u, C16, F, True, transforming)
+            wait(transforming, C16 // LANES)
+        backward_shares(path, sizes, formula, with_target, add_to, phase(counter, 3 * step + 1))
+        filter_gradients(layer.grad_u, layer.grad_filters, F, C, shares, phase(counter, 3 * step + 2))
 
 
-@helper
+@array_helper
 def constants_of(mean, var, weight, bias, eps):
     """Return a norm's constants: room for three factors, mean, scale and bias, one number a channel each."""
     F = mean.size
     constants = np.empty(6 * F, np.float32)
-    constants[3 * F : 4 * F] = mean
+    copy_numbers(mean, 0, constants, 3 * F, F)
     scale_of(weight, var, eps, constants[4 * F : 5 * F])
-    constants[5 * F :] = bias
+    copy_numbers(bias, 0, constants, 5 * F, F)
     return constants
 
 
-@helper
-def factors_of(sums, parts, var, weight, eps, constants, grad_norm, pixels):
+@array_helper
+def factors_of(layer, parts, eps, constants, pixels):
     """Write the factors, dL/dweight and dL/dbias. Every thread writes the same numbers."""
-    F = var.size
+    F = layer.var.size
     inv_std = np.empty(F, np.float32)
     for f in range(F):
-        inv_std[f] = 1 / np.sqrt(np.float64(var[f]) + eps)
-    gradients_from_sums(sums, parts, inv_std, weight, constants[: 3 * F], grad_norm[:F], grad_norm[F:], pixels)
+        inv_std[f] = 1 / np.sqrt(np.float64(layer.var[f]) + eps)
+    factors, grad_weight, grad_bias = constants[: 3 * F], layer.grad_norm[:F], layer.grad_norm[F:]
+    gradients_from_sums(layer.sums, parts, inv_std, layer.weight, factors, grad_weight, grad_bias, pixels)
 
 
 @section
-def backward_shares(
-    x, input_norm, g, z, u, constants, masked, grad_u, grad_x, input_sums, sizes, with_x, add_to_grad_x, counter
-):
+def backward_shares(path, sizes, masked, with_x, add_to_grad_x, counter):
     """Write dL/dx and dL/dU, share by share, as threads claim them; return when all of them are done."""
-    shares = sizes[6]
+    shares = sizes.parts
     share = claim(counter)
     while share < shares:
-        backward_share(
-            share, x, input_norm, g, z, u, constants, masked, grad_u, grad_x, input_sums, sizes, with_x, add_to_grad_x
-        )
+        backward_share(share, path, sizes, masked, with_x, add_to_grad_x)
         complete(counter)
         share = claim(counter)
     wait(counter, shares)
 
 
 @section
-def backward_share(
-    share, x, input_norm, g, z, u, constants, masked, grad_u, grad_x, input_sums, sizes, with_x, add_to_grad_x
-):
-    """u: U of the flipped filters; dL/dU is (shares, C, 36·F + 16). input_norm: empty, or mean, scale and bias of a
-    norm with relu that x still has to go through; then dL/dx is taken behind its relu, and its sums (shares, 2, C) are
-    made."""
-    N, H, W, C, F, group, shares = sizes
+def backward_share(share, path, sizes, masked, with_x, add_to_grad_x):
+    """u: U of the flipped filters; dL/dU is (shares, C, 36·F + 16)."""
+    g, z, constants, u, grad_u, x, input_norm, grad_x, input_sums = path
+    N, H, W, C, F, _, _, _, _, group, shares = sizes
     strips, tiles, C16 = N * ((H + 3) // 4), (W + 3) // 4, (C + 15) // LANES * LANES
     groups, u_row = (strips + group - 1) // group, 36 * F + LANES
     x_position, z_position = group * tiles * C16 + LANES, group * tiles * F + LANES  # not a power of two apart
     v_x, v, z_tiles = scratch(36 * x_position), scratch(36 * z_position), scratch(36 * z_position)
     window, patch = scratch(6 * (4 * tiles + 2) * max(C16, F)), scratch(16 * C16)
     first, last = first_of_share(share, groups, shares), first_of_share(share + 1, groups, shares)
-    input_sums[2 * share * C : 2 * (share + 1) * C] = 0
+    if input_norm.size > 0:
+        write_zeros(input_sums, 2 * share * C, 2 * C)
     for number in range(first, last):
         start, end = number * group, min(number * group + group, strips)
         next_end = min(end + group, strips)
-        transform_inputs(x, input_norm, start, end, H, W, C, H, W, 1, 1, v_x, x_position, window)
+        transform_inputs(x, input_norm, start, end, sizes, v_x, x_position, window)
         transform_gradients(start, end, (g, z, constants, masked), H, W, F, window, v, z_tiles, z_position, with_x)
         T, accumulate = (end - start) * tiles, number > first
         p0, p1, p2 = place_of(start, H, H, W, 0), place_of(end, H, H, W, 0), place_of(next_end, H, H, W, 0)
@@ -156,11 +194,14 @@ def backward_share(
             u0 = share * C * u_row + p * F
             product(grad_u, u0, u_row, v_x, p * x_position, 1, 0, C16, z_tiles, p * z_position, C, F, 1, T, accumulate)
         if with_x:
+            products = v_x
+            if C16 == F and fits_in_place(T, C16, F):
+                products = v  # half of the cache; V is not needed any more
             for p in range(36):
                 prefetch_part(grad_x, p0 * C, p1 * C, p, 36, True)
                 m0, u0 = p * x_position, p * C16 * F
-                product(v_x, m0, C16, v, p * z_position, F, 0, 1, u, u0, T, C16, 1, F, False)
-            transform_outputs(v_x, x_position, start, end, H, W, C, 0, C16, grad_x, patch, add_to_grad_x)
+                product(products, m0, C16, v, p * z_position, F, 0, 1, u, u0, T, C16, 1, F, False)
+            transform_outputs(products, x_position, start, end, H, W, C, 0, C16, grad_x, patch, add_to_grad_x)
         if input_norm.size > 0:
             mean, scale, bias = input_norm[:C], input_norm[C : 2 * C], input_norm[2 * C :]
             kept = BY_FORMULA_KEPT

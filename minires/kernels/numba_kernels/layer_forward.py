@@ -12,72 +12,81 @@ it reads (prologue.py), and so does backward.
 Why it is fast: between phases no thread sleeps and no Python runs, and much of z is still in a cache when y is made.
 """
 
+from typing import NamedTuple
+
 import numpy as np
+from numba import types
 
 from minires.kernels.numba_kernels.epilogue import STATISTICS, merge_statistics
-from minires.kernels.numba_kernels.machine.compilation import helper, kernel, section
+from minires.kernels.numba_kernels.machine.compilation import FLOATS, array_helper, helper, kernel, record, section
 from minires.kernels.numba_kernels.machine.simd import LANES
 from minires.kernels.numba_kernels.machine.threads import phase, wait
 from minires.kernels.numba_kernels.normalization_passes import normalize_chunks
-from minires.kernels.numba_kernels.winograd import convolve_groups, transform_all_filters
+from minires.kernels.numba_kernels.padding import copy_numbers
+from minires.kernels.numba_kernels.winograd import SIZES, Operands, convolve_groups, transform_all_filters
 
-ARRAYS = "float32[::1], float32[::1], float32[::1], float32[::1]"
+
+class ForwardLayer(NamedTuple):
+    """The arrays of a layer: its filters, for whole panels; U, z (N, I, J, F), statistics (groups, 1 + 2·F), mean and
+    var, which are written; and the norm's own two."""
+
+    filters: np.ndarray
+    u: np.ndarray
+    z: np.ndarray
+    statistics: np.ndarray
+    mean: np.ndarray
+    var: np.ndarray
+    weight: np.ndarray
+    bias: np.ndarray
 
 
 @kernel(
-    f"void({ARRAYS}, {ARRAYS}, {ARRAYS}, {ARRAYS}, {ARRAYS}, float64, float64, UniTuple(int64, 11), "
-    "UniTuple(int64, 11), boolean, boolean, int64[::1])",
+    types.void(
+        *[FLOATS] * 3, *[record(ForwardLayer, FLOATS)] * 2, SIZES, types.UniTuple(types.float64, 2), types.int64,
+        types.boolean, types.boolean, types.int64[::1],
+    ),
     dtypes=("float32",),
-)
-def winograd_layers_forward(
-    x, shortcut, y, empty, filters1, u1, z1, statistics1, mean1, var1, weight1, bias1,
-    filters2, u2, z2, statistics2, mean2, var2, weight2, bias2,
-    eps1, eps2, sizes1, sizes2, both_layers, add_shortcut, counter,
-):  # fmt: skip
-    """Write z (N, I, J, F) of two layers, their statistics, and y; of the second alone where `both_layers` is false.
+)  # fmt: skip
+def winograd_layers_forward(x, shortcut, y, first, second, sizes, eps, block, both_layers, add_shortcut, counter):
+    """Write what the two layers' records say, and y; of the second layer alone where `both_layers` is false.
 
-    filters: for whole panels; statistics: (groups, 1 + 2·F). empty: an empty array.
+    Of two layers both have the same sizes. block: how many pixels are normalized together.
     """
-    source, input_norm = x, empty
-    for layer in range(0 if both_layers else 1, 2):
-        filters, u, z, statistics, mean, var, sizes = filters2, u2, z2, statistics2, mean2, var2, sizes2
-        if layer == 0:
-            filters, u, z, statistics, mean, var, sizes = filters1, u1, z1, statistics1, mean1, var1, sizes1
-        panels, transforming = (sizes[4] + LANES - 1) // LANES, phase(counter, 3 * layer)
-        transform_all_filters(filters, u, panels * LANES, sizes[3], False, transforming)
-        wait(transforming, panels)
-        convolve_with_statistics(
-            source, input_norm, filters, u, z, statistics, mean, var, sizes, phase(counter, 3 * layer + 1)
-        )
-        if layer == 0:
-            source, input_norm = z1, activation_of(mean1, var1, weight1, bias1, eps1)
-    N, _, _, _, F, I, J, _, _, _, block = sizes2
-    activation = activation_of(mean2, var2, weight2, bias2, eps2)
+    source, input_norm = x, x[:0]
+    for number in range(0 if both_layers else 1, 2):
+        layer = first if number == 0 else second
+        convolve_with_statistics(source, input_norm, layer, sizes, number, counter)
+        if number == 0:
+            source, input_norm = first.z, activation_of(first.mean, first.var, first.weight, first.bias, eps[0])
+    F = sizes.F
+    activation = activation_of(second.mean, second.var, second.weight, second.bias, eps[1])
     mean, scale, bias = activation[:F], activation[F : 2 * F], activation[2 * F :]
-    normalize_chunks(z2, shortcut, y, mean, scale, bias, N * I * J, block, add_shortcut, True, phase(counter, 5))
+    pixels = sizes.N * sizes.I * sizes.J
+    normalize_chunks(second.z, shortcut, y, mean, scale, bias, pixels, block, add_shortcut, True, phase(counter, 5))
 
 
-@helper
+@section
+def convolve_with_statistics(x, input_norm, layer, sizes, number, counter):
+    """Write U, z, its mean and its var; return when all of them are there."""
+    panels = (sizes.F + LANES - 1) // LANES
+    transforming, convolving = phase(counter, 3 * number), phase(counter, 3 * number + 1)
+    transform_all_filters(layer.filters, layer.u, panels * LANES, sizes.C, False, transforming)
+    wait(transforming, panels)
+    operands = Operands(x, input_norm, layer.filters, layer.u, layer.z, input_norm, input_norm, layer.statistics)
+    convolve_groups(operands, sizes, False, STATISTICS, convolving)
+    wait(convolving, (sizes.N * ((sizes.I + 3) // 4) + sizes.group - 1) // sizes.group)
+    merge_statistics(layer.statistics, layer.mean, layer.var)  # every thread writes the same numbers
+
+
+@array_helper
 def activation_of(mean, var, weight, bias, eps):
     """Return what norm and relu need, F numbers each: mean, scale and bias."""
     F = mean.size
     constants = np.empty(3 * F, np.float32)
-    constants[:F] = mean
+    copy_numbers(mean, 0, constants, 0, F)
     scale_of(weight, var, eps, constants[F : 2 * F])
-    constants[2 * F :] = bias
+    copy_numbers(bias, 0, constants, 2 * F, F)
     return constants
-
-
-@section
-def convolve_with_statistics(x, input_norm, filters, u, z, statistics, mean, var, sizes, counter):
-    """Write z, its mean and its var; return when all of them are there."""
-    N, H, W, C, F, I, J, P, Q, group, _ = sizes
-    convolve_groups(
-        x, input_norm, filters, u, z, input_norm, input_norm, statistics,
-        N, H, W, C, F, I, J, P, Q, group, 1, False, STATISTICS, counter,
-    )  # fmt: skip
-    wait(counter, (N * ((I + 3) // 4) + group - 1) // group)
-    merge_statistics(statistics, mean, var)  # every thread writes the same numbers
 
 
 @helper

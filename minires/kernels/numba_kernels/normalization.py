@@ -1,4 +1,4 @@
-"""Batch norm as the ops call it, plain and fused with relu: two passes forward, two backward.
+"""Batch norm as the ops call it, and, for chain.py, fused with shortcut and relu: two passes forward, two backward.
 
     forward     1  mean and var of each channel        2  y = max((x − mean) · scale + bias [+ shortcut], 0)
     backward    1  Σ g and Σ g · (x − mean)            2  dL/dx = factor₀ · g + factor₁ · (x − mean) + factor₂
@@ -35,29 +35,12 @@ def batch_norm_forward(x: Array, weight: Array, bias: Array, eps: float) -> tupl
     return forward(x, None, weight, bias, eps, relu=False)
 
 
-def batch_norm_relu_forward(x: Array, weight: Array, bias: Array, eps: float) -> tuple[Array, Array, Array]:
-    """Return max(batch norm of x, 0), mean, var."""
-    if x.dtype.char not in COMPILED:
-        return numpy_kernels.batch_norm_relu_forward(x, weight, bias, eps)
-    checks.check_channels("batch_norm_relu_forward", x.shape, weight=weight, bias=bias)
-    checks.check_batch("batch_norm_relu_forward", x.shape)
-    return forward(x, None, weight, bias, eps, relu=True)
-
-
 def batch_norm_inference(x: Array, weight: Array, bias: Array, mean: Array, var: Array, eps: float) -> Array:
     """Normalize x (N, C, …) by a given mean and variance."""
     if x.dtype.char not in COMPILED:
         return numpy_kernels.batch_norm_inference(x, weight, bias, mean, var, eps)
     checks.check_channels("batch_norm_inference", x.shape, weight=weight, bias=bias, mean=mean, var=var)
     return apply(x, None, weight, bias, mean, var, eps, relu=False)
-
-
-def batch_norm_relu_inference(x: Array, weight: Array, bias: Array, mean: Array, var: Array, eps: float) -> Array:
-    """Return max(batch norm of x by a given mean and variance, 0)."""
-    if x.dtype.char not in COMPILED:
-        return numpy_kernels.batch_norm_relu_inference(x, weight, bias, mean, var, eps)
-    checks.check_channels("batch_norm_relu_inference", x.shape, weight=weight, bias=bias, mean=mean, var=var)
-    return apply(x, None, weight, bias, mean, var, eps, relu=True)
 
 
 def batch_norm_backward(
@@ -70,20 +53,6 @@ def batch_norm_backward(
     checks.check_shape("batch_norm_backward", "grad_y", grad_y, x.shape)
     grad_x = empty_like(x)
     grad_weight, grad_bias = backward(grad_y, None, x, weight, mean, var, eps, grad_x, grad_x)
-    return grad_x, grad_weight, grad_bias
-
-
-def batch_norm_relu_backward(
-    grad_y: Array, y: Array, x: Array, weight: Array, mean: Array, var: Array, eps: float
-) -> tuple[Array, Array, Array]:
-    """Return dL/dx, dL/dweight, dL/dbias through y = max(batch norm of x, 0)."""
-    if x.dtype.char not in COMPILED or not np.isfinite(weight).all():
-        return numpy_kernels.batch_norm_relu_backward(grad_y, y, x, weight, mean, var, eps)
-    checks.check_channels("batch_norm_relu_backward", x.shape, weight=weight, mean=mean, var=var)
-    checks.check_shape("batch_norm_relu_backward", "grad_y", grad_y, x.shape)
-    checks.check_shape("batch_norm_relu_backward", "y", y, x.shape)
-    grad_x = empty_like(x)
-    grad_weight, grad_bias = backward(grad_y, y, x, weight, mean, var, eps, grad_x, grad_x)
     return grad_x, grad_weight, grad_bias
 
 

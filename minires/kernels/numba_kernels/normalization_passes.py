@@ -15,7 +15,7 @@ sums and the rest; so has backward. Sums are kept per chunk and per place in the
 
 import numpy as np
 
-from minires.kernels.numba_kernels.machine.compilation import helper, kernel
+from minires.kernels.numba_kernels.machine.compilation import array_helper, helper, kernel
 from minires.kernels.numba_kernels.machine.threads import CHUNKS, claim
 
 BLOCK = 512
@@ -61,7 +61,7 @@ def sum_channels(x, shift, sums, pixels, block, counter):
         chunk = claim(counter)
 
 
-@helper
+@array_helper
 def add_up(sums, C, parts=CHUNKS):
     """Add up the two kinds of sums of all parts, in float64: (2, C)."""
     totals = np.zeros((2, C), np.float64)
@@ -94,7 +94,7 @@ def normalize(x, shortcut, y, mean, scale, bias, pixels, block, add_shortcut, re
     normalize_chunks(x, shortcut, y, mean, scale, bias, pixels, block, add_shortcut, relu, counter)
 
 
-@helper
+@array_helper
 def normalize_chunks(x, shortcut, y, mean, scale, bias, pixels, block, add_shortcut, relu, counter):
     """Write y, chunk by chunk, as threads claim them."""
     C = mean.size
@@ -162,7 +162,7 @@ def finish_gradients(sums, inv_std, weight, factors, grad_weight, grad_bias, pix
     gradients_from_sums(sums, CHUNKS, inv_std, weight, factors, grad_weight, grad_bias, pixels)
 
 
-@helper
+@array_helper
 def gradients_from_sums(sums, parts, inv_std, weight, factors, grad_weight, grad_bias, pixels):
     """Do so, from the sums of so many parts."""
     C = weight.size

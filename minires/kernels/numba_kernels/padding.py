@@ -11,11 +11,11 @@ h0   0 0 0 0 0            the zeros cost no branch in the loops that do the arit
 
 import numpy as np
 
-from minires.kernels.numba_kernels.machine.compilation import helper
+from minires.kernels.numba_kernels.machine.compilation import array_helper, helper
 from minires.kernels.numba_kernels.machine.simd import LANES, load, prefetch, prefetch_to_write, splat, store
 
 
-@helper
+@array_helper
 def scratch(size):
     """Return an uninitialized array that begins where a cache line does, so that no vector lies across two lines."""
     array = np.empty(size + LANES, np.float32)

@@ -5,9 +5,12 @@
 Why it is fast: one pass, pixels copied whole, threads over images.
 """
 
+import numpy as np
+
 from minires.kernels import Array, checks, numpy_kernels
-from minires.kernels.numba_kernels.layout import flat, in_order, nhwc_empty
+from minires.kernels.numba_kernels.layout import flat, nhwc_empty
 from minires.kernels.numba_kernels.machine.compilation import COMPILED, kernel
+from minires.kernels.numba_kernels.machine.simd import HAS_SIMD, LANES, load, splat, store
 from minires.kernels.numba_kernels.machine.threads import CHUNKS, claim
 
 
@@ -53,6 +56,42 @@ def widen_backward(grad_y, grad_x, N, C, H, W, F, stride, accumulate, counter):
         n = claim(counter)
 
 
+@kernel("void(float32[::1], float32[::1], int64, int64, int64, int64, int64, int64, int64[::1])", dtypes=("float32",))
+def widen_by_16(x, y, N, C, H, W, F, stride, counter):
+    """The same as `widen`, C and F multiples of 16, in vectors."""
+    front, I, J, zero = (F - C) // 2, -(-H // stride), -(-W // stride), splat(np.float32(0))
+    n = claim(counter)
+    while n < N:
+        target = n * I * J * F
+        for i in range(I):
+            source = (n * H + i * stride) * W * C
+            for _ in range(J):
+                for f in range(0, F, LANES):
+                    store(y, target + f, zero)
+                for c in range(0, C, LANES):
+                    store(y, target + front + c, load(x, source + c))
+                target += F
+                source += stride * C
+        n = claim(counter)
+
+
+@kernel("void(float32[::1], float32[::1], int64, int64, int64, int64, int64, int64, int64[::1])", dtypes=("float32",))
+def add_narrow_by_16(grad_y, grad_x, N, C, H, W, F, stride, counter):
+    """Add the middle of grad_y's pixels to every stride-th pixel of grad_x, C a multiple of 16, in vectors."""
+    front, I, J = (F - C) // 2, -(-H // stride), -(-W // stride)
+    n = claim(counter)
+    while n < N:
+        source = n * I * J * F + front
+        for i in range(I):
+            target = (n * H + i * stride) * W * C
+            for _ in range(J):
+                for c in range(0, C, LANES):
+                    store(grad_x, target + c, load(grad_x, target + c) + load(grad_y, source + c))
+                target += stride * C
+                source += F
+        n = claim(counter)
+
+
 @kernel("void(real[::1], real[::1], int64[::1])")
 def add_in_place(x, more, counter):
     """x += more: where the shortcut's gradient and the branch's meet."""
@@ -73,7 +112,8 @@ def option_a_forward(x: Array, out_channels: int, stride: int) -> Array:
     stride = min(stride, max(1, *x.shape[2:]))
     N, C, H, W = x.shape
     y = nhwc_empty(N, out_channels, -(-H // stride), -(-W // stride), x.dtype)
-    widen(flat(x), flat(y), N, C, H, W, out_channels, stride)
+    by_16 = HAS_SIMD and x.dtype == np.float32 and C % LANES == 0 and out_channels % LANES == 0
+    (widen_by_16 if by_16 else widen)(flat(x), flat(y), N, C, H, W, out_channels, stride)
     return y
 
 
@@ -89,11 +129,11 @@ def option_a_backward(grad_y: Array, x_shape: tuple[int, ...], stride: int) -> A
     return grad_x
 
 
-def add_option_a_backward(grad_x: Array, grad_y: Array, stride: int) -> None:
-    """grad_x += dL/dx of option A, in place."""
-    if grad_y.dtype.char not in COMPILED or not in_order(grad_x):
-        numpy_kernels.add_option_a_backward(grad_x, grad_y, stride)
+def add_option_a_gradient(grad_x: Array, grad_y: Array, stride: int) -> None:
+    """grad_x += dL/dx of option A, in place; both lie channels-last, in a dtype that is compiled."""
+    checks.check_option_a("add_option_a_gradient", grad_x.shape, grad_y.shape[1], stride, grad_y)
+    stride = min(stride, max(1, *grad_x.shape[2:]))
+    if HAS_SIMD and grad_y.dtype == np.float32 and grad_x.shape[1] % LANES == 0:
+        add_narrow_by_16(flat(grad_y), flat(grad_x), *grad_x.shape, grad_y.shape[1], stride)
     else:
-        checks.check_option_a("add_option_a_backward", grad_x.shape, grad_y.shape[1], stride, grad_y)
-        stride = min(stride, max(1, *grad_x.shape[2:]))
         widen_backward(flat(grad_y), flat(grad_x), *grad_x.shape, grad_y.shape[1], stride, True)

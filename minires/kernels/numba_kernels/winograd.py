@@ -22,13 +22,16 @@ The gradient of x is the same computation on dL/dy, with filters flipped and cha
 weight runs the picture backwards: Z = A dy Aᵀ, dL/dU[p] = V[p]ᵀ @ Z[p], and dL/dg = Gᵀ dL/dU G.
 """
 
+from typing import NamedTuple
+
 import numpy as np
+from numba import types
 
 from minires.kernels.numba_kernels.epilogue import finish_outputs
-from minires.kernels.numba_kernels.machine.compilation import helper, kernel, section
+from minires.kernels.numba_kernels.machine.compilation import FLOATS, array_helper, helper, kernel, record, section
 from minires.kernels.numba_kernels.machine.simd import LANES
 from minires.kernels.numba_kernels.machine.threads import claim, complete
-from minires.kernels.numba_kernels.machine.tile import product
+from minires.kernels.numba_kernels.machine.tile import fits_in_place, product
 from minires.kernels.numba_kernels.padding import copy_pixels, prefetch_part, scratch
 from minires.kernels.numba_kernels.prologue import activation_window
 from minires.kernels.numba_kernels.winograd_transforms import (
@@ -38,6 +41,41 @@ from minires.kernels.numba_kernels.winograd_transforms import (
     transform_patch,
     transform_products,
 )
+
+
+class Sizes(NamedTuple):
+    """Of a convolution: N images H×W of C channels, outputs I×J of F channels, padding P×Q; how many strips of tiles
+    are worked on together, and in how many parts the filters are taken, or, of a layer's backward pass, in how many
+    shares dL/dU is summed."""
+
+    N: int
+    H: int
+    W: int
+    C: int
+    F: int
+    I: int
+    J: int
+    P: int
+    Q: int
+    group: int
+    parts: int
+
+
+class Operands(NamedTuple):
+    """The arrays of a forward pass; input_norm is empty, or mean, scale and bias of a norm with relu that x still has
+    to go through (prologue.py); shortcut, bias and statistics as in epilogue.py."""
+
+    x: np.ndarray
+    input_norm: np.ndarray
+    weight: np.ndarray
+    u: np.ndarray
+    y: np.ndarray
+    shortcut: np.ndarray
+    bias: np.ndarray
+    statistics: np.ndarray
+
+
+SIZES = record(Sizes, types.int64)
 
 # All tiles of a group: strips first … last, each a row of ⌈J/4⌉ tiles of one image. C16 and F16 are C and F rounded up.
 
@@ -51,10 +89,9 @@ def place_of(strip, I, H, row, P):
 
 
 @section
-def transform_inputs(x, input_norm, first, last, H, W, C, I, J, P, Q, v, v_position, window):
-    """Write V of every tile; the rows that a strip sees are copied to the window first, with zeros around.
-
-    input_norm: empty, or mean, scale and bias of a norm with relu that x still has to go through (prologue.py)."""
+def transform_inputs(x, input_norm, first, last, sizes, v, v_position, window):
+    """Write V of every tile; the rows that a strip sees are copied to the window first, with zeros around."""
+    _, H, W, C, _, I, J, P, Q, _, _ = sizes
     strips, tiles, C16 = (I + 3) // 4, (J + 3) // 4, (C + 15) // LANES * LANES
     columns = 4 * tiles + 2
     for strip in range(first, last):
@@ -144,36 +181,26 @@ def transform_filters(weight, first, last, F, C, flip, u, u0, u_position):
             u0 += LANES
 
 
-ARRAYS = "float32[::1], float32[::1], float32[::1]"
-SIZES = ", ".join(["int64"] * 11)  # N, H, W, C, F, I, J, padding, group, parts
-
-
 @kernel(
-    f"void({ARRAYS}, {ARRAYS}, float32[::1], {SIZES}, boolean, int64, int64[::1])",
+    types.void(*[FLOATS] * 7, SIZES, types.boolean, types.int64, types.int64[::1]),
     dtypes=("float32",),
     threads_from=1 << 12,
 )
-def winograd_products(
-    x, weight, u, y, shortcut, bias, statistics, N, H, W, C, F, I, J, P, Q, group, parts, flip, then, counter
-):
-    """Write y (N, I, J, F) from x (N, H, W, C), padding P×Q. group: strips that are worked on together.
+def winograd_products(x, weight, u, y, shortcut, bias, statistics, sizes, flip, then, counter):
+    """Write y (N, I, J, F) from x (N, H, W, C).
 
     Where all filters are few, their U is given. Where they are cut into parts, since they are many or the tiles few,
     each thread makes U of the part that it works on, in its cache, and `u` is not looked at. then: see `epilogue.py`.
     """
-    no_norm = np.empty(0, np.float32)
-    convolve_groups(
-        x, no_norm, weight, u, y, shortcut, bias, statistics,
-        N, H, W, C, F, I, J, P, Q, group, parts, flip, then, counter,
-    )  # fmt: skip
+    operands = Operands(x, np.empty(0, np.float32), weight, u, y, shortcut, bias, statistics)
+    convolve_groups(operands, sizes, flip, then, counter)
 
 
 @section
-def convolve_groups(
-    x, input_norm, weight, u, y, shortcut, bias, statistics,
-    N, H, W, C, F, I, J, P, Q, group, parts, flip, then, counter,
-):  # fmt: skip
+def convolve_groups(operands, sizes, flip, then, counter):
     """Write y, group by group, part by part, as threads claim them."""
+    x, input_norm, weight, u, y, shortcut, bias, statistics = operands
+    N, H, W, C, F, I, J, P, Q, group, parts = sizes
     strips, tiles, panels = N * ((I + 3) // 4), (J + 3) // 4, (F + 15) // LANES
     C16, F16, groups = (C + 15) // LANES * LANES, (panels + parts - 1) // parts * LANES, (strips + group - 1) // group
     v_position, m_position = group * tiles * C16 + LANES, group * tiles * F16 + LANES  # not a power of two apart
@@ -190,7 +217,7 @@ def convolve_groups(
         panel0, panel1 = panels * part // parts, panels * (part + 1) // parts
         f0, f1 = panel0 * LANES, panel1 * LANES
         if start != transformed:
-            transform_inputs(x, input_norm, start, end, H, W, C, I, J, P, Q, v, v_position, window)
+            transform_inputs(x, input_norm, start, end, sizes, v, v_position, window)
             transformed = start
         if parts > 1 and part != prepared:
             transform_filters(weight, panel0, panel1, panels * LANES, C, flip, u, 0, (f1 - f0) * C)
@@ -200,24 +227,26 @@ def convolve_groups(
         if next_item < groups * parts:
             x0 = place_of(next_item % groups * group, I, H, W * C, P)
             x1 = place_of(min(next_item % groups * group + group, strips), I, H, W * C, P)
-        T, columns = (end - start) * tiles, f1 - f0
+        T, columns, products = (end - start) * tiles, f1 - f0, m
+        if parts == 1 and C16 == F16 and fits_in_place(T, columns, C):
+            products = v  # half of the cache; V is not needed any more
         for p in range(36):
             prefetch_part(x, x0, x1, p, 36, False)
             prefetch_part(y, y0, y1, p, 36, True)
             u0 = p * columns * C
-            product(m, p * m_position, columns, v, p * v_position, C16, 0, 1, u, u0, T, columns, 1, C, False)
-        transform_outputs(m, m_position, start, end, I, J, F, f0, f1, y, patch, False)
+            product(products, p * m_position, columns, v, p * v_position, C16, 0, 1, u, u0, T, columns, 1, C, False)
+        transform_outputs(products, m_position, start, end, I, J, F, f0, f1, y, patch, False)
         finish_outputs(then, y, y0, y1, F, f0, min(f1, F), shortcut, bias, statistics, start // group)
         complete(counter)
         item = next_item
 
 
-@kernel(f"void({ARRAYS}, {SIZES}, int64, int64[::1])", dtypes=("float32",), threads_from=1 << 12)
-def winograd_weight_products(x, grad_y, grad_u, N, H, W, C, F, I, J, P, Q, group, parts, shares, counter):
+@kernel(types.void(*[FLOATS] * 3, SIZES, types.int64, types.int64[::1]), dtypes=("float32",), threads_from=1 << 12)
+def winograd_weight_products(x, grad_y, grad_u, sizes, shares, counter):
     """Write dL/dU (shares, C, 36·F16 + 16): tiles are dealt out in `shares`, each with its own sum; parts as above."""
     item = claim(counter)
-    while item < shares * parts:
-        share_of_sum(item // parts, item % parts, x, grad_y, grad_u, N, H, W, C, F, I, J, P, Q, group, parts, shares)
+    while item < shares * sizes.parts:
+        share_of_sum(item // sizes.parts, item % sizes.parts, x, grad_y, grad_u, sizes, shares)
         item = claim(counter)
 
 
@@ -227,8 +256,9 @@ def first_of_share(share, groups, shares):
     return share + (groups - shares) * share * (2 * shares - share) // (shares * shares)
 
 
-@helper
-def share_of_sum(share, part, x, grad_y, grad_u, N, H, W, C, F, I, J, P, Q, group, parts, shares):
+@array_helper
+def share_of_sum(share, part, x, grad_y, grad_u, sizes, shares):
+    N, H, W, C, F, I, J, P, _, group, parts = sizes
     strips, tiles, panels = N * ((I + 3) // 4), (J + 3) // 4, (F + 15) // LANES
     C16, FP = (C + 15) // LANES * LANES, panels * LANES
     f0, f1 = panels * part // parts * LANES, panels * (part + 1) // parts * LANES
@@ -240,7 +270,7 @@ def share_of_sum(share, part, x, grad_y, grad_u, N, H, W, C, F, I, J, P, Q, grou
     patch, no_norm = scratch(16 * FP), np.empty(0, np.float32)
     for number in range(first, last):
         start, end = number * group, min(number * group + group, strips)
-        transform_inputs(x, no_norm, start, end, H, W, C, I, J, P, Q, v, v_position, window)
+        transform_inputs(x, no_norm, start, end, sizes, v, v_position, window)
         transform_output_gradients(grad_y, start, end, I, J, F, f0, f1, z, z_position, patch)
         T, accumulate, next_end = (end - start) * tiles, number > first, min(end + group, strips)
         x0, x1 = place_of(end, I, H, W * C, P), place_of(next_end, I, H, W * C, P)
@@ -258,7 +288,7 @@ def winograd_weight_gradient(grad_u, grad_weight, F, C, shares, counter):
     filter_gradients(grad_u, grad_weight, F, C, shares, counter)
 
 
-@helper
+@array_helper
 def filter_gradients(grad_u, grad_weight, F, C, shares, counter):
     """Write dL/dg, channel by channel, as threads claim them."""
     panels = (F + 15) // LANES

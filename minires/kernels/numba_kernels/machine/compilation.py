@@ -29,6 +29,7 @@ from typing import Any
 import numba
 import numpy as np
 from numba.core import event
+from numba.core.options import DefaultOptions
 
 from minires.kernels.numba_kernels.machine import threads
 
@@ -46,10 +47,12 @@ class Kernel:
     """A function that is compiled when it is first called, for the dtype of its first argument, an array."""
 
     def __init__(
-        self, function: Callable[..., None], signature: str, dtypes: tuple[str, ...], threads_from: int | None
+        self, function: Callable[..., None], signature: Any, dtypes: tuple[str, ...], threads_from: int | None
     ) -> None:
         self.name = function.__name__
-        self.signatures = {dtype: signature.replace("real", dtype) for dtype in dtypes}
+        self.signatures = dict.fromkeys(dtypes, signature)
+        if isinstance(signature, str):
+            self.signatures = {dtype: signature.replace("real", dtype) for dtype in dtypes}
         self.threads_from = threads_from
         self.ready: set[str] = set()  # dtype.char of the versions that are compiled
         self.compiled: Any = function
@@ -86,9 +89,11 @@ class Kernel:
 
 
 def kernel(
-    signature: str, dtypes: tuple[str, ...] = ("float32", "float64"), threads_from: int | None = 1 << 15
+    signature: Any, dtypes: tuple[str, ...] = ("float32", "float64"), threads_from: int | None = 1 << 15
 ) -> Callable[[Callable[..., None]], Kernel]:
     """Make a kernel of a function, whose last argument is the counter of its chunks.
+
+    signature: text as above, or, where there are records among the arguments, Numba's own form of it.
 
     threads_from: with fewer numbers than this in the first argument waking other threads costs more than it gives.
     None: a kernel for one thread, without chunks and counter.
@@ -100,8 +105,24 @@ def kernel(
     return make
 
 
-# A function that kernels call; it is compiled into each of them.
-helper: Any = numba.njit(no_cpython_wrapper=True, no_cfunc_wrapper=True, **OPTIONS)
+FLOATS = numba.float32[::1]  # the type of a flat array
+
+
+def record(fields: type, of: Any) -> Any:
+    """Return Numba's type of a NamedTuple whose fields are all of one type: of arrays, or of sizes."""
+    return numba.types.NamedUniTuple(of, len(fields._fields), fields)  # type: ignore[attr-defined]
+
+
+# Numba counts the references to every array that a function is handed, by an atomic addition, with all vector registers
+# spilled around it: in an inner loop more than all else there. An option of Numba's own, which it need not keep, leaves
+# it out; without it the results are the same, and slower.
+UNCOUNTED = {"_nrt": False} if hasattr(DefaultOptions, "_nrt") else {}
+
+# A function that kernels call; it is compiled into each of them. It neither makes nor returns arrays.
+helper: Any = numba.njit(no_cpython_wrapper=True, no_cfunc_wrapper=True, **UNCOUNTED, **OPTIONS)
+
+# The same for a function that makes or returns an array, and is called outside all inner loops.
+array_helper: Any = numba.njit(no_cpython_wrapper=True, no_cfunc_wrapper=True, **OPTIONS)
 
 # A long stretch of one kernel, as a function for the reader: it is pasted into the kernel before the compiler begins.
 # Numba compiles a helper by itself and once more in each function that calls it, and so on up.

@@ -27,7 +27,7 @@ from typing import Any
 import numba
 from numba import boolean, int64
 
-from minires.kernels.numba_kernels.machine.compilation import OPTIONS
+from minires.kernels.numba_kernels.machine.compilation import OPTIONS, UNCOUNTED
 from minires.kernels.numba_kernels.machine.simd import (
     HAS_AVX512,
     LANES,
@@ -45,7 +45,9 @@ TWO_PANELS = HAS_AVX512
 
 
 # Called for a few thousand multiplications: too few to pass forty arguments for.
-inlined: Any = numba.njit(forceinline=True, no_cpython_wrapper=True, no_cfunc_wrapper=True, **OPTIONS)
+inlined: Any = numba.njit(
+    forceinline=True, no_cpython_wrapper=True, no_cfunc_wrapper=True, **UNCOUNTED, **OPTIONS
+)
 
 
 def tile_of(rows: int) -> Any:
@@ -85,6 +87,7 @@ def wide_tile_of(rows: int) -> Any:
     return wide_tile
 
 
+tile_16, tile_9 = tile_of(16), tile_of(9)  # 9: a 3×3 filter's row over the three channels of a picture
 tile_tall, tile_full, tile_4, tile_1 = tile_of(TALL_ROWS), tile_of(ROWS), tile_of(4), tile_of(1)
 wide_full, wide_4, wide_1 = wide_tile_of(ROWS), wide_tile_of(4), wide_tile_of(1)
 
@@ -99,6 +102,12 @@ def panel_product(y, y0, y_row, a, a0, a_row, a_r, a_k, b, b0, rows, R, K, accum
         if left >= TALL_ROWS:
             tile_tall(y, yi, y_row, a, ai, a_row, a_r, a_k, b, b0, R, K, accumulate)
             row += TALL_ROWS
+        elif HAS_AVX512 and left >= 16:
+            tile_16(y, yi, y_row, a, ai, a_row, a_r, a_k, b, b0, R, K, accumulate)
+            row += 16
+        elif HAS_AVX512 and left == 9:
+            tile_9(y, yi, y_row, a, ai, a_row, a_r, a_k, b, b0, R, K, accumulate)
+            row += 9
         elif left >= ROWS:
             tile_full(y, yi, y_row, a, ai, a_row, a_r, a_k, b, b0, R, K, accumulate)
             row += ROWS
@@ -137,6 +146,13 @@ def start_of_tile(row, rows, accumulate):
     if not accumulate and rows - row < 4 <= rows:
         return rows - 4
     return row
+
+
+@inlined
+def fits_in_place(rows, columns, K):
+    """Say whether Y may be written over A, rows as long as A's: one panel, whose tiles each read their rows to the end
+    before they write them, and none of which begins earlier to be whole."""
+    return columns == LANES and K == LANES and rows % ROWS == 0
 
 
 @inlined

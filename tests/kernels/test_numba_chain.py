@@ -1,5 +1,6 @@
-"""The fused kernels of Numba, convolution with batch norm, residual add and relu, against NumPy's in float64."""
+"""Chains of convolution, batch norm and relu with a shortcut: Numba's kernels against NumPy's in float64."""
 
+import dataclasses
 import os
 import subprocess
 import sys
@@ -12,11 +13,11 @@ from hypothesis import strategies as st
 
 from minires import kernels
 from minires.kernels import numpy_kernels
-from minires.kernels.blocks import block_backward, block_forward
+from minires.kernels.chain import Layer, Skip
 
 numba = pytest.importorskip("numba")
 from minires.kernels import numba_kernels  # noqa: E402
-from minires.kernels.numba_kernels import fused  # noqa: E402
+from minires.kernels.numba_kernels import chain  # noqa: E402
 from minires.kernels.numba_kernels.machine import threads  # noqa: E402
 
 HERE = Path(__file__)
@@ -31,15 +32,24 @@ def channels_last(x):
 ORDERS = {"channels last": channels_last, "channels first": np.ascontiguousarray, "Fortran": np.asfortranarray}
 
 
-def wide(values):
-    """The same values in float64; what is no array stays as it is."""
-    return [value.astype(np.float64) if isinstance(value, np.ndarray) else value for value in values]
+def wide(value, dtype=np.float64):
+    """The same in float64: an array, and all arrays of a layer, of what was saved of it, or of a list of them."""
+    if isinstance(value, np.ndarray):
+        return value.astype(dtype)
+    if isinstance(value, Layer):
+        return Layer(*[wide(one, dtype) for one in value])
+    if isinstance(value, list):
+        return [wide(one, dtype) for one in value]
+    if dataclasses.is_dataclass(value):
+        return type(value)(*[wide(getattr(value, field.name), dtype) for field in dataclasses.fields(value)])
+    return value
 
 
-def layer(generator, C, F, K=3):
+def layer(generator, C, F, K=3, stride=1, padding=None, eps=EPS):
     filters = generator.standard_normal((F, C, K, K)) / np.sqrt(C * K * K)
     values = filters, generator.uniform(0.5, 2, F), generator.standard_normal(F)
-    return tuple(value.astype(np.float32) for value in values)
+    padding = K // 2 if padding is None else padding
+    return Layer(*[value.astype(np.float32) for value in values], (stride, stride), (padding, padding), eps)
 
 
 def agree(found, expected, tolerance=TOLERANCE):
@@ -68,90 +78,103 @@ def layers(draw):
 def test_a_layer_agrees_with_numpy(case, seed):
     K, stride, padding, shape, F, with_shortcut, with_x, order = case
     generator = np.random.default_rng(seed)
-    window = (stride, stride), (padding, padding)
     x = ORDERS[order](generator.standard_normal(shape).astype(np.float32))
-    params = layer(generator, shape[1], F, K)
-    y_shape = (shape[0], F, *numpy_kernels.output_size(shape, (K, K), *window))
+    layers = [layer(generator, shape[1], F, K, stride, padding)]
+    y_shape = (shape[0], F, *numpy_kernels.output_size(shape, (K, K), *layers[0][3:5]))
     shortcut, grad_y = (ORDERS[order](generator.standard_normal(y_shape).astype(np.float32)) for _ in range(2))
-    shortcut = shortcut if with_shortcut else None
+    shortcut = shortcut if with_shortcut else Skip.NOTHING
 
-    given_forward = x, *params, shortcut, *window, EPS
-    y, z, mean, var = numba_kernels.conv2d_batch_norm_relu_forward(*given_forward)
-    agree((y, z, mean, var), numpy_kernels.conv2d_batch_norm_relu_forward(*wide(given_forward)))
+    y, [kept] = numba_kernels.chain_forward(x, layers, shortcut)
+    expected, [expected_kept] = numpy_kernels.chain_forward(wide(x), wide(layers), wide(shortcut))
+    found = y, kept.z, kept.mean, kept.var
+    agree(found, (expected, expected_kept.z, expected_kept.mean, expected_kept.var))
 
     # from the same y and z: an element next to relu's kink may fall to either side
-    residual = generator.standard_normal(shape).astype(np.float32) if with_x and with_shortcut else None
-    given_backward = grad_y, y, z, x, *params, mean, var, *window, EPS, with_x, with_shortcut
-    expected = numpy_kernels.conv2d_batch_norm_relu_backward(*wide((*given_backward, residual)))
-    given_up = None if residual is None else channels_last(residual) if seed % 2 else residual.copy()
-    before = [value.copy() for value in given_backward if isinstance(value, np.ndarray)]
-    agree(numba_kernels.conv2d_batch_norm_relu_backward(*given_backward, given_up), expected)
-    after = [value for value in given_backward if isinstance(value, np.ndarray)]
-    for one, copy in zip(after, before, strict=True):
+    before = [value.copy() for value in (grad_y, x, *found)]
+    given_wide = wide(grad_y), wide([kept]), wide(layers), wide(shortcut), with_x
+    agree_on_gradients(
+        numba_kernels.chain_backward(grad_y, [kept], layers, shortcut, with_x),
+        numpy_kernels.chain_backward(*given_wide),
+    )
+    for one, copy in zip((grad_y, x, *found), before, strict=True):
         np.testing.assert_array_equal(one, copy)
 
-    given_inference = x, *params, mean, var, shortcut, *window, EPS
-    found = numba_kernels.conv2d_batch_norm_relu_inference(*given_inference)
-    agree([found], [numpy_kernels.conv2d_batch_norm_relu_inference(*wide(given_inference))])
+    folded = [layers[0]._replace(weight=None)]
+    inferred, nothing = numba_kernels.chain_forward(x, folded, shortcut)
+    agree([inferred], [numpy_kernels.chain_forward(wide(x), wide(folded), wide(shortcut))[0]])
+    assert nothing == []
 
 
-BLOCKS = {
-    "the usual block": ((12, 16, 9, 13), [(16, 16, 3), (16, 16, 3)], (1, 1)),
-    "32 channels": ((20, 32, 16, 16), [(32, 32, 3), (32, 32, 3)], (1, 1)),
-    "channels not by the sixteen": ((3, 20, 8, 8), [(20, 20, 3), (20, 20, 3)], (1, 1)),
-    "channels that are too many for one pass": ((2, 96, 8, 8), [(96, 96, 3), (96, 96, 3)], (1, 1)),
-    "option A": ((3, 16, 9, 8), [(16, 32, 3), (32, 32, 3)], (2, 1)),
-    "bottleneck": ((2, 64, 8, 7), [(64, 16, 1), (16, 16, 3), (16, 64, 1)], (1, 1, 1)),
+def agree_on_gradients(found, expected, tolerance=TOLERANCE):
+    """dL/dx, those of the layers, dL/dshortcut."""
+    agree([found[0], found[2]], [expected[0], expected[2]], tolerance)
+    for one, other in zip(found[1], expected[1], strict=True):
+        agree(one, other, tolerance)
+
+
+CHAINS = {
+    "the usual block": ((12, 16, 9, 13), [(16, 16), (16, 16)], Skip.IDENTITY),
+    "32 channels": ((20, 32, 16, 16), [(32, 32), (32, 32)], Skip.IDENTITY),
+    "channels not by the sixteen": ((3, 20, 8, 8), [(20, 20), (20, 20)], Skip.IDENTITY),
+    "channels that are too many for one pass": ((2, 96, 8, 8), [(96, 96), (96, 96)], Skip.IDENTITY),
+    "paddings that even out": ((3, 16, 8, 8), [(16, 16, 3, 1, 0), (16, 16, 3, 1, 2)], Skip.IDENTITY),
+    "two layers without a shortcut": ((3, 16, 8, 8), [(16, 16), (16, 16)], Skip.NOTHING),
+    "one layer and its input": ((3, 16, 8, 8), [(16, 16)], Skip.IDENTITY),
+    "option A": ((3, 16, 9, 8), [(16, 32, 3, 2), (32, 32)], Skip.OPTION_A),
+    "option A, 12 channels": ((3, 12, 9, 8), [(12, 20, 3, 2), (20, 20)], Skip.OPTION_A),
+    "bottleneck": ((2, 64, 8, 7), [(64, 16, 1), (16, 16, 3), (16, 64, 1)], Skip.IDENTITY),
 }
 
 
-@pytest.mark.parametrize("name", BLOCKS)
+@pytest.mark.parametrize("name", CHAINS)
 @pytest.mark.parametrize("with_x", [True, False])
-def test_a_block_agrees_with_its_layers_one_by_one(name, with_x):
-    shape, sizes, strides = BLOCKS[name]
+def test_a_chain_agrees_with_its_layers_one_by_one(name, with_x):
+    shape, sizes, skip = CHAINS[name]
     generator = np.random.default_rng(0)
     x = channels_last(generator.standard_normal(shape).astype(np.float32))
-    params = [layer(generator, *size) for size in sizes]
-    eps = tuple(EPS * (i + 1) for i in range(len(params)))
+    layers = [layer(generator, *size)._replace(eps=EPS * (i + 1)) for i, size in enumerate(sizes)]
 
-    y, saved = numba_kernels.residual_block_forward(x, params, strides, eps)
-    forward = numba_kernels.conv2d_batch_norm_relu_forward, numba_kernels.option_a_forward
-    expected, expected_saved = block_forward(*forward, x, params, strides, eps)
+    y, saved = numba_kernels.chain_forward(x, layers, skip)
+    expected, one_by_one = x, []
+    for i in range(len(layers)):
+        last = i == len(layers) - 1
+        shortcut = Skip.NOTHING
+        if last and skip is not Skip.NOTHING:
+            shortcut = x if skip is Skip.IDENTITY else numpy_kernels.option_a_forward(x, y.shape[1], 2)
+        expected, [kept] = numba_kernels.chain_forward(expected, layers[i : i + 1], shortcut)
+        one_by_one.append(kept)
     agree([y], [expected])
-    for (_, z, _, *statistics), (_, expected_z, _, *expected_statistics) in zip(saved, expected_saved, strict=True):
-        agree([z, *statistics], [expected_z, *expected_statistics])
+    for kept, wanted in zip(saved, one_by_one, strict=True):
+        agree([kept.z, kept.mean, kept.var], [wanted.z, wanted.mean, wanted.var])
 
     grad_y = channels_last(generator.standard_normal(y.shape).astype(np.float32))
     before = grad_y.copy()
-    grad_x, grads = numba_kernels.residual_block_backward(grad_y, saved, params, strides, eps, with_x)
-    backward = numba_kernels.conv2d_batch_norm_relu_backward, numba_kernels.add_option_a_backward
-    expected, expected_grads = block_backward(*backward, grad_y, expected_saved, params, strides, eps, with_x)
-    agree([grad_x], [expected])
-    for found, wanted in zip(grads, expected_grads, strict=True):
-        agree(found, wanted)
+    found = numba_kernels.chain_backward(grad_y, saved, layers, skip, with_x)
+    agree_on_gradients(
+        found, numpy_kernels.chain_backward(wide(grad_y), wide(one_by_one), wide(layers), skip, with_x), 1e-4
+    )
     np.testing.assert_array_equal(grad_y, before)
 
 
 def test_the_usual_block_does_not_store_the_activation_between_its_layers():
-    shape, sizes, strides = BLOCKS["the usual block"]
+    shape, sizes, skip = CHAINS["the usual block"]
     generator = np.random.default_rng(0)
-    x, params = generator.standard_normal(shape).astype(np.float32), [layer(generator, *size) for size in sizes]
-    _, saved = numba_kernels.residual_block_forward(x, params, strides, (EPS, EPS))
-    assert saved[0][0] is None and saved[1][2] is None
+    x, layers = generator.standard_normal(shape).astype(np.float32), [layer(generator, *size) for size in sizes]
+    _, saved = numba_kernels.chain_forward(x, layers, skip)
+    assert saved[0].y is None and saved[1].x is None
     with kernels.use("numba", winograd=False) as module:  # backward goes the way that forward went
-        _, saved = module.residual_block_forward(x, params, strides, (EPS, EPS))
-    assert saved[0][0] is not None
-    grad_x, _ = numba_kernels.residual_block_backward(x, saved, params, strides, (EPS, EPS), True)
+        _, saved = module.chain_forward(x, layers, skip)
+    assert saved[0].y is not None
+    grad_x, _, _ = numba_kernels.chain_backward(x, saved, layers, skip, True)
     assert np.isfinite(grad_x).all()
 
 
 def test_statistics_in_the_cache_keep_the_digits_of_a_small_variance_around_a_large_mean():
     generator = np.random.default_rng(0)
     x = channels_last((300 + generator.standard_normal((16, 16, 12, 10))).astype(np.float32))
-    filters, weight, bias = layer(generator, 16, 32)
-    filters = abs(filters)
-    given_forward = x, filters, weight, bias, None, (1, 1), (0, 0), EPS
-    _, z, mean, var = numba_kernels.conv2d_batch_norm_relu_forward(*given_forward)
+    one = layer(generator, 16, 32, padding=0)
+    _, [kept] = numba_kernels.chain_forward(x, [one._replace(filters=abs(one.filters))], Skip.NOTHING)
+    z, mean, var = kept.z, kept.mean, kept.var
     assert (mean > 100 * np.sqrt(var)).all()
     np.testing.assert_allclose(mean, z.mean(axis=(0, 2, 3), dtype=np.float64), rtol=1e-6)
     np.testing.assert_allclose(var, z.var(axis=(0, 2, 3), dtype=np.float64), rtol=1e-4)
@@ -162,15 +185,12 @@ def test_nan_and_inf_survive(bad):
     generator = np.random.default_rng(0)
     x = generator.standard_normal((2, 16, 8, 8)).astype(np.float32)
     x[1, 2, 3, 4] = bad
-    filters, weight, bias = layer(generator, 16, 16)
-    filters[:8, 2] = 0  # Inf · 0 is NaN too
+    one = layer(generator, 16, 16)
+    one.filters[:8, 2] = 0  # Inf · 0 is NaN too
     with np.errstate(invalid="ignore"):
-        y, _, _, var = numba_kernels.conv2d_batch_norm_relu_forward(x, filters, weight, bias, None, (1, 1), (1, 1), EPS)
-        given_statistics = np.zeros(16, np.float32), np.ones(16, np.float32)
-        inferred = numba_kernels.conv2d_batch_norm_relu_inference(
-            x, filters, weight, bias, *given_statistics, None, (1, 1), (1, 1), EPS
-        )
-    assert np.isnan(var).all() and np.isnan(y[1, :, 3, 4]).all()
+        y, [kept] = numba_kernels.chain_forward(x, [one], Skip.NOTHING)
+        inferred, _ = numba_kernels.chain_forward(x, [one._replace(weight=None)], Skip.NOTHING)
+    assert np.isnan(kept.var).all() and np.isnan(y[1, :, 3, 4]).all()
     assert np.isnan(inferred[1, :, 3, 4]).any() and np.isfinite(inferred[0]).all()
 
 
@@ -205,15 +225,16 @@ def test_no_thread_begins_a_phase_before_the_last_is_done():
 
 def test_what_is_not_float32_takes_the_other_kernels():
     generator = np.random.default_rng(0)
-    x = generator.standard_normal((2, 16, 6, 6))
-    params = wide(layer(generator, 16, 16))
-    for dtype, module in ((np.float16, numpy_kernels), (np.float64, numpy_kernels)):
-        values = [value.astype(dtype) for value in (x, *params)]
-        found = numba_kernels.conv2d_batch_norm_relu_forward(*values, None, (1, 1), (1, 1), EPS)
-        expected = module.conv2d_batch_norm_relu_forward(*values, None, (1, 1), (1, 1), EPS)
-        for one, other in zip(found, expected, strict=True):
+    x, layers = generator.standard_normal((2, 16, 6, 6)), [layer(generator, 16, 16)] * 2
+    for dtype in (np.float16, np.float64):
+        given = wide(x, dtype), wide(layers, dtype), Skip.IDENTITY
+        y, saved = numba_kernels.chain_forward(*given)
+        expected, expected_saved = numpy_kernels.chain_forward(*given)
+        found = numba_kernels.chain_backward(y, saved, *given[1:], True)
+        wanted = numpy_kernels.chain_backward(y, expected_saved, *given[1:], True)
+        for one, other in zip((y, found[0], *found[1][0]), (expected, wanted[0], *wanted[1][0]), strict=True):
             assert one.dtype == dtype
-            np.testing.assert_allclose(one, other, rtol=1e-12, atol=1e-13)
+            np.testing.assert_allclose(one, other, rtol=1e-12, atol=1e-12)
 
 
 @pytest.mark.skipif(numba.config.DISABLE_JIT, reason="this is the process without the compiler")
@@ -239,10 +260,10 @@ def check_tiny_shapes():
         case = K, stride, padding, shape, F, with_shortcut, True, "channels last"
         test_a_layer_agrees_with_numpy.hypothesis.inner_test(case, 0)
         print("agrees")
-    BLOCKS["tiny"] = (2, 16, 5, 6), [(16, 16, 3), (16, 16, 3)], (1, 1)
-    test_a_block_agrees_with_its_layers_one_by_one("tiny", True)
+    CHAINS["tiny"] = (2, 16, 5, 6), [(16, 16), (16, 16)], Skip.IDENTITY
+    test_a_chain_agrees_with_its_layers_one_by_one("tiny", True)
     test_no_thread_begins_a_phase_before_the_last_is_done()
-    assert fused.together(np.empty((2, 16, 5, 6), np.float32), np.empty((16, 16, 3, 3), np.float32))
+    assert chain.together(np.empty((2, 16, 5, 6), np.float32), layer(np.random.default_rng(0), 16, 16))
     print("agrees")
 
 

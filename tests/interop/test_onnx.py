@@ -149,7 +149,7 @@ REFUSED = {
     "a result through NumPy": (lambda x: Tensor(x.data * 2), "the result: an input .*no op made it"),
     "an index that follows the batch": (lambda x: x[len(x) - 1], r"Getitem at .* its index, 1, .*no op made it"),
     "a random number": (lambda x: x * float(STATISTICS.random()), "Multiply at .* an input .*no op made it"),
-    "dropout in evaluation": (lambda x: ops.dropout(x, 0.5, STATISTICS), "Dropout at .* its mask .*no op made it"),
+    "dropout in evaluation": (lambda x: ops.dropout(x, 0.5, STATISTICS), "Dropout at .* its kept .*no op made it"),
     "another op for other images": (lambda x: ops.relu(x) if len(x) > 2 else ops.tanh(x), "Tanh at .*, ReLU at"),
     "more ops for other images": (lambda x: -x if len(x) > 2 else x, "computes more for some images.*Negative at"),
     "labels": (lambda x: ops.cross_entropy(x.sum(axis=(2, 3)), np.zeros(len(x), int)), "CrossEntropy at .* its labels"),

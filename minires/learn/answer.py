@@ -24,7 +24,7 @@ class ReadersError(Exception):
         self.kind = kind
 
 
-def answer(exercise: Exercise, module: Any) -> Any:
+def answer_of(exercise: Exercise, module: Any) -> Any:
     """Return what an exercise's checks take: the module's functions, and beside them those of the exercise."""
     return functions_of(exercise.names, exercise.beside, module)
 

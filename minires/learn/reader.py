@@ -34,7 +34,7 @@ def open_answer(exercise: Exercise, folder: Path) -> Isolated:
 def examine(exercise: Exercise, mine: Any, seed: int = 0, names: Sequence[str] = ()) -> Iterator[str]:
     """Yield what is right, line by line; `Wrong` at the first thing that is not, or where the reader's code crashes.
 
-    mine: what `open_answer` or `answer.answer` gives. names: the functions to examine; all, where none is given.
+    mine: what `open_answer` or `answer.answer_of` gives. names: the functions to examine; all, where none is given.
     """
     try:
         for name in names or exercise.names:

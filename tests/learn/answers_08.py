@@ -145,7 +145,7 @@ WRONG = [
         (with_terms(right, by_images), r"dL/dx: the variance's term .*: divided by N where it should be M"),
         (with_parts(factor=lambda p: p.x), "x stands for x̂, where the last term multiplies"),
         (with_parts(factor=lambda p: 1.0), "a mean, not yet multiplied by x̂"),
-        (with_parts(inv_std=lambda p: p.inv_std**2), "is there twice: inv_std²"),
+        (with_parts(inv_std=lambda p: p.inv_std**2), "is there twice .inv_std²"),
         (with_parts(M=lambda p: p.x.size), "divided by x.size where it should be M"),
         (eps_outside, "dL/dweight: eps is added to the root in x̂"),
         (with_parts(inv_std=lambda p: 1 / (np.sqrt(p.var) + p.eps)), "eps is added to the root in the factor"),

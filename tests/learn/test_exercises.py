@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from minires.learn import Wrong, chapters, digits, reader
-from minires.learn.answer import answer
+from minires.learn.answer import answer_of
 
 NUMBERS = [number for number in chapters.CHAPTERS if chapters.has_exercise(number)]
 ANSWERS = {number: importlib.import_module(f"answers_{number:02}") for number in NUMBERS}
@@ -21,7 +21,7 @@ def diagnosis(number: int, seed: int = 0, **answers) -> str:
     """What the check says of answers, "" if they are right."""
     try:
         exercise = chapters.exercise_of(number)
-        list(reader.examine(exercise, answer(exercise, types.SimpleNamespace(**answers)), seed))
+        list(reader.examine(exercise, answer_of(exercise, types.SimpleNamespace(**answers)), seed))
     except Wrong as wrong:
         return str(wrong)
     return ""
@@ -37,7 +37,7 @@ def said_of(number: int, i: int) -> str:
 def test_right_answer_passes(number):
     exercise, right = chapters.exercise_of(number), ANSWERS[number].RIGHT
     assert set(exercise.names) <= set(right)
-    parts = list(reader.examine(exercise, answer(exercise, types.SimpleNamespace(**right))))
+    parts = list(reader.examine(exercise, answer_of(exercise, types.SimpleNamespace(**right))))
     assert parts and all(isinstance(part, str) and part for part in parts)
 
 

@@ -64,8 +64,9 @@ INPUT: dict[str, Change] = {
     "the factor weight is missing": lambda p: replace(p, weight=np.ones_like(p.weight)),
     "the factor 1/√(var + eps) is missing": lambda p: replace(p, inv_std=np.ones_like(p.inv_std)),
     "the factor weight is there twice": lambda p: replace(p, weight=p.weight**2),
-    "the factor 1/√(var + eps) is there twice: inv_std²": lambda p: replace(p, inv_std=p.inv_std**2),
-    "the factor is 1/(var + eps), without the root": lambda p: replace(p, inv_std=1 / (p.var + p.eps)),
+    "the factor 1/√(var + eps) is there twice (inv_std²), or its root is missing": (
+        lambda p: replace(p, inv_std=p.inv_std**2)
+    ),
     "it is multiplied by √(var + eps), and should be divided by it": lambda p: replace(p, inv_std=1 / p.inv_std),
     "it is multiplied by the variance's root, which should divide": lambda p: replace(p, inv_std=np.sqrt(p.var)),
     "it is divided by the weight, and should be multiplied": lambda p: replace(p, weight=1 / p.weight),
@@ -73,9 +74,10 @@ INPUT: dict[str, Change] = {
     "x stands for x̂, in both places of the last term": lambda p: replace(p, factor=p.x, product=p.grad_y * p.x),
     "x stands for x̂, where the last term multiplies": lambda p: replace(p, factor=p.x),
     "x stands for x̂ in the last term's sum": lambda p: replace(p, product=p.grad_y * p.x),
-    "x − mean stands for x̂, in both places of the last term": lambda p: with_x_hat(p, p.x - p.mean),
-    "x − mean stands for x̂, where the last term multiplies": lambda p: replace(p, factor=p.x - p.mean),
-    "x − mean stands for x̂ in the last term's sum": lambda p: replace(p, product=p.grad_y * (p.x - p.mean)),
+    "x − mean stands for x̂, in both places of the last term: not divided by √(var + eps)": lambda p: with_x_hat(
+        p, p.x - p.mean
+    ),
+    "x − mean stands for x̂, in one of the two places of the last term": lambda p: replace(p, factor=p.x - p.mean),
     "the last term's sum lacks the factor x̂": lambda p: replace(p, product=p.grad_y),
     "x̂² stands in the last term's sum": lambda p: replace(p, product=p.grad_y * p.x_hat**2),
     "the last term is multiplied by x̂²": lambda p: replace(p, factor=p.x_hat**2),
@@ -97,7 +99,6 @@ INPUT: dict[str, Change] = {
     "eps is taken off, not added": lambda p: everywhere(p, 1 / np.sqrt(p.var - p.eps)),
     "the variance is squared: √(var² + eps)": lambda p: everywhere(p, 1 / np.sqrt(p.var**2 + p.eps)),
     "there is no root: 1/(var + eps), in x̂ as well": lambda p: everywhere(p, 1 / (p.var + p.eps)),
-    "x̂ lacks its 1/√(var + eps)": lambda p: with_x_hat(p, p.x - p.mean),
     "x̂ is x/√(var + eps): the mean is still in it": lambda p: with_x_hat(p, p.x * p.inv_std),
     "the weight is in x̂ (y − bias stands for it)": lambda p: with_x_hat(p, p.weight * p.x_hat),
     "the sums run over the images alone, not over a channel's pixels": lambda p: over(p, (0,)),

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from minires.gradient_check.fitting import Right, total
+from minires.gradient_check.known.activation import relu_right
 from minires.kernels import Array, numpy_kernels
 from minires.learn.examiner import check_equal, check_gradient, replaced
 from minires.learn.exercise import Exercise
@@ -152,19 +153,7 @@ MISTAKES = {f"in both gradients behind it, {sentence}": mistaken(grad) for sente
     ),
 }  # fmt: skip
 
-OF_RELU = {
-    "h": Right(
-        lambda grad_r, h: grad_r * (h > 0),
-        {
-            "this is 1 or 0, the slope of the relu: it must be multiplied by what arrives": lambda g, h: 1.0 * (h > 0),
-            "what arrives is cut off where it is negative itself: h decides": lambda g, h: np.maximum(g, 0),
-            "all gets through: where r is 0, it does not move with h": lambda g, h: g,
-            "the mask is turned round: it lets pass where r is 0": lambda g, h: g * (h <= 0),
-            "what arrives is multiplied by r, where the relu's slope belongs": lambda g, h: g * np.maximum(h, 0),
-            "this is r itself, the relu's value": lambda g, h: np.maximum(h, 0),
-        },
-    )
-}
+OF_RELU = {"h": relu_right()}
 
 
 def check_relu(mine: Any, seed: int) -> Iterator[str]:

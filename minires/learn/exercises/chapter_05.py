@@ -7,7 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from minires.gradient_check.fitting import Right, total
+from minires.gradient_check.known.affine import linear_right
+from minires.gradient_check.known.loss import cross_entropy_right
+from minires.gradient_check.known.probabilities import softmax
 from minires.kernels import Array, numpy_kernels
 from minires.learn.examiner import check_gradient, replaced
 from minires.learn.exercise import Exercise
@@ -54,11 +56,6 @@ HINTS = (
 )
 
 
-def softmax(x: Array) -> Array:
-    exp = np.exp(x - x.max(axis=1, keepdims=True))
-    return np.asarray(exp / exp.sum(axis=1, keepdims=True))
-
-
 def draw_linear(rng: np.random.Generator) -> dict[str, Array]:
     N, C, F = rng.permutation([3, 4, 5]) + rng.integers(0, 2)
     return {
@@ -70,131 +67,11 @@ def linear(x: Array, weight: Array, bias: Array) -> Array:
     return np.asarray(x @ weight.T + bias)
 
 
-def linear_sizes(grad_y: Array, x: Array, weight: Array, bias: Array) -> dict[str, float]:
-    return {"N": len(x), "C": x.shape[1], "F": len(weight)}
-
-
-LINEAR = {
-    "x": Right(lambda g, x, weight, bias: g @ weight, {}, linear_sizes),
-    "weight": Right(
-        lambda g, x, weight, bias: g.T @ x,
-        {
-            "divided by N: it is a mean over the images; the mean is the loss's business, and is in grad_y": (
-                lambda g, x, weight, bias: g.T @ x / len(x)
-            ),
-            "what the bias does is counted in: y − bias, or grad_y with its mean taken off": (
-                lambda g, x, weight, bias: (g - g.mean(axis=0)).T @ x
-            ),
-            "x is squared in it": lambda g, x, weight, bias: g.T @ x**2,
-        },
-        linear_sizes,
-    ),
-    "bias": Right(
-        lambda g, x, weight, bias: g.sum(axis=0),
-        {
-            "a mean over the images, and should be a sum; the mean belongs to the loss": (
-                lambda g, x, weight, bias: g.mean(axis=0)
-            ),
-            "multiplied by the bias itself": lambda g, x, weight, bias: g.sum(axis=0) * bias,
-            "this is N, the number of images, in each place: what arrives is not used": (
-                lambda g, x, weight, bias: np.full(len(bias), float(len(x)))
-            ),
-            "the largest of what arrives, not the sum": lambda g, x, weight, bias: g.max(axis=0),
-        },
-        linear_sizes,
-    ),
-}
-
-
-def one_hot(labels: Array, K: int) -> Array:
-    return np.eye(K)[labels]
-
-
-def of_logits(s: float, **changes: Any) -> Any:
-    """Return the terms of the loss's gradient, or those with changes: what stands for p, for 1/N, and so on."""
-
-    def terms(grad_loss: Array, logits: Array, labels: Array) -> dict[str, Array]:
-        p, (N, K) = softmax(logits), logits.shape
-        hot = one_hot(labels, K)
-        given = {"loss": grad_loss, "p": p, "hot": hot, "spread": np.full((N, K), s / K)}
-        for name, change in changes.items():
-            given[name] = change(p, labels, hot)
-        found = {
-            "the probabilities, p": given["loss"] * given["p"] / N,
-            "the 1 − s of the label": -given["loss"] * (1 - s) * given["hot"] / N,
-        }
-        return found | ({"s / K, the share of every class": -given["loss"] * given["spread"] / N} if s else {})
-
-    return terms
-
-
-def loss_sizes(grad_loss: Array, logits: Array, labels: Array) -> dict[str, float]:
-    return {"N": logits.shape[0], "K": logits.shape[1]}
-
-
-def of_loss(s: float) -> Right:
-    variants: dict[str, Any] = {
-        "the mean over the images is forgotten": lambda g, z, labels: len(z) * total(of_logits(s)(g, z, labels)),
-        "this is the gradient of the loss's opposite: the sign is wrong": (
-            lambda g, z, labels: -total(of_logits(s)(g, z, labels))
-        ),
-        "this is −q/p, the gradient of the logarithm alone; softmax comes before it": (
-            lambda g, z, labels: -g * smoothed(labels, z.shape[1], s) / softmax(z) / len(z)
-        ),
-        "what arrives at the loss, grad_loss, is forgotten": (
-            lambda g, z, labels: total(of_logits(s)(np.ones_like(g), z, labels))
-        ),
-        "the probabilities are taken for logits: softmax is done twice": of_logits(
-            s, p=lambda p, labels, hot: softmax(p)
-        ),
-        "the probabilities are taken for logits: −log p is the loss, p − q its gradient": of_logits(
-            s, p=lambda p, labels, hot: np.log(p)
-        ),
-        "it is multiplied by p: that is the gradient for what softmax gave, passed on twice": (
-            lambda g, z, labels: softmax(z) * total(of_logits(s)(g, z, labels))
-        ),
-        "only the label's own place has a gradient; all classes share in softmax": (
-            lambda g, z, labels: total(of_logits(s)(g, z, labels)) * one_hot(labels, z.shape[1])
-        ),
-        "the label's own place has no gradient": (
-            lambda g, z, labels: total(of_logits(s)(g, z, labels)) * (1 - one_hot(labels, z.shape[1]))
-        ),
-        "the labels are shifted by one class": of_logits(s, hot=lambda p, labels, hot: np.roll(hot, 1, axis=1)),
-        "the labels are shifted by one class (backwards)": of_logits(
-            s, hot=lambda p, labels, hot: np.roll(hot, -1, axis=1)
-        ),
-        "the most probable class stands where the label belongs": of_logits(
-            s, hot=lambda p, labels, hot: one_hot(p.argmax(axis=1), p.shape[1])
-        ),
-        "the labels of the images are in the wrong order": of_logits(s, hot=lambda p, labels, hot: hot[::-1]),
-    }
-    if s:
-        variants |= {
-            "label smoothing is ignored": of_logits(0.0),
-            "the label keeps 1 − s, but it gets its share s / K of the rest, too": of_logits(
-                s, spread=lambda p, labels, hot: s / p.shape[1] * (1 - hot)
-            ),
-            "s is shared among the K − 1 other classes; it is shared among all K, the label's too": of_logits(
-                s, spread=lambda p, labels, hot: s / (p.shape[1] - 1) * (1 - hot)
-            ),
-            "the label keeps all of its 1, where it should give s away": (
-                lambda g, z, labels: of_logits(0.0)(g, z, labels) | {"": -g * np.full(z.shape, s / z.shape[1]) / len(z)}
-            ),
-            "every other class gets s, not s / K": of_logits(s, spread=lambda p, labels, hot: s * (1 - hot)),
-            "s and 1 − s are exchanged": lambda g, z, labels: of_logits(1 - s)(g, z, labels),
-        }
-    return Right(of_logits(s), variants, loss_sizes)
-
-
-def smoothed(labels: Array, K: int, s: float) -> Array:
-    return (1 - s) * one_hot(labels, K) + s / K
-
-
 def check_linear(mine: Any, seed: int) -> Iterator[str]:
     def linear_backward(grad_y: Array, x: Array, weight: Array, bias: Array) -> Any:
         return mine.linear_backward(grad_y, x, weight)
 
-    yield from check_gradient("linear_backward", linear, linear_backward, draw_linear, LINEAR, seed=seed)
+    yield from check_gradient("linear_backward", linear, linear_backward, draw_linear, linear_right(), seed=seed)
 
 
 def check_loss(mine: Any, seed: int) -> Iterator[str]:
@@ -208,10 +85,10 @@ def check_loss(mine: Any, seed: int) -> Iterator[str]:
             return numpy_kernels.cross_entropy_forward(logits, labels, s, -100)[0]
 
         def backward(grad_y: Array, logits: Array, labels: Array, s: float = s) -> Any:
-            return mine.cross_entropy_backward(grad_y, softmax(logits), labels, s), None
+            return mine.cross_entropy_backward(grad_y, softmax(logits, 1), labels, s), None
 
         head = f"cross_entropy_backward, smoothing {s}"
-        yield from check_gradient(head, loss, backward, draw, {"logits": of_loss(s)}, seed=seed)
+        yield from check_gradient(head, loss, backward, draw, {"logits": cross_entropy_right(s)}, seed=seed)
 
 
 @contextmanager

@@ -13,7 +13,7 @@ from minires.engine import Op, Tensor, backward_order
 from minires.gradient_check.fitting import same
 from minires.gradient_check.known.normalization import batch_norm_right
 from minires.gradient_check.known.pooling import global_pool_right
-from minires.gradient_check.known.softmax import log_softmax, log_softmax_right
+from minires.gradient_check.known.probabilities import log_softmax, log_softmax_right
 from minires.kernels import Array
 from minires.learn.examiner import Wrong, check_equal, check_gradient, generator, refuse_nothing, replaced
 from minires.learn.exercise import Exercise

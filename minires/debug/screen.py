@@ -6,7 +6,7 @@ import math
 import os
 import re
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -187,30 +187,53 @@ def fork_lines(forks: Sequence[Fork]) -> list[str]:
     """Make the fork meter's table: one line per residual add, a bar for the skip's share."""
     rows = [["block", "|grad_x|", "skip", "branch", "cosine", "skip's share"]]
     for fork in forks:
-        shares = [f"{fork.skip_share:.1%}", f"{fork.branch_share:.1%}"]
+        shares = ["-" if math.isnan(share) else f"{share:.1%}" for share in (fork.skip_share, fork.branch_share)]
         clipped = 0.0 if math.isnan(fork.skip_share) else min(max(fork.skip_share, 0.0), 1.0)
         drawn = bar(clipped).ljust(BAR, "·")
-        rows.append([fork.module_path or "-", f"{fork.x_norm:.3g}", *shares, f"{fork.cosine:+.3f}", drawn])
+        rows.append([fork.module_path or "-", f"{fork.x_norm:.3g}", *shares, cosine_of(fork), drawn])
     return aligned(rows)
 
 
-def tree_lines(steps: backward_steps, depth: int) -> list[str]:
+def cosine_of(fork: Fork) -> str:
+    """Write the cosine between skip and branch; in words where one of them brings nothing, and there is none."""
+    if not math.isnan(fork.cosine):
+        return f"{fork.cosine:+.3f}"
+    if not (math.isfinite(fork.skip_norm) and math.isfinite(fork.branch_norm)):
+        return "none: not finite"
+    if fork.skip_norm and fork.branch_norm:
+        return "none: too small"
+    return "none: the branch gives 0" if fork.skip_norm else "none: the skip gives 0"
+
+
+def tree_lines(steps: backward_steps, depth: int, healthy: Mapping[Tensor, Array] | None = None) -> list[str]:
     """Draw the network as the modules that ran, from the input on, with the gradient that arrived at each output.
 
-    depth: how far modules are opened; the way to the current step is always open.
+    depth: how far modules are opened; the way to the current step is always open. healthy: what should have arrived,
+    for a column beside it, in which X marks a norm that is off by more than a hundredth.
     """
+    healthy = healthy or {}
     here = steps.current
     arrived = {step.tensor: step.statistics.norm for step in steps.records[: steps.position]}
     norms = list(arrived.values())
-    rows = [["", "module", "op", "|grad_y|", "on a logarithmic scale"]]
+    rows = [["", "module", "op", "|grad_y|", "on a logarithmic scale", "by formula" if healthy else ""]]
     for row in tree_rows(steps):
         on_the_way = here is not None and inside(here.op.module_path, row.parent)
         if row.level < depth or on_the_way:
             arrow = "->" if row.op_name and here is not None and row.output is here.tensor else ""
             norm = arrived.get(row.output)
-            numbers = ["·", ""] if norm is None else [f"{norm:.3g}", log_bar(norm, norms)]
+            numbers = ["·", "", ""]
+            if norm is not None:
+                numbers = [f"{norm:.3g}", log_bar(norm, norms), beside(norm, healthy.get(row.output))]
             rows.append([arrow, "  " * row.level + row.name, row.op_name, *numbers])
     return aligned(rows, indent="")
+
+
+def beside(norm: float, healthy: Array | None) -> str:
+    """Write the norm that should have arrived, with an X where it is another one."""
+    if healthy is None:
+        return ""
+    wanted = float(np.linalg.norm(healthy))
+    return f"{wanted:.3g}" + ("" if abs(norm - wanted) <= 0.01 * max(abs(norm), wanted) else "  X")
 
 
 @dataclass

@@ -5,11 +5,9 @@ keyboard, with completion and history, or from a file or a pipe.
 """
 
 import bdb
-import copy
 import os
 import re
 import sys
-from functools import partial
 from typing import IO, Any
 
 import numpy as np
@@ -19,8 +17,10 @@ from minires.debug.arguments import module_and_op, number, read_watch
 from minires.debug.drawing import draw
 from minires.debug.plotting import plot
 from minires.debug.prompt import Prompt
-from minires.engine import Op, Tensor
-from minires.gradient_check import GradientError, gradcheck
+from minires.debug.proof import gradients_by_formula, prove, prove_all
+from minires.engine import Tensor
+from minires.gradient_check import GradientError
+from minires.kernels import Array
 from minires.nn import Module
 from minires.observe.fork_meter import forks
 from minires.observe.pdb_prompt import step_into
@@ -63,6 +63,7 @@ class Debugger(Prompt):
         self.loss = loss
         self.breaks: list[tuple[str, str]] = []  # module and op, either of which may be "*"
         self.watch: watch | None = None
+        self.healthy: dict[Tensor, Array] | None = None  # the gradients by the formulas, once `tree` has asked
         value = f"{loss.item():.6g}" if loss.size == 1 else str(loss.shape)
         self.intro = (
             f"The backward pass of {loss!r}, loss {value}: {len(self.steps)} ops.\n"
@@ -232,8 +233,13 @@ class Debugger(Prompt):
         print(*(screen.fork_lines(found) if found else ["no fork is complete yet: walk past a whole block"]), sep="\n")
 
     def do_tree(self, arg: str) -> None:
-        """tree [DEPTH]: the modules, and the gradient that arrived at each."""
-        print(*screen.tree_lines(self.steps, number(arg, 2)), sep="\n")
+        """tree [DEPTH]: the modules, the gradient that arrived at each, and what the formulas say should.
+
+        The last column is computed apart from the kernels, once; X marks what is off by more than a hundredth.
+        """
+        if self.healthy is None:
+            self.healthy = gradients_by_formula(self.steps.order)
+        print(*screen.tree_lines(self.steps, number(arg, 2), self.healthy), sep="\n")
 
     def do_list(self, arg: str) -> None:
         """list [N]: the ops that come next."""
@@ -272,12 +278,23 @@ class Debugger(Prompt):
             pass
 
     def do_check(self, arg: str) -> None:
-        """check: this op's backward against finite differences, at the inputs it had, in float64."""
+        """check [all]: this op's backward, or each kind of op's, against finite differences in float64.
+
+        At the inputs it had. Where the op's formulas are known, a mistake is named by them: it gives what backward gave
+        on inputs drawn anew.
+        """
+        if arg not in ("", "all"):
+            raise ValueError(f"check: {arg!r} is neither `all` nor nothing")
+        if arg == "all":
+            rows, wrong = prove_all(self.steps.order)
+            kinds = len(rows) - 1
+            print(*screen.aligned(rows), sep="\n")
+            verdict = f"{wrong} WRONG" if wrong else "none is wrong"
+            print(f"{len(self.steps)} ops of {kinds} kinds and shapes: {verdict}.")
+            return
         op = self.here.op
-        names = [one.name for one in self.here.inputs]
-        arrays = [one.data for one in op.inputs]
         try:
-            report = gradcheck(partial(called_again, op), *arrays, names=names, max_elements=2500)
+            report = prove(op, [one.name for one in self.here.inputs])
         except GradientError as error:
             print("WRONG.", error)
         else:
@@ -310,14 +327,3 @@ class Debugger(Prompt):
 
     complete_hist = complete_plot = complete_print
 
-
-def called_again(op: Op, *inputs: Tensor) -> Tensor:
-    """Call an op once more, on other inputs, as if from the line that called it before.
-
-    The engine lets an op run once; a copy may be told that it has not.
-    """
-    again = copy.copy(op)
-    again.has_run = False
-    y = again(*inputs)
-    again.site, again.module_path = op.site, op.module_path
-    return y

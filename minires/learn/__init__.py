@@ -4,6 +4,10 @@
     minires learn 7             writes my_minires/07_conv_backward.py: signature, formula, and a gap
     minires check 7             examines it, and says which term is wrong; --hint says one thing more each time
     minires check 7 --train     once it is right: trains on the digits with it in the engine
+    minires check 7 --json      for graders: a point for each function, and what is wrong with the others
+
+The reader's code runs in a process of its own (minires/learn/isolation.py), with limits of time, memory and output.
+What it gives back is judged here; nothing that the process says of itself counts.
 
 **How to write an exercise.** Each is one module, `minires/learn/exercises/chapter_NN.py`, that defines `EXERCISE`, an
 `Exercise` (see minires/learn/exercise.py for every field). Chapter 7's is the model:
@@ -13,46 +17,69 @@
         name="conv_backward",                       # the reader's file is my_minires/07_conv_backward.py
         title="The backward pass of a convolution",
         text=TEXT,                                  # that file: signatures, formulas, `...` gaps
-        names=("conv2d_grad_input", "conv2d_grad_weight"),     # what it must define
         hints=("…", "…"),                           # one more each `--hint`, never the solution
-        check=check,
+        checks={"conv2d_grad_input": check, …},     # what the file must define, and how each is examined
         plug=plug,                                  # optional
     )
 
-`check(mine)` gets the reader's module. It is a generator: it yields one short line for each thing found right, from
-the simplest to the hardest, and raises `Wrong("…")` at the first that is not. The tools for it, in
+A check gets the reader's answer, whose functions it calls, and a seed. It is a generator: it yields one short line for
+each thing found right, from the simplest to the hardest, and raises `Wrong("…")` at the first that is not. Inputs are
+drawn with `generator(seed, head)`, so that each seed examines with other numbers. The tools, in
 minires/learn/examiner.py:
 
     yield from check_gradient(                      # a hand-written backward against finite differences, in float64
         "conv2d_grad_input, stride 2",              # the line, and the head of the diagnosis
         forward,                                    # arrays -> y, an array
-        backward,                                   # (grad_y, arrays…) -> one gradient or a tuple: calls the reader's
-        {"x": x, "weight": weight},                 # named arrays (float64); those with a gradient None in the
-        mistakes={"sentence": wrong_backward},      #   backward's tuple are taken as constants.  mistakes: see below
+        backward,                                   # (grad_y, arrays…) -> one gradient or a tuple: calls the reader's;
+                                                    #   None in the tuple for an array that is a constant
+        draw,                                       # generator -> named arrays, of other sizes each time
+        {"x": Right(terms, variants, sizes)},       # what is known of the right gradients: see below
+        seed=seed,
     )
-    yield from check_equal("y for stride 2", got, wanted, hint="…")    # a value; hint: what may have gone wrong
+    yield from check_values("im2col", mine.im2col, Right(…), draw, seed)                # arrays that are no gradients
+    yield from check_equal("y for stride 2", got, wanted, hint="…")                     # a value
 
-Both refuse the gap (a `...` that is still there returns None), wrong shapes and dtypes, and functions that write into
-their arguments; an exception in the reader's code is shown with its line. `check_gradient` adds the gradient checker's
-own diagnosis ("the sign is wrong", "flipped along axes 2 and 3", …). Where that has no sentence for a typical mistake,
-`mistakes` maps a sentence that names the wrong term to a backward that makes this mistake; if the reader's gradient
-equals its gradient, the sentence is the diagnosis. Anything else: `raise Wrong("what is wrong, not what is right")`.
+All refuse the gap (a `...` that is still there returns None), wrong shapes and dtypes, and functions that write into
+their arguments; an exception in the reader's code is shown with its line, and so is the line that makes float64 of
+float32.
+
+**How a mistake is named.** `Right` (minires/gradient_check/fitting.py) holds the terms of the right gradient, named
+arrays that add up to it, and variants, what it becomes with mistakes that people make, a sentence for each. The
+reader's gradient is compared with the variants and regressed on the terms: a coefficient 0 says that a term is missing,
+−1 that its sign is wrong, M/N that N was counted for M. So a variant is needed only for what is no coefficient. A
+sentence is said only if its mistake gives what the reader's function gives on three draws: let these differ in their
+sizes, and begin with a case in which mistakes differ (stride (2, 3) rather than (2, 1): there the strides exchanged are
+not the strides ignored). Where nothing fits, a picture shows the places. Anything else: `raise Wrong("what is wrong,
+not what is right")`.
+
+What cannot be sent to another process, tensors and modules, is handled beside the reader's code: `beside` names
+functions that get the reader's module and give back numbers and arrays; a check calls them like the reader's own, and
+judges what comes back. Chapters 12 and 13 do.
 
 `plug(mine)` is a context manager that puts the reader's functions into the engine; inside it the digits are trained:
 `return replaced(numpy_kernels, conv2d_grad_input=mine.conv2d_grad_input)`, `replaced(ReLU, backward=…)`. Training
 runs on the NumPy kernels. None where nothing can be plugged in.
 
 The answers are in tests/learn/answers_NN.py: `RIGHT`, a dict from each of `names` to a right answer, and `WRONG`, a
-list of at least two `(dict of what to replace in RIGHT, regular expression that the diagnosis matches)`, each with its
-own diagnosis. tests/learn/test_exercises.py finds them by itself. Chapters are listed in minires/learn/chapters.py.
+list of at least eight `(dict of what to replace in RIGHT, regular expression that the diagnosis matches)`, each with
+its own diagnosis. tests/learn/test_exercises.py finds them by itself. Chapters are listed in minires/learn/chapters.py.
 """
 
 import os
 
-from minires.learn.examiner import Wrong, check_equal, check_gradient, replaced
+from minires.learn.examiner import Wrong, check_equal, check_gradient, check_values, generator, replaced
 from minires.learn.exercise import Exercise
 
-__all__ = ["Exercise", "Wrong", "check_equal", "check_gradient", "quick", "replaced"]
+__all__ = [
+    "Exercise",
+    "Wrong",
+    "check_equal",
+    "check_gradient",
+    "check_values",
+    "generator",
+    "quick",
+    "replaced",
+]
 
 
 def quick() -> bool:

@@ -1,13 +1,14 @@
 """The reader's folder: the files of the exercises, and how far the reader is (`progress.json`)."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
+from minires.learn.answer import MadeFloat64, ReadersError
 from minires.learn.examiner import Wrong, describe_crash
 from minires.learn.exercise import Exercise
+from minires.learn.isolation import Isolated
 
 FOLDER = "my_minires"
 
@@ -22,32 +23,30 @@ def write_exercise(exercise: Exercise, folder: Path) -> Path:
     return path
 
 
-def load(exercise: Exercise, folder: Path) -> ModuleType:
-    """Run the reader's file and return its module; `Wrong` if it cannot be run or lacks a name."""
+def open_answer(exercise: Exercise, folder: Path) -> Isolated:
+    """Return the reader's file, to be run in a process of its own; ValueError if there is none."""
     path = exercise.path(folder)
     if not path.exists():
         raise ValueError(f"{path} is not there; `minires learn {exercise.chapter}` writes it")
-    mine = ModuleType(path.stem)
-    mine.__file__ = str(path)
-    try:
-        # Compiled here and not imported: the import system would keep compiled files and answers of a second ago.
-        exec(compile(path.read_text(encoding="utf-8"), str(path), "exec"), mine.__dict__)
-    except Exception as error:
-        raise Wrong(f"{path.name} cannot be run: {describe_crash(error, str(path))}") from error
-    for name in exercise.names:
-        if not hasattr(mine, name):
-            raise Wrong(f"{path.name} does not define {name}")
-    return mine
+    return Isolated(exercise, path)
 
 
-def examine(exercise: Exercise, mine: ModuleType) -> Iterator[str]:
-    """Yield what is right, line by line; `Wrong` at the first thing that is not, or where the reader's code crashes."""
+def examine(exercise: Exercise, mine: Any, seed: int = 0, names: Sequence[str] = ()) -> Iterator[str]:
+    """Yield what is right, line by line; `Wrong` at the first thing that is not, or where the reader's code crashes.
+
+    mine: what `open_answer` or `answer.answer_of` gives. names: the functions to examine; all, where none is given.
+    """
     try:
-        yield from exercise.check(mine)
+        for name in names or exercise.names:
+            yield from exercise.checks[name](mine, seed)
     except Wrong:
         raise
+    except ReadersError as error:
+        raise Wrong(f"it stops at {error}") from error
+    except MadeFloat64 as error:
+        raise Wrong(f"float32 came in, and float64 goes out: {error}") from error
     except Exception as error:
-        raise Wrong(f"it stops at {describe_crash(error, mine.__file__ or '')}") from error
+        raise Wrong(f"it stops at {describe_crash(error, '')}") from error
 
 
 def read_progress(folder: Path) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from minires.cli.main import main
 from minires.data import load_digits
 from minires.debug import screen
 from minires.debug.terminal import Debugger
+from minires.kernels import numpy_kernels
 
 
 @pytest.fixture(autouse=True)
@@ -198,7 +199,7 @@ def test_check_shows_a_wrong_backward(session, monkeypatch):
     monkeypatch.setattr(ops.activation.Tanh, "backward", lambda op, grad: (right(op, grad)[0] * 2,))
     out = session("until layer3.2.relu1", "check", activation="tanh")
     assert re.search(r"WRONG\. .*the gradient of Tanh at blocks.py:\d+ in forward is wrong", out)
-    assert "backward gives 2 times the gradient" in out
+    assert "this is twice what it should be" in out
     assert not session.debugger.failed  # the answer is no, the command was done
 
 
@@ -391,3 +392,64 @@ def test_a_forward_pass_that_is_not_finite_is_reported_before_the_prompt(tmp_pat
     with np.errstate(all="ignore"):
         main(["debug", "--batch-size", "2", "--script", str(script)])
     assert "watch: stopped at ReLU in relu, forward pass" in capsys.readouterr().err
+
+
+def col2im_that_assigns(cols, x_shape, kernel_size, stride, padding):
+    (N, C, _, _), (KH, KW) = x_shape, kernel_size
+    I, J = numpy_kernels.output_size(x_shape, kernel_size, stride, padding)
+    cols = cols.reshape(N, C, KH, KW, I, J)
+    padded = numpy_kernels.padded_zeros(x_shape, padding, cols.dtype)
+    for u in range(KH):
+        for v in range(KW):
+            padded[numpy_kernels.tap(u, v, I, J, stride)] = cols[:, :, u, v]
+    return numpy_kernels.crop_images(padded, x_shape, padding)
+
+
+def test_check_names_the_mistake(session, monkeypatch):
+    monkeypatch.setattr(numpy_kernels, "col2im", col2im_that_assigns)
+    out = session("until layer3.2.conv2", "check")
+    assert "WRONG." in out and "windows overwrite each other: a pixel under several windows must add up" in out
+
+
+def test_check_is_silent_where_no_name_fits(session, monkeypatch):
+    right = numpy_kernels.conv2d_grad_input
+
+    def noisy(grad_y, weight, x_shape, stride, padding):
+        noise = np.random.default_rng(5).standard_normal(x_shape).astype(grad_y.dtype)
+        return right(grad_y, weight, x_shape, stride, padding) + noise
+
+    monkeypatch.setattr(numpy_kernels, "conv2d_grad_input", noisy)
+    assert "its mistake is none of those that have a name" in session("until layer3.2.conv2", "check")
+
+
+def test_check_all(session, monkeypatch):
+    out = session("check all")
+    assert re.search(r"71 ops of \d+ kinds and shapes: none is wrong\.", out)
+    right = numpy_kernels.relu_backward
+    monkeypatch.setattr(numpy_kernels, "relu_backward", lambda grad_y, y: -right(grad_y, y))
+    out = session("check all", "check some")
+    assert re.search(r"ReLU +layer3.2.relu2 +\d+ +WRONG  grad_x: the sign is wrong", out)
+    assert re.search(r"Linear +fc +1 +right", out) and "3 WRONG." in out
+    assert "'some' is neither `all` nor nothing" in out
+
+
+def test_tree_shows_where_gradients_leave_the_formulas(session, monkeypatch):
+    out = session("continue", "tree 1")
+    assert "by formula" in out and "X" not in out[out.index("by formula") :]
+    right = numpy_kernels.batch_norm_backward
+
+    def doubled(grad_y, x, weight, mean, var, eps):
+        grad_x, grad_weight, grad_bias = right(grad_y, x, weight, mean, var, eps)
+        return 2 * grad_x, grad_weight, grad_bias
+
+    monkeypatch.setattr(numpy_kernels, "batch_norm_backward", doubled)
+    out = session("continue", "tree 1")
+    assert re.search(r"conv1 +Conv2d .* X$", out, re.MULTILINE)
+    assert re.search(r"fc +Linear +[\d.]+ +█\S* +[\d.]+$", out, re.MULTILINE)
+
+
+def test_a_cosine_with_nothing_is_said_in_words(session, monkeypatch):
+    zeros = lambda op, grad: (0 * grad, 0 * op.weight, 0 * op.weight)  # noqa: E731
+    monkeypatch.setattr(ops.normalization.BatchNorm, "backward", zeros)
+    out = session("until layer3.1", "forks")
+    assert "none: the branch gives 0" in out and "nan" not in out

@@ -66,6 +66,49 @@ def nothing(f, x, h=1e-5):
     return None
 
 
+def columns(f, x, h=1e-5):
+    grad = np.zeros_like(x)
+    for index in np.ndindex(x.shape):
+        move = np.zeros_like(x)
+        move[..., index[-1]] = h
+        grad[index] = (f(x + move) - f(x - move)) / (2 * h)
+    return grad
+
+
+def ever_further(f, x, h=1e-5):
+    grad, ahead, behind = np.zeros_like(x), x.copy(), x.copy()
+    for index in np.ndindex(x.shape):
+        ahead[index] += h
+        behind[index] -= h
+        grad[index] = (f(ahead) - f(behind)) / (2 * h)
+    return grad
+
+
+def not_divided(f, x, h=1e-5):
+    return 2 * h * numeric_gradient(f, x, h)
+
+
+def over_4h(f, x, h=1e-5):
+    return numeric_gradient(f, x, h) / 2
+
+
+def relative_step(f, x, h=1e-5):
+    grad = np.zeros_like(x)
+    for index in np.ndindex(x.shape):
+        move = np.zeros_like(x)
+        move[index] = h * x[index]
+        grad[index] = (f(x + move) - f(x - move)) / (2 * move[index])
+    return grad
+
+
+def half_a_step(f, x, h=1e-5):
+    return one_sided(f, x, h) / 2
+
+
+def as_float32(f, x, h=1e-5):
+    return numeric_gradient(f, x, h).astype(np.float32)
+
+
 RIGHT = {"numeric_gradient": numeric_gradient}
 
 WRONG = [
@@ -77,5 +120,12 @@ WRONG = [
     ({"numeric_gradient": one_number}, "this is one number"),
     ({"numeric_gradient": backwards}, "the sign is wrong"),
     ({"numeric_gradient": own_step}, "does not depend on h"),
-    ({"numeric_gradient": first_axis_only}, r"array \(2, 3, 4\): 24 of 24 numbers are wrong"),
+    ({"numeric_gradient": first_axis_only}, r"array \(3, 4\): whole rows are moved"),
+    ({"numeric_gradient": columns}, "whole columns are moved"),
+    ({"numeric_gradient": ever_further}, "stay moved for those that come after"),
+    ({"numeric_gradient": not_divided}, "the difference is not divided by 2h"),
+    ({"numeric_gradient": over_4h}, "the distance of the two points is 2h, not 4h"),
+    ({"numeric_gradient": relative_step}, "the step is h times the element"),
+    ({"numeric_gradient": half_a_step}, "this is half of the one-sided quotient"),
+    ({"numeric_gradient": as_float32}, "holds float32"),
 ]

@@ -75,6 +75,31 @@ def as_iterator(loss, inputs):
     return reversed(forward_order(loss, inputs))
 
 
+def uses_as_a_set(loss, inputs):
+    """Uses are counted over a set of inputs, and taken off once per input: x is ready before b."""
+    uses, found, seen = {}, [loss], {loss}
+    while found:
+        node = found.pop()
+        for source in set(inputs(node)):
+            uses[source] = uses.get(source, 0) + 1
+            if source not in seen:
+                seen.add(source)
+                found.append(source)
+    order, ready = [], [loss]
+    while ready:
+        node = ready.pop()
+        order.append(node)
+        for source in inputs(node):
+            uses[source] -= 1
+            if uses[source] == 0:
+                ready.append(source)
+    return order
+
+
+def loss_left_out(loss, inputs):
+    return backward_order(loss, inputs)[1:]
+
+
 RIGHT = {"backward_order": backward_order}
 
 WRONG = [
@@ -85,4 +110,6 @@ WRONG = [
     ({"backward_order": with_repetitions}, "x is in the list 2 times"),
     ({"backward_order": without_leaves}, "a is not in the list"),
     ({"backward_order": as_iterator}, "should be a list"),
+    ({"backward_order": uses_as_a_set}, r"b \+ a(.|\n)*x comes before b(.|\n)*a uses x twice"),
+    ({"backward_order": loss_left_out}, "loss is not in the list"),
 ]

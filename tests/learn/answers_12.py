@@ -79,6 +79,47 @@ class BiasOnShortcut(ShortcutBlock):
     bias = True
 
 
+class OneNormTwice(BasicBlock):
+    def branch_of(self, x):
+        y = ops.relu(self.bn1(self.conv1(x)))
+        return self.bn1(self.conv2(y))
+
+
+class OneConvolutionTwice(BasicBlock):
+    def branch_of(self, x):
+        y = ops.relu(self.bn1(self.conv1(x)))
+        return self.bn2(self.conv1(y))
+
+
+class NormFirst(BasicBlock):
+    def branch_of(self, x):
+        return self.bn2(self.conv2(self.conv1(ops.relu(self.bn1(x)))))
+
+
+class WhereChannelsDiffer(ShortcutBlock):
+    def __init__(self, in_channels, channels, stride):
+        super().__init__(in_channels, channels, stride)
+        self.same = in_channels == channels
+
+
+class WhereStrideIsNotOne(ShortcutBlock):
+    def __init__(self, in_channels, channels, stride):
+        super().__init__(in_channels, channels, stride)
+        self.same = stride == 1
+
+
+class ThreeByThreeProjection(ShortcutBlock):
+    def __init__(self, in_channels, channels, stride):
+        super().__init__(in_channels, channels, stride)
+        self.projection = conv(in_channels, channels, 3, stride)
+
+
+class StrideInTheSecond(ShortcutBlock):
+    def __init__(self, in_channels, channels, stride):
+        super().__init__(in_channels, channels, stride)
+        self.conv1, self.conv2 = conv(in_channels, channels, 3), conv(channels, channels, 3, stride)
+
+
 class TwoConvolutions(nn.Module):
     def __init__(self, channels):
         self.conv1, self.conv2 = conv(4 * channels, 4 * channels, 3), conv(4 * channels, 4 * channels, 3)
@@ -116,6 +157,16 @@ WRONG = [
     ({"ShortcutBlock": AlwaysProjected}, "ShortcutBlock where shapes stay: there is no identity path"),
     ({"ShortcutBlock": NoNormOnShortcut}, "on the shortcut there is Conv2d, which is not option B"),
     ({"ShortcutBlock": BiasOnShortcut}, "ShortcutBlock where shapes change: a convolution in front of a batch norm"),
+    ({"BasicBlock": OneNormTwice}, "BasicBlock: one batch norm is used twice"),
+    ({"BasicBlock": OneConvolutionTwice}, "BasicBlock: one convolution is used twice"),
+    ({"BasicBlock": NormFirst}, "BasicBlock: the branch begins with BatchNorm"),
+    (
+        {"ShortcutBlock": WhereChannelsDiffer},
+        "where the stride alone changes the shape: shortcut and branch have different",
+    ),
+    ({"ShortcutBlock": WhereStrideIsNotOne}, "where the channels alone change: shortcut and branch have different"),
+    ({"ShortcutBlock": ThreeByThreeProjection}, "the convolution on the shortcut is 3×3"),
+    ({"ShortcutBlock": StrideInTheSecond}, r"the strides on the branch are \[\(1, 1\), \(2, 2\)\]"),
     ({"Bottleneck": TwoConvolutions}, "Bottleneck: the branch has 2 convolutions"),
     ({"Bottleneck": OneNorm}, "Bottleneck: of batch norms the branch has 1, and should have 3"),
     ({"Bottleneck": ThreeByThreeFirst}, r"Bottleneck: filters of \[3, 1, 1\] pixels"),

@@ -46,6 +46,19 @@ def blocks_backward(skip=lambda grad, mask, scale: grad, branch_share=1, relu=Tr
     return scaled_blocks_backward
 
 
+def by_step(step):
+    def scaled_blocks_backward(grad_y, x, weights, scale):
+        hs = [x]
+        for weight in weights:
+            hs.append(hs[-1] + scale * (np.maximum(hs[-1], 0) @ weight))
+        grad = grad_y
+        for i in reversed(range(len(weights))):
+            grad = step(grad, hs[i], hs[i + 1], weights[i], scale)
+        return grad
+
+    return scaled_blocks_backward
+
+
 def in_place(grad_y, x, weights, scale):
     grad_y += blocks_backward()(grad_y, x, weights, scale)
     return grad_y
@@ -65,10 +78,30 @@ WRONG = [
         "nothing comes back through the sk",
     ),
     ({"scaled_blocks_backward": blocks_backward(branch_share=0)}, "nothing comes back through the branches"),
-    ({"scaled_blocks_backward": blocks_backward(scaled=False)}, "1 block, scale 0.5: the scale is missing"),
+    ({"scaled_blocks_backward": blocks_backward(scaled=False)}, "3 blocks, scale 0.3: the scale is missing"),
     ({"scaled_blocks_backward": blocks_backward(skip=lambda grad, mask, scale: scale * grad)}, "the skip is scaled"),
     ({"scaled_blocks_backward": blocks_backward(relu=False)}, "the ReLU is left out"),
     ({"scaled_blocks_backward": blocks_backward(skip=lambda grad, mask, scale: grad * mask)}, "the mask of the ReLU"),
-    ({"scaled_blocks_backward": blocks_backward(turn=list)}, "3 blocks, scale 0.5: the weights are taken in forward"),
+    ({"scaled_blocks_backward": blocks_backward(turn=list)}, "3 blocks, scale 0.3: the weights are taken in forward"),
+    (
+        {"scaled_blocks_backward": by_step(lambda g, h, y, w, s: g + s * ((g * (h > 0)) @ w.T))},
+        "laid on before the weight's",
+    ),
+    (
+        {"scaled_blocks_backward": by_step(lambda g, h, y, w, s: g + s * (g @ w.T) * (y > 0))},
+        "that of the block's output, a later h",
+    ),
+    (
+        {"scaled_blocks_backward": by_step(lambda g, h, y, w, s: g + s**2 * (g @ w.T) * (h > 0))},
+        "the scale is there twice",
+    ),
+    (
+        {"scaled_blocks_backward": by_step(lambda g, h, y, w, s: g + s * (g @ w) * (h > 0))},
+        "the weight is taken as it stands",
+    ),
+    (
+        {"scaled_blocks_backward": by_step(lambda g, h, y, w, s: 2 * g + s * (g @ w.T) * (h > 0))},
+        "the skips is counted twice",
+    ),
     ({"scaled_blocks_backward": in_place}, "writes into the gradient it was handed"),
 ]

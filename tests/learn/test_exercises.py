@@ -1,5 +1,6 @@
 """Every exercise: its gaps are refused, the right answer passes, and each typical wrong one gets its own diagnosis."""
 
+import functools
 import importlib
 import re
 import types
@@ -9,42 +10,55 @@ import numpy as np
 import pytest
 
 from minires.learn import Wrong, chapters, digits, reader
+from minires.learn.answer import answer_of
 
 NUMBERS = [number for number in chapters.CHAPTERS if chapters.has_exercise(number)]
 ANSWERS = {number: importlib.import_module(f"answers_{number:02}") for number in NUMBERS}
 WRONG = [(number, i) for number in NUMBERS for i in range(len(ANSWERS[number].WRONG))]
 
 
-def diagnosis(number: int, **answers) -> str:
+def diagnosis(number: int, seed: int = 0, **answers) -> str:
     """What the check says of answers, "" if they are right."""
     try:
-        list(reader.examine(chapters.exercise_of(number), types.SimpleNamespace(**answers)))
+        exercise = chapters.exercise_of(number)
+        list(reader.examine(exercise, answer_of(exercise, types.SimpleNamespace(**answers)), seed))
     except Wrong as wrong:
         return str(wrong)
     return ""
+
+
+@functools.cache
+def said_of(number: int, i: int) -> str:
+    """What the check says of a wrong answer."""
+    return diagnosis(number, **{**ANSWERS[number].RIGHT, **ANSWERS[number].WRONG[i][0]})
 
 
 @pytest.mark.parametrize("number", NUMBERS)
 def test_right_answer_passes(number):
     exercise, right = chapters.exercise_of(number), ANSWERS[number].RIGHT
     assert set(exercise.names) <= set(right)
-    parts = list(exercise.check(types.SimpleNamespace(**right)))
+    parts = list(reader.examine(exercise, answer_of(exercise, types.SimpleNamespace(**right))))
     assert parts and all(isinstance(part, str) and part for part in parts)
+
+
+@pytest.mark.parametrize("number", NUMBERS)
+def test_right_answer_passes_with_other_inputs(number):
+    for seed in (1, 2, 20260101):
+        assert diagnosis(number, seed, **ANSWERS[number].RIGHT) == ""
 
 
 @pytest.mark.parametrize(("number", "i"), WRONG)
 def test_wrong_answer_is_named(number, i):
-    changes, says = ANSWERS[number].WRONG[i]
-    text = diagnosis(number, **{**ANSWERS[number].RIGHT, **changes})
+    text, says = said_of(number, i), ANSWERS[number].WRONG[i][1]
     assert text, "a wrong answer passes"
     assert re.search(says, text), text
 
 
 @pytest.mark.parametrize("number", NUMBERS)
 def test_each_mistake_has_its_own_diagnosis(number):
-    right, wrong = ANSWERS[number].RIGHT, ANSWERS[number].WRONG
-    texts = [diagnosis(number, **{**right, **changes}) for changes, _ in wrong]
-    assert len(wrong) >= 2 and len(set(texts)) == len(wrong)
+    wrong = ANSWERS[number].WRONG
+    texts = [said_of(number, i) for i in range(len(wrong))]
+    assert len(wrong) >= 8 and len(set(texts)) == len(wrong)
     for (_, says), own in zip(wrong, texts, strict=True):
         assert [text for text in texts if re.search(says, text)] == [own], f"{says!r} fits more than one diagnosis"
 
@@ -57,8 +71,8 @@ def test_the_file_as_written_has_gaps_and_hints(number, tmp_path):
     assert re.fullmatch(rf"{number:02}_[a-z0-9_]+\.py", path.name)
     assert f"minires check {number}" in exercise.text
     assert max(map(len, exercise.text.splitlines())) <= 120
-    with pytest.raises(Wrong):
-        list(reader.examine(exercise, reader.load(exercise, tmp_path)))
+    with pytest.raises(Wrong), reader.open_answer(exercise, tmp_path) as mine:
+        list(reader.examine(exercise, mine))
 
 
 @pytest.mark.parametrize("number", [number for number in NUMBERS if chapters.exercise_of(number).plug is not None])
@@ -75,7 +89,7 @@ def test_right_answer_trains_in_the_engine(number):
 
         return counting
 
-    mine = types.SimpleNamespace(**{name: counted(answer) for name, answer in ANSWERS[number].RIGHT.items()})
+    mine = types.SimpleNamespace(**{name: counted(one) for name, one in ANSWERS[number].RIGHT.items()})
     with chapters.exercise_of(number).plug(mine):
         with_mine = digits.losses(steps=3)
     assert calls, "the engine never called the reader's functions"

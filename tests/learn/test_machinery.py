@@ -10,7 +10,6 @@ import pytest
 from minires.cli.main import main
 from minires.kernels import numpy_kernels
 from minires.learn import Exercise, Wrong, chapters, check_equal, check_gradient, digits, quick, reader, replaced
-from minires.learn.examiner import describe_crash
 
 x = np.random.default_rng(0).standard_normal((3, 4))
 
@@ -45,10 +44,13 @@ def float64(grad_y, x):
         (lambda grad_y, x: (2 * x * grad_y).sum(0), r"has shape \(4,\), and should have \(3, 4\)"),
         (lambda grad_y, x: (x, x), "gives back 2 gradients, and should give 1"),
         (in_place, r"writes into an argument, of shape \(3, 4\)"),
-        (float64, "right in float64, but for float32 arrays the gradient of x is float64"),
+        (float64, "right in float64; but .* here float64 arises, in the gradient of x"),
         (lambda grad_y, x: -2 * x * grad_y, "the sign is wrong"),
-        (lambda grad_y, x: x * grad_y, "1/2 of the gradient: a factor 2 is missing"),
-        (lambda grad_y, x: 2 * x, "comparisons; at .* yours is .*, finite differences give"),
+        (lambda grad_y, x: x * grad_y, "this is half of what it should be"),
+        (
+            lambda grad_y, x: 2 * x,
+            "what arrives is not used(.|\n)*comparisons; at .* yours is .*, finite differences give",
+        ),
         (lambda grad_y, x: np.full_like(x, np.nan), "not finite"),
     ],
 )
@@ -125,10 +127,10 @@ def test_chapters_have_files_and_unknown_ones_a_message():
 
 
 def tiny(text):
-    def check(mine):
+    def check(mine, seed):
         yield from check_equal("double", mine.double(4), 8)
 
-    return Exercise(1, "tiny", "Twice", text, ("double",), ("a hint",), check)
+    return Exercise(1, "tiny", "Twice", text, ("a hint",), {"double": check})
 
 
 def write(folder, text):
@@ -137,34 +139,12 @@ def write(folder, text):
     return exercise
 
 
-def test_a_file_that_cannot_be_run_names_its_line(tmp_path):
-    exercise = write(tmp_path, "import numpy\n\ndef double(x):\n    return 2 *\n")
-    with pytest.raises(Wrong, match="01_tiny.py cannot be run: line 4: SyntaxError"):
-        reader.load(exercise, tmp_path)
-
-
-def test_a_file_without_the_function_says_so(tmp_path):
-    exercise = write(tmp_path, "def duble(x):\n    return 2 * x\n")
-    with pytest.raises(Wrong, match="01_tiny.py does not define double"):
-        reader.load(exercise, tmp_path)
-
-
-def test_a_crash_in_the_readers_code_names_its_line(tmp_path):
-    exercise = write(tmp_path, "def double(x):\n    y = 2 * x\n    return y[0]\n")
-    with pytest.raises(Wrong, match=r"it stops at line 3, `return y\[0\]`: TypeError"):
-        list(reader.examine(exercise, reader.load(exercise, tmp_path)))
-
-
-def test_a_crash_elsewhere_has_no_line():
-    assert describe_crash(ValueError("no"), "nowhere.py") == "ValueError: no"
-
-
 def test_a_file_is_never_overwritten_and_never_missing(tmp_path):
     exercise = write(tmp_path, "def double(x):\n    return 2 * x\n")
     with pytest.raises(ValueError, match="is there already"):
         reader.write_exercise(exercise, tmp_path)
     with pytest.raises(ValueError, match="`minires learn 1` writes it"):
-        reader.load(exercise, tmp_path / "elsewhere")
+        reader.open_answer(exercise, tmp_path / "elsewhere")
 
 
 def test_a_damaged_progress_file_is_named(tmp_path):
@@ -177,12 +157,13 @@ def test_a_damaged_progress_file_is_named(tmp_path):
 
 
 def answer_file(folder, **changes):
-    """Write a reader's whole file for chapter 7."""
-    source = inspect.getsource(answers_07).replace("conv2d_grad_input(grad_y, weight[", "right_one(grad_y, weight[")
+    """Write a reader's whole file for chapter 7; changes are put in behind the right functions."""
+    right, wrong = inspect.getsource(answers_07).split("def filter_turned", 1)
+    source = right + "right_one = conv2d_grad_input\n\n\ndef filter_turned" + wrong
+    source = source.replace("return conv2d_grad_input(grad_y, weight[", "return right_one(grad_y, weight[")
     folder.mkdir(exist_ok=True)
     (folder / "07_conv_backward.py").write_text(
-        source + "\nright_one = conv2d_grad_input\n" + "".join(f"{name} = {new}\n" for name, new in changes.items()),
-        encoding="utf-8",
+        source + "".join(f"{name} = {new}\n" for name, new in changes.items()), encoding="utf-8"
     )
 
 
@@ -213,7 +194,7 @@ def test_a_readers_way_through_chapter_7(tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(digits, "STEPS", 2)
     assert main(["check", "7", "--train"]) == 0
     out = capsys.readouterr().out
-    assert "WRONG" not in out and out.count("  ok     ") == 8
+    assert "WRONG" not in out and out.count("  ok     ") == 10
     assert "Chapter 7 passed" in out and "2 steps on the digits with your functions: loss 3." in out
     assert main(["learn"]) == 0 and "  7  passed     Conv" in capsys.readouterr().out
     assert json.loads((folder / "progress.json").read_text()) == {"7": {"hints": 2, "passed": True}}

@@ -5,9 +5,12 @@ from contextlib import AbstractContextManager
 from types import ModuleType
 from typing import Any
 
+import numpy as np
+
 from minires import engine
 from minires.engine import Tensor
-from minires.learn.examiner import Wrong, replaced
+from minires.learn.answer import ReadersError
+from minires.learn.examiner import Wrong, generator, refuse_nothing, replaced
 from minires.learn.exercise import Exercise
 
 TEXT = '''"""Chapter 2: the order of the backward pass.
@@ -45,16 +48,45 @@ GRAPHS: dict[str, Graph] = {
     "a skip, x + f(x)": {"loss": ("x", "f"), "f": ("x",), "x": ()},
     "a skip, f(x) + x": {"loss": ("f", "x"), "f": ("x",), "x": ()},
     "two blocks with skips": {"loss": ("y", "g"), "g": ("y",), "y": ("x", "f"), "f": ("x",), "x": ()},
+    "b + a, where a = x · x and b = 3 · x": {"loss": ("b", "a"), "a": ("x", "x"), "b": ("x",), "x": ()},
+    "a + b, where a = x · x and b = 3 · x": {"loss": ("a", "b"), "a": ("x", "x"), "b": ("x",), "x": ()},
+    "x · x · x, and x added to it": {"loss": ("c", "x"), "c": ("a", "x"), "a": ("x", "x"), "x": ()},
+    "a value used by three": {"loss": ("c", "b"), "c": ("a", "x"), "b": ("x", "a"), "a": ("x",), "x": ()},
+    "two inputs that meet late": {"loss": ("b", "w"), "b": ("a", "v"), "a": ("v", "w"), "v": (), "w": ()},
     "a long skip around two short ones": {
         "loss": ("x", "d"), "d": ("b", "c"), "c": ("b",), "b": ("x", "a"), "a": ("x",), "x": (),
     },
 }  # fmt: skip
 
 
-def check(mine: ModuleType) -> Iterator[str]:
+DRAWN = 40  # graphs that are drawn, with values that one op uses twice
+
+
+def random_graph(rng: np.random.Generator) -> Graph:
+    """Draw a graph of 3 to 9 nodes, all of which the loss was computed from."""
+    count = int(rng.integers(3, 10))
+    graph: dict[str, tuple[str, ...]] = {"n0": ()}
+    unused = ["n0"]
+    for i in range(1, count):
+        sources = [f"n{k}" for k in rng.integers(0, i, rng.integers(1, 4))]
+        graph[f"n{i}"] = tuple(sources)
+        unused = [node for node in unused if node not in sources] + [f"n{i}"]
+    graph["loss"] = tuple([unused[k] for k in rng.permutation(len(unused))])
+    return graph
+
+
+def check(mine: Any, seed: int) -> Iterator[str]:
     for head, graph in GRAPHS.items():
         check_order(head, graph, order_of(head, mine, graph))
         yield head
+    rng = generator(seed, "graphs")
+    for _ in range(DRAWN):
+        graph = random_graph(rng)
+        head = "a graph drawn at random, " + "; ".join(
+            [f"{node} of {', '.join(of)}" for node, of in graph.items() if of]
+        )
+        check_order(head, graph, order_of(head, mine, graph))
+    yield f"{DRAWN} graphs drawn at random"
     blocks: dict[str, Sequence[str]] = {"x0": ()}
     for i in range(60):
         blocks |= {f"f{i}": (f"x{i}",), f"x{i + 1}": (f"x{i}", f"f{i}")}
@@ -67,7 +99,7 @@ def check(mine: ModuleType) -> Iterator[str]:
     yield head
 
 
-def order_of(head: str, mine: ModuleType, graph: Graph, loss: str = "loss") -> list[str]:
+def order_of(head: str, mine: Any, graph: Graph, loss: str = "loss") -> list[str]:
     """Call the reader's function; `Wrong` if it looks at nodes more often than the graph has edges, several times."""
     looks = 0
     edges = sum(len(sources) for sources in graph.values())
@@ -81,10 +113,11 @@ def order_of(head: str, mine: ModuleType, graph: Graph, loss: str = "loss") -> l
 
     try:
         order = mine.backward_order(loss, inputs)
-    except RecursionError:
+    except (RecursionError, ReadersError) as error:
+        if not isinstance(error, RecursionError) and error.kind != "RecursionError":
+            raise
         raise Wrong(f"{head}: the recursion is too deep for Python: keep a list of your own of what is to do") from None
-    if order is None or order is ...:
-        raise Wrong(f"{head}: there is nothing yet; is the gap (`...`) still there, or a return missing?")
+    refuse_nothing(head, order)
     if not isinstance(order, list):
         raise Wrong(f"{head}: this is a {type(order).__name__}, and should be a list")
     return order
@@ -103,13 +136,24 @@ def check_order(head: str, graph: Graph, order: list[str]) -> None:
     if unknown:
         raise Wrong(f"{head}: {unknown[0]!r} is in the list, and is no node")
     early = [(node, source) for node in graph for source in graph[node] if place[source] < place[node]]
-    if early and len(early) == sum(len(sources) for sources in graph.values()):
+    if early and len(graph) > 2 and len(early) == sum(len(sources) for sources in graph.values()):
         raise Wrong(f"{head}: {order[0]} comes first: this is the order of the forward pass, turn it round")
     for node, source in early:
         raise Wrong(
             f"{head}: {source} comes before {node}, which was computed from it: {source} would pass its gradient on "
-            f"before {node} has added its share"
+            f"before {node} has added its share{reason(graph, source, node)}"
         )
+
+
+def reason(graph: Graph, source: str, late: str) -> str:
+    """Say what may have brought a node too early, where its uses are not one for each of its users."""
+    twice = [node for node in graph if graph[node].count(source) > 1]
+    if not twice:
+        return ""
+    return (
+        f"\n  {twice[0]} uses {source} twice: two uses, to be counted as two, or as one, both where uses are counted "
+        "and where they are taken off"
+    )
 
 
 def plug(mine: ModuleType) -> AbstractContextManager[None]:
@@ -128,8 +172,7 @@ EXERCISE = Exercise(
     name="backward_order",
     title="The order of the backward pass",
     text=TEXT,
-    names=("backward_order",),
     hints=HINTS,
-    check=check,
+    checks={"backward_order": check},
     plug=plug,
 )

@@ -2,12 +2,12 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from types import ModuleType
+from typing import Any
 
 import numpy as np
 
 from minires.kernels import Array
-from minires.learn.examiner import Wrong
+from minires.learn.examiner import Wrong, generator
 from minires.learn.exercise import Exercise
 
 TEXT = '''"""Chapter 4: a gradient checker.
@@ -65,14 +65,60 @@ def square_backward(grad_y: Array, x: Array) -> Array:
     return 2 * x * grad_y
 
 
+def first_one_off(grad_y: Array, x: Array) -> Array:
+    grad = 2 * x * grad_y
+    grad.flat[0] *= 1.5
+    return grad
+
+
 def last_one_off(grad_y: Array, x: Array) -> Array:
     grad = 2 * x * grad_y
     grad.flat[-1] *= 1.5
     return grad
 
 
+def one_of_many_off(grad_y: Array, x: Array) -> Array:
+    """Of 600 elements one of middling size is off by 5 in 10,000; the mean of all errors is below a millionth."""
+    grad = 2 * x * grad_y
+    grad.flat[np.argsort(np.abs(grad), axis=None)[grad.size // 2]] *= 1.0005
+    return grad
+
+
+def all_too_small(grad_y: Array, x: Array) -> Array:
+    grad = 2 * x * grad_y
+    return grad - 0.5 * np.abs(grad)
+
+
+def all_too_large(grad_y: Array, x: Array) -> Array:
+    grad = 2 * x * grad_y
+    return grad + 0.5 * np.abs(grad)
+
+
+def not_a_number(grad_y: Array, x: Array) -> Array:
+    grad = 2 * x * grad_y
+    grad.flat[5] = np.nan
+    return grad
+
+
 def places_exchanged(grad_y: Array, x: Array) -> Array:
     return square_backward(grad_y, x)[::-1]
+
+
+def half_used(x: Array) -> Array:
+    """A function that does not look at half of its elements: their gradient is 0."""
+    return np.asarray(x[:, ::2] ** 3)
+
+
+def half_used_backward(grad_y: Array, x: Array) -> Array:
+    grad = np.zeros(x.shape)
+    grad[:, ::2] = 3 * x[:, ::2] ** 2 * grad_y
+    return grad
+
+
+def unused_leaks(grad_y: Array, x: Array) -> Array:
+    grad = half_used_backward(grad_y, x)
+    grad[:, 1::2] = 0.01
+    return grad
 
 
 weight = np.random.default_rng(1).standard_normal((4, 2))
@@ -85,24 +131,56 @@ GRADIENTS = (
         "10⁶ · x²", True, lambda x: 1e6 * x * x, lambda g, x: 2e6 * x * g, "large numbers: errors count by their size"
     ),
     Gradient("x² of an array (2, 3, 2)", True, np.square, square_backward, "x may have any shape", (2, 3, 2)),
+    Gradient("x² of an array (5,)", True, np.square, square_backward, "x may have one axis alone", (5,)),
+    Gradient(
+        "x³ of every other column", True, half_used, half_used_backward,
+        "where the gradient is 0, two numbers near 0 are to agree: an absolute tolerance, and no division by 0",
+    ),
     Gradient("−x² for x²", False, np.square, lambda g, x: -2 * x * g, "the sign is wrong: is anything compared?"),
+    Gradient(
+        "x², all of it too small", False, np.square, all_too_small,
+        "it is below the right one everywhere: does your error lose its sign (abs) before it is compared?",
+    ),
+    Gradient(
+        "x², all of it too large", False, np.square, all_too_large,
+        "it is above the right one everywhere: does your error lose its sign (abs) before it is compared?",
+    ),
     Gradient(
         "123 times softmax's", False, softmax, lambda g, x: 123 * softmax_backward(g, x),
         "which output gradient do you hand in? With ones the gradient is zero here, and 123 times zero is zero",
     ),
-    Gradient("x², one element of 12 off", False, np.square, last_one_off, "look at every element"),
+    Gradient("0 for x²", False, np.square, lambda g, x: 0 * x, "it is 0, which is not what the differences give"),
+    Gradient("x², the last of 12 elements off", False, np.square, last_one_off, "look at every element"),
+    Gradient("x², the first of 12 elements off", False, np.square, first_one_off,
+             "the first element is off alone: look at every element"),
     Gradient("x², rows in the wrong order", False, np.square, places_exchanged, "the sum is right, the places are not"),
+    Gradient("x³ of every other column, 0.01 in the others", False, half_used, unused_leaks,
+             "where the gradient should be 0 it is not: look at those, too"),
     Gradient(
         "1.001 times x²'s", False, np.square, lambda g, x: 2.002 * x * g, "a thousandth too large: a loose tolerance?"
     ),
+    Gradient(
+        "x², one of 600 elements off by 5 in 10,000", False, np.square, one_of_many_off,
+        "the worst element decides, not the mean of all: the others are right, and hide it", (20, 30),
+    ),
+    Gradient("x², one element not a number", False, np.square, not_a_number,
+             "a NaN is never above a tolerance: ask whether the error is within it, not whether it is beyond"),
 )  # fmt: skip
 
 
-def check(mine: ModuleType) -> Iterator[str]:
+def check(mine: Any, seed: int) -> Iterator[str]:
     for gradient in GRADIENTS:
-        x = np.random.default_rng(2).standard_normal(gradient.shape)
+        x = generator(seed, gradient.name).standard_normal(gradient.shape)
+        # Away from 0, where the tolerance for numbers near 0 would hide what is asked for.
+        x = np.sign(x) * (0.1 + np.abs(x))
         given = x.copy()
-        verdict = mine.gradient_is_right(gradient.forward, gradient.backward, given)
+        asked: list[Array] = []
+
+        def forward(x: Array, gradient: Gradient = gradient, asked: list[Array] = asked) -> Array:
+            asked.append(np.array(x))
+            return gradient.forward(x)
+
+        verdict = mine.gradient_is_right(forward, gradient.backward, given)
         head = f"{gradient.name}, a {'right' if gradient.right else 'wrong'} gradient"
         if verdict is None or verdict is ...:
             raise Wrong(f"{head}: there is no verdict; is the gap (`...`) still there, or a return missing?")
@@ -113,7 +191,24 @@ def check(mine: ModuleType) -> Iterator[str]:
         if bool(verdict) != gradient.right:
             done = "passes" if verdict else "is refused"
             raise Wrong(f"{head}, {done}: {gradient.says}")
+        if gradient.name == "x²":
+            look_at_places(head, x, asked)
         yield head
+
+
+def look_at_places(head: str, x: Array, asked: list[Array]) -> None:
+    """`Wrong` unless forward was asked on both sides of x, close by, for every element."""
+    moves = [other - x for other in asked if other.shape == x.shape and not np.array_equal(other, x)]
+    if not moves:
+        raise Wrong(f"{head}: forward is never asked next to x: where are the differences?")
+    up, down = np.max(moves, axis=0) > 0, np.min(moves, axis=0) < 0
+    if up.all() != down.all() and not (up & down).any():
+        side = "ahead of" if up.any() else "behind"
+        raise Wrong(
+            f"{head}: forward is asked at x and {side} it only: that is a one-sided difference, not a central one"
+        )
+    if not (up & down).all():
+        raise Wrong(f"{head}: {np.count_nonzero(~(up & down))} of {x.size} elements are not moved to both sides")
 
 
 EXERCISE = Exercise(
@@ -121,7 +216,6 @@ EXERCISE = Exercise(
     name="gradient_checker",
     title="A gradient checker of your own",
     text=TEXT,
-    names=("gradient_is_right",),
     hints=HINTS,
-    check=check,
+    checks={"gradient_is_right": check},
 )

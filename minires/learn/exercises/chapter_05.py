@@ -7,6 +7,9 @@ from typing import Any
 
 import numpy as np
 
+from minires.gradient_check.known.affine import linear_right
+from minires.gradient_check.known.loss import cross_entropy_right
+from minires.gradient_check.known.probabilities import softmax
 from minires.kernels import Array, numpy_kernels
 from minires.learn.examiner import check_gradient, replaced
 from minires.learn.exercise import Exercise
@@ -20,6 +23,9 @@ TEXT = '''"""Chapter 5: backward of a linear layer, and of cross-entropy with la
 
 q is what the network should have said. Without smoothing it is 1 at the label and 0 elsewhere. With smoothing s, each
 of the K classes gets s / K, and the label 1 − s more: a network need not become infinitely sure.
+
+Keep the dtype: where the arrays that come in are float32, what goes out is float32, not float64. np.full, np.zeros and
+np.eye make float64 where they are told no dtype, and float64 times float32 is float64.
 
 Fill in the two functions, then run `minires check 5`. `minires check 5 --hint` helps.
 """
@@ -50,81 +56,39 @@ HINTS = (
 )
 
 
-def softmax(x: Array) -> Array:
-    exp = np.exp(x - x.max(axis=1, keepdims=True))
-    return np.asarray(exp / exp.sum(axis=1, keepdims=True))
-
-
-def wanted(p: Array, labels: Array, s: float) -> Array:
-    q = np.full_like(p, s / p.shape[1])
-    q[np.arange(len(p)), labels] += 1 - s
-    return q
-
-
-def linear_mistakes() -> dict[str, Any]:
-    def right(grad_y: Array, x: Array, weight: Array, bias: Array) -> Any:
-        return grad_y @ weight, grad_y.T @ x, grad_y.sum(axis=0)
-
-    def mean_bias(grad_y: Array, x: Array, weight: Array, bias: Array) -> Any:
-        return *right(grad_y, x, weight, bias)[:2], grad_y.mean(axis=0)
-
-    def mean_weight(grad_y: Array, x: Array, weight: Array, bias: Array) -> Any:
-        return grad_y @ weight, grad_y.T @ x / len(x), grad_y.sum(axis=0)
-
+def draw_linear(rng: np.random.Generator) -> dict[str, Array]:
+    N, C, F = rng.permutation([3, 4, 5]) + rng.integers(0, 2)
     return {
-        "the bias's gradient is a mean over the images, and should be a sum; the mean belongs to the loss": mean_bias,
-        "the weight's gradient is divided by N; the mean is the loss's business, which is in grad_y": mean_weight,
-    }
+        "x": rng.standard_normal((N, C)), "weight": rng.standard_normal((F, C)), "bias": rng.standard_normal(F),
+    }  # fmt: skip
 
 
-def loss_mistakes(labels: Array, s: float) -> dict[str, Any]:
-    def of(function: Any) -> Any:
-        return lambda grad_y, logits: grad_y * function(softmax(logits))
-
-    N = len(labels)
-    mistakes = {
-        "the mean over the images is forgotten": of(lambda p: p - wanted(p, labels, s)),
-        "this is the gradient of the loss's opposite: the sign is wrong": of(lambda p: (wanted(p, labels, s) - p) / N),
-        "this is −q/p, the gradient of the logarithm alone; softmax comes before it": of(
-            lambda p: -wanted(p, labels, s) / p / N
-        ),
-    }
-    mistakes["what arrives at the loss, grad_loss, is forgotten"] = lambda grad_y, logits: (
-        (softmax(logits) - wanted(softmax(logits), labels, s)) / N
-    )
-    if s:
-        mistakes |= {
-            "label smoothing is ignored": of(lambda p: (p - wanted(p, labels, 0)) / N),
-            "the label keeps 1 − s, but it gets its share s / K of the rest, too": of(
-                lambda p: (p - wanted(p, labels, s) + s / p.shape[1] * wanted(p, labels, 0)) / N
-            ),
-        }
-    return mistakes
+def linear(x: Array, weight: Array, bias: Array) -> Array:
+    return np.asarray(x @ weight.T + bias)
 
 
-def check(mine: ModuleType) -> Iterator[str]:
-    rng = np.random.default_rng(0)
-    arrays = {"x": rng.standard_normal((4, 5)), "weight": rng.standard_normal((3, 5)), "bias": rng.standard_normal(3)}
-
-    def linear(x: Array, weight: Array, bias: Array) -> Array:
-        return np.asarray(x @ weight.T + bias)
-
+def check_linear(mine: Any, seed: int) -> Iterator[str]:
     def linear_backward(grad_y: Array, x: Array, weight: Array, bias: Array) -> Any:
         return mine.linear_backward(grad_y, x, weight)
 
-    yield from check_gradient("linear_backward", linear, linear_backward, arrays, linear_mistakes())
+    yield from check_gradient("linear_backward", linear, linear_backward, draw_linear, linear_right(), seed=seed)
 
-    logits, labels = 2 * rng.standard_normal((6, 4)), np.array([2, 0, 3, 1, 0, 2])
-    for s in (0.0, 0.1):
 
-        def loss(logits: Array, s: float = s) -> Array:
+def check_loss(mine: Any, seed: int) -> Iterator[str]:
+    def draw(rng: np.random.Generator) -> dict[str, Array]:
+        N, K = rng.permutation([4, 7]) + rng.integers(0, 2)
+        return {"logits": 2 * rng.standard_normal((N, K)), "labels": rng.permutation(np.arange(N) % K)}
+
+    for s in (0.1, 0.0):
+
+        def loss(logits: Array, labels: Array, s: float = s) -> Array:
             return numpy_kernels.cross_entropy_forward(logits, labels, s, -100)[0]
 
-        def backward(grad_y: Array, logits: Array, s: float = s) -> Any:
-            return mine.cross_entropy_backward(grad_y, softmax(logits), labels.copy(), s)
+        def backward(grad_y: Array, logits: Array, labels: Array, s: float = s) -> Any:
+            return mine.cross_entropy_backward(grad_y, softmax(logits, 1), labels, s), None
 
         head = f"cross_entropy_backward, smoothing {s}"
-        yield from check_gradient(head, loss, backward, {"logits": logits}, loss_mistakes(labels, s))
+        yield from check_gradient(head, loss, backward, draw, {"logits": cross_entropy_right(s)}, seed=seed)
 
 
 @contextmanager
@@ -146,8 +110,7 @@ EXERCISE = Exercise(
     name="linear_and_loss",
     title="Backward of a linear layer and of cross-entropy",
     text=TEXT,
-    names=("linear_backward", "cross_entropy_backward"),
     hints=HINTS,
-    check=check,
+    checks={"linear_backward": check_linear, "cross_entropy_backward": check_loss},
     plug=plug,
 )

@@ -1,13 +1,17 @@
 """Chapter 12: three listings of residual blocks that run and are wrong, for the reader to mend."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from types import ModuleType
+from typing import Any
 
 import numpy as np
 
-from minires import nn
-from minires.engine import Op, Tensor, backward_order
-from minires.learn.examiner import Wrong
+from minires.engine import Tensor, backward_order
+from minires.gradient_check.fitting import same
+from minires.kernels import Array, numpy_kernels
+from minires.learn.answer import ReadersError
+from minires.learn.examiner import Wrong, generator
 from minires.learn.exercise import Exercise
 
 TEXT = '''"""Chapter 12: three blocks to mend.
@@ -85,77 +89,222 @@ HINTS = (
 BASIC = "Conv2d BatchNorm ReLU Conv2d BatchNorm"
 BOTTLENECK = "Conv2d BatchNorm ReLU Conv2d BatchNorm ReLU Conv2d BatchNorm"
 
+Ref = tuple[str, int]  # ("op", its number) or ("leaf", its number)
 
-def check(mine: ModuleType) -> Iterator[str]:
-    images = Tensor(np.random.default_rng(0).standard_normal((2, 8, 6, 6)).astype(np.float32), requires_grad=True)
-    yield from check_branch("BasicBlock", mine.BasicBlock(8), images, BASIC, [3, 3], [8, 8])
-    head = "ShortcutBlock where shapes stay"
-    yield from check_branch(head, mine.ShortcutBlock(8, 8, 1), images, BASIC, [3, 3], [8, 8])
-    head = "ShortcutBlock where shapes change"
-    block = mine.ShortcutBlock(8, 16, 2)
-    yield from check_branch(head, block, images, BASIC, [3, 3], [16, 16], shortcut="Conv2d BatchNorm")
-    yield from check_branch("Bottleneck", mine.Bottleneck(2), images, BOTTLENECK, [1, 3, 1], [2, 2, 8])
+
+@dataclass(frozen=True)
+class Made:
+    """An op that ran: its inputs are other ops' outputs, or leaves."""
+
+    name: str
+    inputs: list[Ref]
+    options: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Description:
+    """What a block did with x: the ops from the input on, the leaves (x is number 0), and what came out."""
+
+    ops: list[Made]
+    leaves: list[Array]
+    last: Ref
+    y: Array
+
+    def way(self, ref: Ref) -> list[int]:
+        """The numbers of the ops that made something, from the input on."""
+        found: set[int] = set()
+        left = [ref]
+        while left:
+            kind, number = left.pop()
+            if kind == "op" and number not in found:
+                found.add(number)
+                left += self.ops[number].inputs
+        return sorted(found)
+
+    def names(self, numbers: Sequence[int]) -> str:
+        return " ".join([self.ops[number].name for number in numbers])
+
+    def weight(self, number: int) -> Array:
+        return self.leaves[self.ops[number].inputs[1][1]]
+
+
+def described(mine: ModuleType, name: str, arguments: Sequence[int], x: Array) -> Any:
+    """Where the reader's code runs: build a block, give it x, and describe what it did in numbers and arrays."""
+    given = Tensor(x, requires_grad=True)
+    y = getattr(mine, name)(*arguments)(given)
+    if not isinstance(y, Tensor):
+        return {"made": type(y).__name__}
+    made = [tensor for tensor in backward_order(y)[::-1] if tensor.op is not None]
+    numbers = {tensor: i for i, tensor in enumerate(made)}
+    leaves: dict[Tensor, int] = {given: 0}
+    ops = []
+    for tensor in made:
+        assert tensor.op is not None
+        refs = []
+        for source in tensor.op.inputs:
+            here = ("op", numbers[source]) if source in numbers else ("leaf", leaves.setdefault(source, len(leaves)))
+            refs.append(here)
+        options = {key: getattr(tensor.op, key) for key in ("stride", "padding", "eps") if hasattr(tensor.op, key)}
+        ops.append((type(tensor.op).__name__, refs, options))
+    last = ("op", numbers[y]) if y in numbers else ("leaf", leaves.get(y, 0))
+    return {"made": "Tensor", "ops": ops, "leaves": [leaf.data for leaf in leaves], "last": last, "y": y.data}
+
+
+def check_basic(mine: Any, seed: int) -> Iterator[str]:
+    yield from check_branch(mine, "BasicBlock", (8,), seed, BASIC, [3, 3], [8, 8])
+
+
+def check_shortcut_block(mine: Any, seed: int) -> Iterator[str]:
+    for arguments, which in (
+        ((8, 8, 1), "where shapes stay"),
+        ((8, 16, 2), "where shapes change"),
+        ((8, 16, 1), "where the channels alone change"),
+        ((8, 8, 2), "where the stride alone changes the shape"),
+    ):
+        shortcut = "" if which == "where shapes stay" else "Conv2d BatchNorm"
+        yield from check_branch(
+            mine, "ShortcutBlock", arguments, seed, BASIC, [3, 3], [arguments[1]] * 2, shortcut, which, arguments[2]
+        )
+
+
+def check_bottleneck(mine: Any, seed: int) -> Iterator[str]:
+    yield from check_branch(mine, "Bottleneck", (2,), seed, BOTTLENECK, [1, 3, 1], [2, 2, 8])
 
 
 def check_branch(
-    head: str, block: nn.Module, x: Tensor, wanted: str, sizes: list[int], widths: list[int], shortcut: str = ""
-) -> Iterator[str]:
-    """Compare what a block does, op by op, with what it should do; yield `head`."""
-    y = block(x)
-    if not isinstance(y, Tensor):
-        raise Wrong(f"{head}: the block gives back {type(y).__name__}, not a tensor; is a return missing?")
-    additions = ops_of(y, lambda op: type(op).__name__ == "ResidualAdd")
+    mine: Any, name: str, arguments: tuple[int, ...], seed: int, wanted: str, sizes: list[int], widths: list[int],
+    shortcut: str = "", which: str = "", stride: int = 1,
+) -> Iterator[str]:  # fmt: skip
+    """Compare what a block does, op by op, with what it should do; compute it again; yield the head."""
+    head = f"{name} {which}".strip()
+    block = describe(head, mine, name, arguments, seed)
+    additions = [i for i, op in enumerate(block.ops) if op.name == "ResidualAdd"]
     if len(additions) != 1:
         raise Wrong(f"{head}: there are {len(additions)} residual additions, and should be one: ops.residual_add")
-    if type(y.op).__name__ != "ReLU" or y.op is None or y.op.inputs[0].op is not additions[0]:
+    addition = additions[0]
+    if block.names([block.last[1]]) != "ReLU" or block.ops[block.last[1]].inputs[0] != ("op", addition):
         raise Wrong(f"{head}: the last thing that happens must be a ReLU, right after the addition")
-    one, other = additions[0].inputs
-    aside, branch = (one, other) if len(way(one)) <= len(way(other)) else (other, one)
-    check_shortcut(head, aside, x, shortcut)
-
-    made = [op for op in way(branch) if op not in way(aside) or not shortcut]
-    found = " ".join([type(op).__name__ for op in made])
-    if found != wanted:
-        convolutions, norms = found.count("Conv2d"), found.count("BatchNorm")
-        if convolutions != wanted.count("Conv2d"):
-            raise Wrong(f"{head}: the branch has {convolutions} convolutions, and should have {wanted.count('Conv2d')}")
-        if norms != wanted.count("BatchNorm"):
-            raise Wrong(f"{head}: of batch norms the branch has {norms}, and should have {wanted.count('BatchNorm')}")
-        if not found.endswith("BatchNorm"):
-            raise Wrong(f"{head}: what the branch adds has not been normalized: its last norm comes too early")
-        raise Wrong(f"{head}: the order on the branch is wrong: {found}")
-    weights = [op.inputs[1].shape for op in made if type(op).__name__ == "Conv2d"]
-    if [shape[2] for shape in weights] != sizes:
-        raise Wrong(f"{head}: filters of {[shape[2] for shape in weights]} pixels; compare with the docstring")
-    if [shape[0] for shape in weights] != widths:
-        raise Wrong(f"{head}: the convolutions give {[shape[0] for shape in weights]} channels; where is it narrow?")
-    check_biases(head, ops_of(y, lambda op: type(op).__name__ == "Conv2d"))
+    one, other = block.ops[addition].inputs
+    aside, branch = (one, other) if len(block.way(one)) <= len(block.way(other)) else (other, one)
+    check_shortcut(head, block, aside, shortcut, stride)
+    made = [number for number in block.way(branch) if not shortcut or number not in block.way(aside)]
+    check_order(head, block.names(made), wanted)
+    check_used_once(head, block)
+    convolutions = [number for number in made if block.ops[number].name == "Conv2d"]
+    check_filters(head, block, convolutions, sizes, widths, stride)
+    check_biases(head, block)
+    again = computed_again(block)
+    if not same(block.y, again, 1e-4):
+        raise Wrong(f"{head}: what came out is not what these operations make of x; is .data written into on the way?")
     yield head
 
 
-def check_shortcut(head: str, aside: Tensor, x: Tensor, wanted: str) -> None:
-    """`Wrong` unless the shortcut is x itself, or, where shapes change, the ops wanted."""
-    found = " ".join([type(op).__name__ for op in way(aside)])
-    if not wanted and aside is not x:
+def describe(head: str, mine: Any, name: str, arguments: tuple[int, ...], seed: int) -> Description:
+    x = generator(seed, name).standard_normal((2, 8, 6, 6)).astype(np.float32)
+    try:
+        found = mine.described(name, arguments, x)
+    except (ReadersError, ValueError) as error:
+        if "residual_add" not in str(error):
+            raise
+        raise Wrong(
+            f"{head}: shortcut and branch have different shapes there: where channels or size change, what is added "
+            f"must be projected, and be it only one of the two that changes\n  {error}"
+        ) from error
+    if found["made"] != "Tensor":
+        raise Wrong(f"{head}: the block gives back {found['made']}, not a tensor; is a return missing?")
+    ops = [Made(str(op), [tuple(ref) for ref in refs], dict(options)) for op, refs, options in found["ops"]]
+    if found["last"][0] != "op":
+        raise Wrong(f"{head}: the block gives back what it was given")
+    return Description(ops, list(found["leaves"]), tuple(found["last"]), found["y"])
+
+
+def check_shortcut(head: str, block: Description, aside: Ref, wanted: str, stride: int) -> None:
+    """`Wrong` unless the shortcut is x itself, or, where shapes change, option B's convolution and norm."""
+    way = block.way(aside)
+    found = block.names(way)
+    if not wanted and aside != ("leaf", 0):
         raise Wrong(f"{head}: there is no identity path: {found or 'a copy'} stands on the shortcut, where x should be")
     if found != wanted:
         raise Wrong(f"{head}: on the shortcut there is {found or 'nothing'}, which is not option B")
+    for number in way:
+        if block.ops[number].name != "Conv2d":
+            continue
+        size, step = block.weight(number).shape[2:], tuple(block.ops[number].options["stride"])
+        if size != (1, 1):
+            raise Wrong(f"{head}: the convolution on the shortcut is {size[0]}×{size[1]}, and option B's is 1×1")
+        if step != (stride, stride):
+            raise Wrong(f"{head}: the convolution on the shortcut has the stride {step}, and the block's is {stride}")
 
 
-def check_biases(head: str, convolutions: list[Op]) -> None:
+def check_order(head: str, found: str, wanted: str) -> None:
+    if found == wanted:
+        return
+    convolutions, norms = found.count("Conv2d"), found.count("BatchNorm")
+    if "BatchNormInference" in found:
+        raise Wrong(f"{head}: a norm takes its running statistics: in training it takes the batch's")
+    if convolutions != wanted.count("Conv2d"):
+        raise Wrong(f"{head}: the branch has {convolutions} convolutions, and should have {wanted.count('Conv2d')}")
+    if norms != wanted.count("BatchNorm"):
+        raise Wrong(f"{head}: of batch norms the branch has {norms}, and should have {wanted.count('BatchNorm')}")
+    if found.startswith(("BatchNorm", "ReLU")):
+        raise Wrong(
+            f"{head}: the branch begins with {found.split()[0]}: that is pre-activation, another block: {found}"
+        )
+    if not found.endswith("BatchNorm"):
+        raise Wrong(f"{head}: what the branch adds has not been normalized: its last norm comes too early")
+    if found.count("ReLU") < wanted.count("ReLU"):
+        raise Wrong(f"{head}: the order on the branch is wrong, a ReLU is missing: {found}")
+    raise Wrong(f"{head}: the order on the branch is wrong: {found}")
+
+
+def check_used_once(head: str, block: Description) -> None:
+    """`Wrong` for a convolution or a norm that stands in two places with the same numbers."""
+    seen: set[int] = set()
+    for op in block.ops:
+        if op.name not in ("Conv2d", "BatchNorm"):
+            continue
+        leaf = op.inputs[1][1] if op.inputs[1][0] == "leaf" else -1
+        if leaf in seen:
+            what, has = ("convolution", "weights") if op.name == "Conv2d" else ("batch norm", "weights and statistics")
+            raise Wrong(f"{head}: one {what} is used twice; each place has its own, with its own {has}")
+        seen.add(leaf)
+
+
+def check_filters(
+    head: str, block: Description, convolutions: Sequence[int], sizes: list[int], widths: list[int], stride: int
+) -> None:
+    shapes = [block.weight(number).shape for number in convolutions]
+    if [shape[2] for shape in shapes] != sizes or [shape[3] for shape in shapes] != sizes:
+        raise Wrong(f"{head}: filters of {[shape[2] for shape in shapes]} pixels; compare with the docstring")
+    if [shape[0] for shape in shapes] != widths:
+        raise Wrong(f"{head}: the convolutions give {[shape[0] for shape in shapes]} channels; where is it narrow?")
+    strides = [tuple(block.ops[number].options["stride"]) for number in convolutions]
+    if strides != [(stride, stride)] + [(1, 1)] * (len(strides) - 1):
+        raise Wrong(f"{head}: the strides on the branch are {strides}: the first convolution has the block's, {stride}")
+
+
+def check_biases(head: str, block: Description) -> None:
     """`Wrong` for a convolution with a bias, which the norm behind it takes away again."""
-    for op in convolutions:
-        if len(op.inputs) > 2:
-            raise Wrong(f"{head}: a convolution in front of a batch norm has a bias, which the norm takes away again")
+    if any(op.name == "Conv2d" and len(op.inputs) > 2 for op in block.ops):
+        raise Wrong(f"{head}: a convolution in front of a batch norm has a bias, which the norm takes away again")
 
 
-def way(tensor: Tensor) -> list[Op]:
-    """The ops that made a tensor, from the input on."""
-    return [made.op for made in backward_order(tensor)[::-1] if made.op is not None]
-
-
-def ops_of(tensor: Tensor, chosen: Callable[[Op], bool]) -> list[Op]:
-    return [op for op in way(tensor) if chosen(op)]
+def computed_again(block: Description) -> Array:
+    """Do what is described, with the kernels alone."""
+    results: list[Array] = []
+    for op in block.ops:
+        arrays = [results[number] if kind == "op" else block.leaves[number] for kind, number in op.inputs]
+        if op.name == "Conv2d":
+            bias = arrays[2] if len(arrays) > 2 else None
+            stride, padding = tuple(op.options["stride"]), tuple(op.options["padding"])
+            results.append(numpy_kernels.conv2d_forward(arrays[0], arrays[1], bias, stride, padding))
+        elif op.name == "BatchNorm":
+            results.append(numpy_kernels.batch_norm_forward(arrays[0], arrays[1], arrays[2], op.options["eps"])[0])
+        elif op.name == "ReLU":
+            results.append(np.maximum(arrays[0], 0))
+        else:
+            results.append(arrays[0] + arrays[1])
+    return results[block.last[1]]
 
 
 EXERCISE = Exercise(
@@ -163,7 +312,7 @@ EXERCISE = Exercise(
     name="blocks_to_mend",
     title="Three residual blocks that run and are wrong",
     text=TEXT,
-    names=("BasicBlock", "ShortcutBlock", "Bottleneck"),
     hints=HINTS,
-    check=check,
+    checks={"BasicBlock": check_basic, "ShortcutBlock": check_shortcut_block, "Bottleneck": check_bottleneck},
+    beside={"described": described},
 )

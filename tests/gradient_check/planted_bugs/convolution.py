@@ -1,12 +1,12 @@
 """Convolution: its two gradients, and the way between images and columns.
 
-Three mistakes are those that exercise 7 knows; they stand there.
+Three mistakes are those that the diagnosis knows; they stand there.
 """
 
 import numpy as np
 
+from minires.gradient_check.known.convolution import filter_turned, rim_at_one_side, windows_overwrite
 from minires.kernels import numpy_kernels
-from minires.learn.exercises.chapter_07 import filter_turned, rim_at_one_side, windows_overwrite
 from minires.ops.convolution import Conv2d
 from planted_bugs.planting import planted
 

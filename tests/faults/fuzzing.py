@@ -60,6 +60,7 @@ class Sequence:
         draw = self.draw
         dtype = draw.choice(("float32", "float32", "float64"))
         self.model = self.network(draw.randrange(1000))
+        self.fused = any(type(module).__module__ == "minires.models.fused" for _, module in self.model.named_modules())
         self.model.to(dtype)
         size = draw.choice(((4, 4), (6, 6), (5, 7)))
         images = self.numbers.standard_normal((draw.choice((1, 4, 7)), self.channels, *size)).astype(dtype)
@@ -69,8 +70,8 @@ class Sequence:
             self.wall()
         params = self.model.parameters()
         self.optimizer = draw.choice((
-            lambda: SGD(params, 0.05), lambda: SGD(params, 0.05, 0.9, 1e-3, True), lambda: Adam(params, 0.01),
-            lambda: AdamW(params, 0.01),
+            lambda: SGD(params, 0.05), lambda: SGD(params, 0.05, 0.9, 1e-3, True), 
+            lambda: Adam(params, 0.01, eps=1e-3), lambda: AdamW(params, 0.01, eps=1e-3),  # so that noise stays noise
         ))()  # fmt: skip
         self.ema = EMA(self.model, 0.9) if draw.random() < 0.5 else None
 
@@ -176,7 +177,13 @@ class Sequence:
     # What comes between
 
     def disturb(self, kinds):
-        """Change one array, or something about the network."""
+        """Change one array, or something about the network.
+
+        Between forward and backward a fused op may read a parameter again where NumPy's form of it kept what it needs:
+        then numbers are no longer the same, and only refusals are compared.
+        """
+        if self.fused and self.loss is not None:
+            self.entries.append(("what a fused op reads", "wild", [], ""))
         with contextlib.suppress(Exception), np.errstate(all="ignore"):  # what NumPy itself refuses is no finding
             getattr(self, self.draw.choice(kinds))()
 
@@ -282,10 +289,11 @@ def compare(one, other):
 
     Behind a number that is not finite or huge, numbers are no longer compared, since rounding decides; refusals are.
     """
-    wild, tolerance, history = False, EXACT, []
+    wild, planted, tolerance, history = False, False, EXACT, []
     for first, second in zip(one, other, strict=False):
         phase, outcome, arrays, message = first
         history.append(phase if outcome in ("done", "change") else f"{phase} ({outcome})")
+        planted = planted or phase.startswith("one_written")
         finding = {"phase": phase, "history": history[-8:], "numpy": f"{outcome} {message}",
                    "numba": f"{second[1]} {second[3]}"}  # fmt: skip
         if "before it refused" in outcome or "before it refused" in second[1]:
@@ -297,7 +305,8 @@ def compare(one, other):
                 return None  # not silent, and from here on the two are in different states
             return {"kind": "numba accepts", **finding}
         tolerance = ROUGH if any(array.dtype != np.float64 for array in arrays) else tolerance
-        wild = wild or any(is_wild(array) for array in arrays)
+        wild = wild or outcome == "wild" or any(is_wild(array) for array in arrays)
+        wild = wild or planted and any(is_wild(array) for array in second[2])  # 0 · inf in a window's padding, or not
         if wild or outcome != "done":
             continue
         if difference := different(arrays, second[2], tolerance):

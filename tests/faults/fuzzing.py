@@ -70,7 +70,7 @@ class Sequence:
             self.wall()
         params = self.model.parameters()
         self.optimizer = draw.choice((
-            lambda: SGD(params, 0.05), lambda: SGD(params, 0.05, 0.9, 1e-3, True), 
+            lambda: SGD(params, 0.05), lambda: SGD(params, 0.05, 0.9, 1e-3, True),
             lambda: Adam(params, 0.01, eps=1e-3), lambda: AdamW(params, 0.01, eps=1e-3),  # so that noise stays noise
         ))()  # fmt: skip
         self.ema = EMA(self.model, 0.9) if draw.random() < 0.5 else None

@@ -52,4 +52,4 @@ def kept_arrays(op: Op) -> Iterator[tuple[str, Array]]:
 def checksum(array: Array) -> int:
     """Return the CRC-32 of an array's numbers, shape and dtype."""
     numbers = np.ascontiguousarray(to_device(array, "cpu"))
-    return zlib.crc32(numbers.reshape(-1).view(np.uint8), zlib.crc32(f"{array.shape} {array.dtype}".encode()))
+    return zlib.crc32(numbers.reshape(-1).view(np.uint8).data, zlib.crc32(f"{array.shape} {array.dtype}".encode()))

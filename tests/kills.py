@@ -58,7 +58,7 @@ class Disk:
 
     def fill(self, left):
         """Leave so many bytes of it free."""
-        with (self.folder / "ballast").open("wb") as file, contextlib.suppress(OSError):
+        with (self.folder / "ballast").open("wb", buffering=0) as file, contextlib.suppress(OSError):
             free = os.statvfs(self.folder)
             file.write(bytes(max(0, free.f_bavail * free.f_bsize - left)))
 

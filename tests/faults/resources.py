@@ -3,7 +3,7 @@
 import os
 import threading
 from pathlib import Path
-from statistics import median
+from statistics import median, median_low
 
 
 def resources():
@@ -35,7 +35,7 @@ def not_flat(curve, share=0.02):
     if growth(curve) > share:
         found.append(f"resident memory grew by {growth(curve):.1%}")
     for name in ("files", "threads", "python threads"):
-        first, last = (max([sample[name] for sample in tenth(curve, number)]) for number in (1, 9))
+        first, last = (median_low([sample[name] for sample in tenth(curve, number)]) for number in (1, 9))
         if last > first:
             found.append(f"{name}: {first} then, {last} now")
     return found

@@ -11,7 +11,7 @@ import fuzzing
 import pytest
 from fuzz import HERE, fuzz, run_child
 
-from minires import kernels, ops, optim
+from minires import kernels
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="limits and walls of memory as Linux has them")
 COUNT = 80
@@ -39,12 +39,6 @@ def test_a_planted_difference_is_found(monkeypatch):
     right = numba.conv2d_grad_weight
     monkeypatch.setattr(numba, "conv2d_grad_weight", lambda *arguments: 1.2 * right(*arguments))
     assert first_finding()["kind"] == "another result"
-
-
-def test_a_check_that_is_missing_is_found(monkeypatch):
-    monkeypatch.setattr(optim.Optimizer, "_check_kept", lambda self, param: None)
-    monkeypatch.setattr(ops.loss.CrossEntropy, "backward", lambda self, grad_loss: (grad_loss * self.probabilities,))
-    assert first_finding(400) is not None
 
 
 def test_a_refusal_that_changed_something_is_found(monkeypatch):
@@ -90,7 +84,7 @@ def test_a_child_that_is_ended_by_a_signal_is_a_finding_and_the_next_goes_on_beh
 def test_the_sequences_have_every_change_in_every_place():
     disturbed = set()
     with kernels.use("numpy"):
-        for number in range(150):
+        for number in range(100):
             disturbed |= {entry[0] for entry in fuzzing.Sequence(1, number).play() if entry[1] == "change"}
     places = {name.partition(": ")[2] for name in disturbed}
     changes = {name.partition(": ")[0] for name in disturbed}

@@ -106,10 +106,14 @@ def save_onnx(
         import onnx
     except ImportError as error:
         raise ImportError(f"save_onnx: the package onnx is missing ({error}); pip install 'minires[onnx]'") from error
+    state = arrays_of(model)
+    taken = sorted({INPUT, OUTPUT} & set(state))
+    if taken:
+        raise ValueError(f"save_onnx: a parameter is named {taken[0]!r}, which the file needs; give it another name")
     recorded = record(model, shape)
     parameters = model.parameters()
     dtype = parameters[0].dtype if parameters else np.dtype(np.float32)
-    proto = model_proto(recorded, arrays_of(model), dtype, shape, type(model).__name__)
+    proto = model_proto(recorded, state, dtype, shape, type(model).__name__)
     for key, text in (metadata or {}).items():
         proto.metadata_props.add(key=key, value=text)
     if proto.ByteSize() > LARGEST:

@@ -177,6 +177,8 @@ def test_other_mistakes(require, tmp_path, monkeypatch):
         interop.save_onnx(nn.Sequential(nn.ReLU()), path)
     with pytest.raises(TypeError, match="Call must return one Tensor, returned a tuple"):
         interop.save_onnx(Call(lambda x: (x, x)), path, (3,))
+    with pytest.raises(ValueError, match="a parameter is named 'input'"):
+        interop.save_onnx(Call(lambda x, weight: x * weight, input=np.ones(3)), path, (3,))
     with pytest.raises(ValueError, match="conv2d"):
         interop.save_onnx(models.resnet20(), path, (1, 8, 8))
     monkeypatch.setattr("minires.interop.onnx_file.LARGEST", 1000)

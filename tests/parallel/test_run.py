@@ -64,6 +64,7 @@ def test_a_run_of_four_goes_on_with_two_and_with_one(mpiexec, tmp_path):
         (1, "os.kill(os.getpid(), signal.SIGKILL)", "BAD TERMINATION"),
         (0, "os.kill(os.getpid(), signal.SIGKILL)", "BAD TERMINATION"),
         (1, "raise OSError('the disk is full')", "process 1 of 2 ends the training: the disk is full"),
+        (1, "sys.exit(0)", "process 1 of 2 ends the training: 0"),
     ],
 )
 def test_a_process_that_dies_ends_the_others_and_leaves_a_run_that_goes_on(mpiexec, tmp_path, rank, action, message):

@@ -169,7 +169,7 @@ def measure_again(record, rounds, steps):
 def mpi_version():
     from mpi4py import MPI
 
-    return MPI.Get_library_version().splitlines()[0].strip()
+    return " ".join(MPI.Get_library_version().splitlines()[0].split())
 
 
 # What follows from it.
@@ -219,6 +219,11 @@ def largest(condition):
     return best
 
 
+def up_to(p):
+    """Say for which numbers of processes something holds, where p is the largest."""
+    return "for none" if p == 1 else "for any number" if p == 2**20 else f"up to {p:,} processes"
+
+
 def measured_table(record):
     head = "| network | Allreduce of | 1 process, 2 threads | 2 processes, 1 thread | of it, Allreduce | ratio |"
     lines = [head, "|---|---|---|---|---|---|"]
@@ -262,18 +267,16 @@ def ends(record, work):
             return row["computing"] > row["adding"]
 
         p, q = largest(computes_longer), largest(most_of_it)
-        grown = f"up to {q:,} processes" if q < 2**20 else "for any number"
+        shared, grown = up_to(p), up_to(q)
+        if p == largest(lambda p: p <= work["batch_size"]):
+            shared = "for any number that the batch has images for"
         lines.append(
             f"- {title} ({1e6 * link['latency_s']:.0f} µs, {link['bytes_per_s'] / 1e9:.3g} GB/s): with one batch a "
-            f"step computes longer than it adds up to {p:,} processes; with a batch for each, {grown}."
-            if p > 1
-            else f"- {title} ({1e6 * link['latency_s']:.0f} µs, {link['bytes_per_s'] / 1e9:.3g} GB/s): with one batch "
-            f"a step adds longer than it computes from 2 processes on; with a batch for each it computes longer "
-            f"{grown}."
+            f"step computes longer than it adds {shared}; with a batch for each, {grown}."
         )
     batch = work["batch_size"]
     lines.append(
-        f"- The batch: one of {batch} has no image for a {batch + 1}th process. With {batch} images for each, "
+        f"- The batch: one of {batch} images is enough for {batch} processes. With {batch} images for each, "
         f"{LARGEST_BATCH // batch} processes have {LARGEST_BATCH:,} in a step, the most that Goyal et al. trained "
         f"with on ImageNet without loss; {PROCESSES[-1]:,} have {PROCESSES[-1] * batch:,}, "
         f"{PROCESSES[-1] * batch / TRAINING_IMAGES:.1f} times all training images of CIFAR-10."
@@ -295,8 +298,10 @@ def section(record):
         title = WORK[name]["title"]
         parts += [
             f"\n### {title}\n",
-            f"One process, one thread: {1e3 * max(fixed, 0):.1f} ms and {1e3 * per_image:.2f} ms an image. Speed-up "
-            f"over one process, the batch of {work['batch_size']} images shared by all:\n",
+            f"One process, one thread: {1e3 * max(fixed, 0):.1f} ms and {1e3 * per_image:.2f} ms an image. The fastest "
+            f"Allreduce of two processes took {1e3 * work['sum_s']:.1f} ms, where this machine's latency and bandwidth "
+            f"say {1e3 * allreduce_seconds(2, work['bytes'], this_machine(record)):.1f} ms. Speed-up over one process, "
+            f"the batch of {work['batch_size']} images shared by all:\n",
             scaling_table(record, work),
             f"\nThe same with {work['batch_size']} images for each process, so that the batch grows with them:\n",
             scaling_table(record, work, work["batch_size"]),

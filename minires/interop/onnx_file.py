@@ -22,7 +22,7 @@ from minires.nn import Module
 from minires.runs import records
 from minires.runs.ema import arrays_of
 
-OPSET, IR_VERSION = 24, 12  # pinned: onnx's own newest are ahead of what runtimes read
+OPSET, IR_VERSION = 23, 11  # pinned: the newest that onnxruntime 1.23 reads; those of the package onnx are newer
 LARGEST = 2**31 - 1  # bytes of a protobuf message
 INPUT, OUTPUT, BATCH = "input", "output", "batch"
 

@@ -22,7 +22,7 @@ from minires.nn import Module
 from minires.runs import records
 from minires.runs.ema import arrays_of
 
-OPSET, IR_VERSION = 24, 12  # pinned: onnx's own newest are ahead of what runtimes read
+OPSET, IR_VERSION = 23, 11  # pinned: the newest that onnxruntime 1.23 reads; those of the package onnx are newer
 LARGEST = 2**31 - 1  # bytes of a protobuf message
 INPUT, OUTPUT, BATCH = "input", "output", "batch"
 
@@ -106,10 +106,14 @@ def save_onnx(
         import onnx
     except ImportError as error:
         raise ImportError(f"save_onnx: the package onnx is missing ({error}); pip install 'minires[onnx]'") from error
+    state = arrays_of(model)
+    taken = sorted({INPUT, OUTPUT} & set(state))
+    if taken:
+        raise ValueError(f"save_onnx: a parameter is named {taken[0]!r}, which the file needs; give it another name")
     recorded = record(model, shape)
     parameters = model.parameters()
     dtype = parameters[0].dtype if parameters else np.dtype(np.float32)
-    proto = model_proto(recorded, arrays_of(model), dtype, shape, type(model).__name__)
+    proto = model_proto(recorded, state, dtype, shape, type(model).__name__)
     for key, text in (metadata or {}).items():
         proto.metadata_props.add(key=key, value=text)
     if proto.ByteSize() > LARGEST:

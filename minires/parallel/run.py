@@ -115,7 +115,7 @@ def train(processes: Processes, recipe: Recipe, trainer: ParallelTrainer, folder
         if checkpoint.steps_in(run.checkpoints):  # the best evaluation so far stands in the checkpoint too
             run.state.best = checkpoint.load(checkpoint.newest(run.checkpoints))[0]["best"]
         return run.carry_out()
-    except (Exception, KeyboardInterrupt) as error:
+    except BaseException as error:  # whatever it is: the others would wait for this process for ever
         words = "\n".join([str(error) or type(error).__name__, *getattr(error, "__notes__", [])])
         who = f"process {processes.rank} of {processes.size}"
         print(f"minires train: {who} ends the training: {words}", file=sys.stderr, flush=True)

@@ -83,8 +83,7 @@ def same_records(records, expected):
     [
         (2, {}),
         (3, {"images": 23, "batch_size": 23}),  # shares of 7, 8 and 8 images
-        (2, {"accumulation": 3, "label_smoothing": 0.1, "max_norm": 0.01}),
-        (2, {"init": "skipinit"}),
+        (2, {"accumulation": 3, "label_smoothing": 0.1, "max_norm": 0.01, "init": "skipinit"}),
     ],
     ids=str,
 )

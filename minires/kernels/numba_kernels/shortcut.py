@@ -81,7 +81,7 @@ def option_a_backward(grad_y: Array, x_shape: tuple[int, ...], stride: int) -> A
     """Return dL/dx: dy where x was kept, 0 elsewhere."""
     if grad_y.dtype.char not in COMPILED:
         return numpy_kernels.option_a_backward(grad_y, x_shape, stride)
-    checks.check_option_a("option_a_backward", x_shape, grad_y.shape[1], stride, grad_y)
+    checks.check_option_a_gradient("option_a_backward", grad_y, x_shape, stride)
     stride = min(stride, max(1, *x_shape[2:]))
     N, C, H, W = x_shape
     grad_x = nhwc_empty(N, C, H, W, grad_y.dtype)
@@ -94,6 +94,6 @@ def add_option_a_backward(grad_x: Array, grad_y: Array, stride: int) -> None:
     if grad_y.dtype.char not in COMPILED or not in_order(grad_x):
         numpy_kernels.add_option_a_backward(grad_x, grad_y, stride)
     else:
-        checks.check_option_a("add_option_a_backward", grad_x.shape, grad_y.shape[1], stride, grad_y)
+        checks.check_option_a_gradient("add_option_a_backward", grad_y, grad_x.shape, stride)
         stride = min(stride, max(1, *grad_x.shape[2:]))
         widen_backward(flat(grad_y), flat(grad_x), *grad_x.shape, grad_y.shape[1], stride, True)

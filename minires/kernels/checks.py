@@ -45,14 +45,31 @@ def check_tracked(kernel: str, running_mean: Array, running_var: Array, mean: Ar
 
 
 def check_conv2d(
-    kernel: str, x_shape: Shape, weight_shape: Shape, stride: Pair, padding: Pair, y: Array | None = None
+    kernel: str,
+    x_shape: Shape,
+    weight_shape: Shape,
+    stride: Pair,
+    padding: Pair,
+    y: Array | None = None,
+    bias: Array | None = None,
 ) -> None:
-    """ValueError where images, filters and, if given, outputs y do not belong together."""
+    """ValueError where images, filters and, if given, outputs y and bias do not belong together."""
     if len(x_shape) != 4 or len(weight_shape) != 4 or x_shape[1] != weight_shape[1]:
         raise ValueError(
             f"{kernel}: x {x_shape} and weight {weight_shape} must be (N, C, H, W) and (F, C, KH, KW) with one C"
         )
+    if bias is not None:
+        check_shape(kernel, "bias", bias, weight_shape[:1])
     check_window(kernel, x_shape, weight_shape[2:], stride, padding, y, weight_shape[0])
+
+
+def check_columns(kernel: str, cols: Array, x_shape: Shape, kernel_size: Pair, stride: Pair, padding: Pair) -> None:
+    """ValueError where columns are not those of images x."""
+    N, C, H, W = x_shape
+    places = 1
+    for size, kernel_extent, step, around in zip((H, W), kernel_size, stride, padding, strict=True):
+        places *= (size + 2 * around - kernel_extent) // step + 1
+    check_shape(kernel, "cols", cols, (N, C * kernel_size[0] * kernel_size[1], places))
 
 
 def check_pool2d(
@@ -85,15 +102,19 @@ def stride_within(x_shape: Shape, stride: Pair, padding: Pair = (0, 0)) -> Pair:
     return min(stride[0], max(1, x_shape[2] + 2 * padding[0])), min(stride[1], max(1, x_shape[3] + 2 * padding[1]))
 
 
-def check_option_a(kernel: str, x_shape: Shape, out_channels: int, stride: int, y: Array | None = None) -> None:
-    """ValueError where x is not (N, C, H, W), C ≤ out_channels, or y, if given, not what option A makes of it."""
+def check_option_a(kernel: str, x_shape: Shape, out_channels: int, stride: int) -> None:
+    """ValueError where x is not (N, C, H, W) with C ≤ out_channels."""
     if len(x_shape) != 4 or out_channels < x_shape[1] or stride < 1:
         raise ValueError(
             f"{kernel}: x {x_shape} must be (N, C, H, W) with C at most {out_channels}, stride {stride} at least 1"
         )
-    if y is not None:
-        N, _, H, W = x_shape
-        check_shape(kernel, "grad_y", y, (N, out_channels, -(-H // stride), -(-W // stride)))
+
+
+def check_option_a_gradient(kernel: str, grad_y: Array, x_shape: Shape, stride: int) -> None:
+    """ValueError where grad_y has not the shape that option A makes of x."""
+    check_option_a(kernel, x_shape, grad_y.shape[1] if grad_y.ndim == 4 else 0, stride)
+    N, _, H, W = x_shape
+    check_shape(kernel, "grad_y", grad_y, (N, grad_y.shape[1], -(-H // stride), -(-W // stride)))
 
 
 def check_logits(kernel: str, logits_shape: Shape, labels: Array) -> None:

@@ -81,6 +81,7 @@ def im2col(x: Array, kernel_size: Pair, stride: Pair, padding: Pair) -> Array:
 
 def col2im(cols: Array, x_shape: Shape, kernel_size: Pair, stride: Pair, padding: Pair) -> Array:
     """Add each column back to where im2col copied it from, its transpose: (N, C·KH·KW, I·J) to (N, C, H, W)."""
+    checks.check_columns("col2im", cols, x_shape, kernel_size, stride, padding)
     N, C, _, _ = x_shape
     KH, KW = kernel_size
     I, J = output_size(x_shape, kernel_size, stride, padding)
@@ -106,7 +107,7 @@ def image_groups(N: int, floats_per_image: int) -> list[slice]:
 
 def conv2d_forward(x: Array, weight: Array, bias: Array | None, stride: Pair, padding: Pair) -> Array:
     """Return y (N, F, I, J) = bias[f] + Σ_{c,u,v} weight[f,c,u,v] · padded_x[n, c, i·stride+u, j·stride+v]."""
-    checks.check_conv2d("conv2d_forward", x.shape, weight.shape, stride, padding)
+    checks.check_conv2d("conv2d_forward", x.shape, weight.shape, stride, padding, None, bias)
     N = x.shape[0]
     F, C, KH, KW = weight.shape
     I, J = output_size(x.shape, (KH, KW), stride, padding)
@@ -276,7 +277,7 @@ def max_pool2d_forward(x: Array, kernel_size: Pair, stride: Pair, padding: Pair)
 
 def first_tap(I: int, stride: int, padding: int) -> Array:
     """Return for each of I windows along one axis its first tap that is not in the padding."""
-    return np.maximum(padding - stride * np.arange(I), 0)
+    return np.array([max(0, padding - i * stride) for i in range(I)])
 
 
 def lowest(dtype: np.dtype) -> float:
@@ -342,7 +343,7 @@ def option_a_forward(x: Array, out_channels: int, stride: int) -> Array:
 
 def option_a_backward(grad_y: Array, x_shape: Shape, stride: int) -> Array:
     """Return dL/dx: dy where x was kept, 0 elsewhere."""
-    checks.check_option_a("option_a_backward", x_shape, grad_y.shape[1], stride, grad_y)
+    checks.check_option_a_gradient("option_a_backward", grad_y, x_shape, stride)
     C = x_shape[1]
     front = (grad_y.shape[1] - C) // 2
     grad_x = np.zeros(x_shape, grad_y.dtype)
@@ -380,6 +381,7 @@ def cross_entropy_backward(
     grad_loss: Array, probabilities: Array, labels: Array, label_smoothing: float, ignore_index: int
 ) -> Array:
     """Return dL/dlogits = (p − q) / labelled images, and 0 for the ignored."""
+    checks.check_shape("cross_entropy_backward", "grad_loss", grad_loss, ())
     labels = checks.checked_labels("cross_entropy_backward", probabilities.shape, labels, ignore_index)
     kept = labels != ignore_index
     q = smoothed_one_hot(np.where(kept, labels, 0), probabilities.shape[1], label_smoothing, probabilities.dtype)

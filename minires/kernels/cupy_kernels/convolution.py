@@ -19,7 +19,7 @@ FEWEST_PIXELS = 256  # that a block of the weight gradient adds up
 
 def conv2d_forward(x: Array, weight: Array, bias: Array | None, stride: Pair, padding: Pair) -> Array:
     """Return y (N, F, I, J) = bias[f] + Σ_{c,u,v} weight[f,c,u,v] · padded_x[n, c, i·stride+u, j·stride+v]."""
-    checks.check_conv2d("conv2d_forward", x.shape, weight.shape, stride, padding)
+    checks.check_conv2d("conv2d_forward", x.shape, weight.shape, stride, padding, None, bias)
     stride = checks.stride_within(x.shape, stride, padding)
     x, weight = contiguous(x, x.dtype), contiguous(weight, x.dtype)
     N, F = x.shape[0], weight.shape[0]
@@ -88,6 +88,7 @@ def im2col(x: Array, kernel_size: Pair, stride: Pair, padding: Pair) -> Array:
 
 def col2im(cols: Array, x_shape: Shape, kernel_size: Pair, stride: Pair, padding: Pair) -> Array:
     """Add each column back to where im2col copied it from, its transpose: (N, C·KH·KW, I·J) to (N, C, H, W)."""
+    checks.check_columns("col2im", cols, x_shape, kernel_size, stride, padding)
     cols = contiguous(cols, cols.dtype)
     N, C, H, W = x_shape
     I, J = output_size(x_shape, kernel_size, stride, padding)

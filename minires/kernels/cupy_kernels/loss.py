@@ -30,6 +30,7 @@ def cross_entropy_backward(
     grad_loss: Array, probabilities: Array, labels: Array, label_smoothing: float, ignore_index: int
 ) -> Array:
     """Return dL/dlogits = (p − q) / labelled images, and 0 for the ignored."""
+    checks.check_shape("cross_entropy_backward", "grad_loss", grad_loss, ())
     checks.check_logits("cross_entropy_backward", probabilities.shape, labels)
     dtype = probabilities.dtype
     probabilities = contiguous(probabilities, dtype)

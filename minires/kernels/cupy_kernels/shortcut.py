@@ -22,7 +22,7 @@ def option_a_forward(x: Array, out_channels: int, stride: int) -> Array:
 
 def option_a_backward(grad_y: Array, x_shape: Shape, stride: int) -> Array:
     """Return dL/dx: dy where x was kept, 0 elsewhere."""
-    checks.check_option_a("option_a_backward", x_shape, grad_y.shape[1], stride, grad_y)
+    checks.check_option_a_gradient("option_a_backward", grad_y, x_shape, stride)
     stride = min(stride, max(1, *x_shape[2:]))
     grad_y = contiguous(grad_y, grad_y.dtype)
     grad_x = cupy.empty(x_shape, grad_y.dtype)

@@ -58,7 +58,7 @@ def winograd_pays(weight_shape: Shape, stride: Pair, I: int, J: int) -> bool:
 
 def conv2d_forward(x: Array, weight: Array, bias: Array | None, stride: Pair, padding: Pair) -> Array:
     """Return y (N, F, I, J) = bias[f] + Σ_{c,u,v} weight[f,c,u,v] · padded_x[n, c, i·stride+u, j·stride+v]."""
-    checks.check_conv2d("conv2d_forward", x.shape, weight.shape, stride, padding)
+    checks.check_conv2d("conv2d_forward", x.shape, weight.shape, stride, padding, None, bias)
     stride = checks.stride_within(x.shape, stride, padding)
     F, _, KH, KW = weight.shape
     I, J = numpy_kernels.output_size(x.shape, (KH, KW), stride, padding)

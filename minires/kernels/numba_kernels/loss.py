@@ -80,6 +80,7 @@ def cross_entropy_backward(
     grad_loss: Array, probabilities: Array, labels: Array, label_smoothing: float, ignore_index: int
 ) -> Array:
     """Return dL/dlogits = (p − q) / labelled images, and 0 for the ignored."""
+    checks.check_shape("cross_entropy_backward", "grad_loss", grad_loss, ())
     if probabilities.dtype.char not in COMPILED:
         return numpy_kernels.cross_entropy_backward(grad_loss, probabilities, labels, label_smoothing, ignore_index)
     numbers = checks.checked_labels("cross_entropy_backward", probabilities.shape, labels, ignore_index)

@@ -121,7 +121,7 @@ def option_a_backward(grad_y: Array, x_shape: tuple[int, ...], stride: int) -> A
     """Return dL/dx: dy where x was kept, 0 elsewhere."""
     if grad_y.dtype.char not in COMPILED:
         return numpy_kernels.option_a_backward(grad_y, x_shape, stride)
-    checks.check_option_a("option_a_backward", x_shape, grad_y.shape[1], stride, grad_y)
+    checks.check_option_a_gradient("option_a_backward", grad_y, x_shape, stride)
     stride = min(stride, max(1, *x_shape[2:]))
     N, C, H, W = x_shape
     grad_x = nhwc_empty(N, C, H, W, grad_y.dtype)
@@ -131,7 +131,7 @@ def option_a_backward(grad_y: Array, x_shape: tuple[int, ...], stride: int) -> A
 
 def add_option_a_gradient(grad_x: Array, grad_y: Array, stride: int) -> None:
     """grad_x += dL/dx of option A, in place; both lie channels-last, in a dtype that is compiled."""
-    checks.check_option_a("add_option_a_gradient", grad_x.shape, grad_y.shape[1], stride, grad_y)
+    checks.check_option_a_gradient("add_option_a_gradient", grad_y, grad_x.shape, stride)
     stride = min(stride, max(1, *grad_x.shape[2:]))
     if HAS_SIMD and grad_y.dtype == np.float32 and grad_x.shape[1] % LANES == 0:
         add_narrow_by_16(flat(grad_y), flat(grad_x), *grad_x.shape, grad_y.shape[1], stride)

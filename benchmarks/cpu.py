@@ -1,6 +1,6 @@
 """Time MiniRes, PyTorch and DeZero side by side on the CPU, and measure the peak memory of each.
 
-    python benchmarks/cpu.py                                  all of JOBS that benchmarks/results/cpu does not hold yet
+    python benchmarks/cpu.py                                  all of JOBS that this processor's folder does not hold
     python benchmarks/cpu.py --again                          all of them once more
     python benchmarks/cpu.py --model resnet56 --threads 1     one comparison, on the screen
 
@@ -9,8 +9,8 @@ slows down slows all of them; medians and quartiles are reported, and the ratio 
 process can be much slower than the next, so the one with the median ratio is kept, and the ratios of all. DeZero,
 which takes fifty times as long, and the NumPy kernels and torch.compile, whose threads go on spinning beside the next
 contender, are timed in processes of their own. Peak memory is the resident set of a process that does nothing else
-than three steps, imports included. Each job is one JSON file with the machine's description; `report.py` makes the
-page and the figure from them. Nothing else should run meanwhile.
+than three steps, imports included. Each job is one JSON file, in a folder named by the processor, since ratios differ
+from one to the next; `report.py` makes the page and the figure from them. Nothing else should run meanwhile.
 """
 
 import argparse
@@ -53,7 +53,7 @@ JOBS = [
 
 def arguments():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--again", action="store_true", help="do not keep what benchmarks/results/cpu holds")
+    parser.add_argument("--again", action="store_true", help="do not keep what this processor's folder holds")
     parser.add_argument("--model", help="one comparison of this model only")
     parser.add_argument("--stem", choices=["cifar", "imagenet"], help="for resnet18 to resnet152")
     parser.add_argument("--batch-size", type=int, default=128)
@@ -119,6 +119,17 @@ def resident_peak():
         return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024**2
 
 
+def processor():
+    """Name the processor for a folder: vendor, family and model, or what the platform says where there is no /proc."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        words = {line.split(":")[0].strip(): line.split(":")[1].strip() for line in lines[:30] if ":" in line}
+        text = f"{words['vendor_id']} family {words['cpu family']} model {words['model']}"
+    except (OSError, KeyError):
+        text = platform.processor() or platform.machine()
+    return "-".join(text.lower().split())
+
+
 def machine():
     """Describe the machine and the libraries."""
     import importlib.metadata
@@ -136,6 +147,7 @@ def machine():
         description["vectors"] = [flag for flag in ("avx2", "fma", "avx512f") if flag in flags]
     except (OSError, StopIteration):
         description["processor"] = platform.processor()
+    description["family_and_model"] = processor()
     description["cores"] = os.cpu_count()
     return description
 
@@ -275,7 +287,7 @@ def all_jobs(again):
     """Run every job whose file is missing, in processes of its own."""
     start = time.perf_counter()
     for name, options in JOBS:
-        out, found = RESULTS / f"{name}.json", []
+        out, found = RESULTS / processor() / f"{name}.json", []
         for number in range(PROCESSES if again or not out.exists() else 0):
             wanted = options if number == 0 else [word for word in options if word not in EXTRAS]
             done = subprocess.run([sys.executable, __file__, *wanted, "--out", str(out)])

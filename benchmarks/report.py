@@ -19,17 +19,25 @@ HEAD = """# Speed on the CPU
 Made by `python benchmarks/report.py` from the files in `benchmarks/results/cpu`, which `python benchmarks/cpu.py`
 writes: a few processes per comparison, in each of which the contenders take turns. Shown is the process with the
 median ratio: medians of its turns, quartiles in brackets. "Ratio" is the time over that of the faster PyTorch layout,
-eager, in the same process; the lowest and the highest of all processes stand behind it. "MiniRes numba" is fused.
-torch.compile and DeZero ran in processes of their own, so their ratios carry the machine's drift.
+eager, in the same process; less is better, and the worst of all processes stands behind the median. "MiniRes numba" is
+fused, with folded norms in inference. torch.compile and DeZero ran in processes of their own, so their ratios carry the
+machine's drift. The ratio depends on the processor: each has a section here.
 
-With two threads some processes, or some seconds of them, take longer in MiniRes and not in PyTorch: the highest ratio
-of a row says by how much. It is the backward pass of blocks that does; the cause is not known.
+Some processes, or some seconds of them, take longer in MiniRes and not in PyTorch: the worst ratio of a row says by how
+much. Then whatever goes to the third cache or to memory is slower, and what stays in the second is not: a neighbour on
+the same machine uses the third cache, which its cores share.
 """
 
 
-def records():
-    """Return the records by file name, in the order that a reader looks for them."""
-    found = {path.stem: json.loads(path.read_text()) for path in sorted(RESULTS.glob("*.json"))}
+def processors():
+    """Return the folders of results, that with most of them first."""
+    folders = [folder for folder in sorted(RESULTS.iterdir()) if any(folder.glob("*.json"))]
+    return sorted(folders, key=lambda folder: -len(list(folder.glob("*.json"))))
+
+
+def records(folder):
+    """Return a processor's records by file name, in the order that a reader looks for them."""
+    found = {path.stem: json.loads(path.read_text()) for path in sorted(folder.glob("*.json"))}
     order = {"resnet20": 0, "resnet56": 1, "resnet110": 2, "resnet18": 3, "resnet50": 4}
 
     def rank(item):
@@ -65,7 +73,7 @@ def time_table(found):
             every = record.get("ratios", [ratio])
             lines.append(
                 f"| {title(record)} | {milliseconds(ours)} | {milliseconds(rows[best])}, {layout} | "
-                f"**{ratio:.2f}** ({every[0]:.2f}–{every[-1]:.2f}) |"
+                f"**{ratio:.2f}**, worst {every[-1]:.2f} |"
             )
     return "\n".join(lines)
 
@@ -130,29 +138,41 @@ def overhead(profile):
     )
 
 
-def page(found):
+def page(found_by_folder):
     parts = [HEAD, "![Times over the faster PyTorch layout's](images/benchmarks_cpu.png)\n"]
+    parts.append(f"The figure is of {next(iter(found_by_folder)).name}.\n")
+    for folder, found in found_by_folder.items():
+        machine = next(iter(found.values()))["machine"]
+        vectors = ", ".join(machine.get("vectors", []))
+        parts.append(f"## {folder.name}\n\n{machine['processor']}, {machine['cores']} cores, {vectors}.\n")
+        parts += section(found)
+    return "\n".join(parts)
+
+
+def section(found):
+    """Return what the page says of one processor."""
+    parts = []
     for threads in (2, 1):
         for training in (True, False):
             some = [r for r in found.values() if r["threads"] == threads and r["work"]["training"] == training]
             if some:
                 kind = "Training step" if training else "Inference"
-                parts.append(f"## {kind}, {threads} thread{'s' if threads > 1 else ''}\n\n{time_table(some)}\n")
+                parts.append(f"### {kind}, {threads} thread{'s' if threads > 1 else ''}\n\n{time_table(some)}\n")
     for record in found.values():
         if any("peak_memory_mb" in row for row in record["results"].values()):
-            parts.append(f"## {title(record)}: all engines\n\nTraining step, {record['threads']} threads.\n\n"
+            parts.append(f"### {title(record)}: all engines\n\nTraining step, {record['threads']} threads.\n\n"
                          f"{contender_table(record)}\n")
     for record in found.values():
         if record.get("per_op"):
             parts.append(
-                f"## {title(record)}: op by op\n\n{watched(record['per_op'])}\n\n{overhead(record['per_op'])}"
+                f"### {title(record)}: op by op\n\n{watched(record['per_op'])}\n\n{overhead(record['per_op'])}"
                 f"{op_table(record['per_op'])}\n"
             )
     machines = {json.dumps(record["machine"], sort_keys=True) for record in found.values()}
-    parts.append("## The machine\n")
+    parts.append("### The machine\n")
     for text in sorted(machines):
         parts.append("".join(f"- {key}: {value}\n" for key, value in json.loads(text).items()))
-    return "\n".join(parts)
+    return parts
 
 
 def figure(found):
@@ -193,10 +213,10 @@ def figure(found):
 
 
 def main():
-    found = records()
+    found = {folder: records(folder) for folder in processors()}
     if not found:
         raise SystemExit(f"{RESULTS} holds no results; first: python benchmarks/cpu.py")
-    figure(found)
+    figure(next(iter(found.values())))
     PAGE.write_text(page(found))
     print(f"{PAGE}\n{FIGURE}")
 

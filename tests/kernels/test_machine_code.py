@@ -1,5 +1,6 @@
 """The rule of the compiled kernels: in an innermost loop stands no call, and no array is handed out uncounted."""
 
+import inspect
 import os
 import pickle
 import subprocess
@@ -59,6 +60,18 @@ def test_no_call_stands_in_an_inner_loop(tmp_path):
                 found[kernel, function] = others
     assert loops > 20 * len(assembly)
     assert found == {}
+
+
+def test_no_kernel_takes_more_than_twelve_parameters():
+    from minires.kernels import numba_kernels  # noqa: F401
+    from minires.kernels.numba_kernels.machine import compilation
+
+    found = {kernel.name: parameters_of(kernel.compiled) for kernel in compilation.all_kernels}
+    assert len(found) > 20 and {name: count for name, count in found.items() if count > 12} == {}
+
+
+def parameters_of(function):
+    return len(inspect.signature(getattr(function, "py_func", function)).parameters)
 
 
 def test_a_call_in_an_inner_loop_is_found():

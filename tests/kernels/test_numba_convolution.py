@@ -14,7 +14,7 @@ from minires.kernels import numpy_kernels
 
 numba = pytest.importorskip("numba")
 from minires.kernels import numba_kernels  # noqa: E402
-from minires.kernels.numba_kernels import convolution, winograd  # noqa: E402
+from minires.kernels.numba_kernels import convolution  # noqa: E402
 from minires.kernels.numba_kernels.machine import compilation, simd, threads  # noqa: E402
 
 HERE = os.path.abspath(__file__)
@@ -154,8 +154,8 @@ def test_winograds_way_is_taken_where_it_pays_and_can_be_switched_off(monkeypatc
         raise AssertionError("Winograd's way was taken")
 
     x, weight, bias, grad_y = arrays((2, 16, 9, 8), 16, (3, 3), (1, 1), (1, 1))
-    monkeypatch.setattr(winograd, "winograd_products", refused)
-    monkeypatch.setattr(winograd, "winograd_weight_products", refused)
+    monkeypatch.setattr(convolution.winograd, "winograd_products", refused)
+    monkeypatch.setattr(convolution.winograd, "winograd_weight_products", refused)
     passes = [
         lambda module: module.conv2d_forward(x, weight, None, (1, 1), (1, 1)),
         lambda module: module.conv2d_grad_input(grad_y, weight, x.shape, (1, 1), (1, 1)),

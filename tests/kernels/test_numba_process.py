@@ -320,6 +320,37 @@ def test_kernels_compile_on_first_use_once_and_say_so(tmp_path):
     assert sorted(folder.rglob("*.nbc")) == compiled
 
 
+AHEAD = """
+import numpy as np
+from minires.kernels import numba_kernels
+from minires.kernels.numba_kernels.machine import ahead, compilation, threads
+from minires.kernels.numba_kernels import normalization_passes
+names = "finish_statistics", "finish_gradients"
+threads.initial_number = lambda: NUMBER
+ahead.expect(names)
+started = len(ahead.helpers)
+if KILLED:
+    ahead.helpers[0].kill()
+sums, shift, mean, var = np.ones(2 * 16 * 8, "f"), np.zeros(8, "f"), np.empty(8, "f"), np.empty(8, "f")
+normalization_passes.finish_statistics(sums, shift, mean, var, 4)
+ahead.expect(names)
+assert len(ahead.helpers) == started
+loaded = sum(normalization_passes.finish_statistics.compiled.stats.cache_hits.values())
+print(started, loaded, mean.tolist() == [4] * 8, "finish_statistics" in ahead.expected)
+"""
+
+
+@pytest.mark.skipif(os.environ.get("NUMBA_DISABLE_JIT") == "1", reason="nothing is compiled")
+def test_a_second_process_compiles_what_will_be_called(tmp_path):
+    two = f"NUMBER, KILLED = 2, False{AHEAD}"
+    assert in_a_fresh_process(two, MINIRES_CACHE=tmp_path / "a") == ("1 1 True False", "", 0)  # it compiled, we loaded
+    assert in_a_fresh_process(two, MINIRES_CACHE=tmp_path / "a")[0] == "0 1 True False"  # nothing was missing
+    killed, one = f"NUMBER, KILLED = 2, True{AHEAD}", f"NUMBER, KILLED = 1, False{AHEAD}"
+    for code, started in ((killed, 1), (one, 0)):  # then it is compiled here
+        out, error, status = in_a_fresh_process(code, MINIRES_CACHE=tmp_path / str(started))
+        assert (out, error, status) == (f"{started} 0 True False", "minires: compiling kernels, once", 0)
+
+
 @pytest.fixture
 def default_interrupt():
     """Ctrl-C as Python has it: a debugger that ran in this process may have left its own."""

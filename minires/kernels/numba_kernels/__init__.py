@@ -1,9 +1,10 @@
 """The kernels compiled by Numba: the same functions as in `numpy_kernels`, for speed instead of reading.
 
     convolution.py     which way each convolution takes: winograd.py with winograd_transforms.py, or direct.py
-    normalization.py   batch norm, plain and with relu, by normalization_passes.py and gradient_sums.py
-    fused.py           convolution, batch norm, add and relu in one call: layer_forward.py, layer_backward.py, with what
-                       is done before a convolution (prologue.py) and behind it (epilogue.py) while it is in the cache
+    normalization.py   batch norm, by normalization_passes.py and gradient_sums.py
+    chain.py           convolution, batch norm, add and relu in one call, also several layers: layer_forward.py and
+                       layer_backward.py, with what is done before a convolution (prologue.py) and behind it
+                       (epilogue.py) while it is in the cache
     activation.py, pooling.py, shortcut.py, loss.py, optimizers.py
     padding.py         windows of images in the cache
     layout.py          memory order: channels-last

@@ -22,6 +22,7 @@ from minires.kernels.numba_kernels.gradient_sums import BY_FORMULA
 from minires.kernels.numba_kernels.layer_backward import BackwardLayer, Wanted, winograd_layers_backward
 from minires.kernels.numba_kernels.layer_forward import ForwardLayer, winograd_layers_forward
 from minires.kernels.numba_kernels.layout import contiguous, empty_like, flat, in_order, nhwc_empty
+from minires.kernels.numba_kernels.machine import ahead
 from minires.kernels.numba_kernels.machine.compilation import COMPILED
 from minires.kernels.numba_kernels.machine.simd import LANES
 from minires.kernels.numba_kernels.machine.threads import CHUNKS
@@ -39,6 +40,8 @@ def chain_forward(x: Array, layers: list[Layer], shortcut: Array | Skip) -> tupl
     """
     if x.dtype.char not in COMPILED:
         return numpy_kernels.chain_forward(x, layers, shortcut)
+    if layers[0].weight is not None and convolution.is_fast(x):
+        ahead.expect(ahead.BACKWARD)
     if shortcut is Skip.IDENTITY and is_usual_block(x, layers):
         return usual_block_forward(x, layers)
     added = shortcut_of(x, layers, shortcut)

@@ -14,13 +14,7 @@ import math
 import numpy as np
 
 from minires.kernels import Array, checks, numpy_kernels
-from minires.kernels.numba_kernels import winograd
-from minires.kernels.numba_kernels.direct import (
-    direct_products,
-    direct_weight_gradient,
-    direct_weight_products,
-    pack_filters,
-)
+from minires.kernels.numba_kernels import direct, winograd
 from minires.kernels.numba_kernels.epilogue import NOTHING
 from minires.kernels.numba_kernels.layout import contiguous, flat, nhwc_empty
 from minires.kernels.numba_kernels.machine.simd import HAS_SIMD, LANES
@@ -222,7 +216,7 @@ def direct_convolution(x: Array, weight: Array, I: int, J: int, stride: Pair, pa
     N, C, H, W = x.shape
     F, _, KH, KW = weight.shape
     b = np.empty(panels_of(F) * LANES * C * KH * KW, np.float32)
-    pack_filters(whole_panels(weight, 0), b, panels_of(F) * LANES, C, KH, KW, C * KH * KW, KH * KW, 0, KW, 1)
+    direct.pack_filters(whole_panels(weight, 0), b, panels_of(F) * LANES, C, KH, KW, C * KH * KW, KH * KW, 0, KW, 1)
     y = nhwc_empty(N, F, I, J, x.dtype)
     sizes: Sizes = N, H, W, C, F, I, J
     places = 0, I * J * F, J * F, F
@@ -258,9 +252,9 @@ def direct_grad_weight(
     shares, parts = shares_and_parts(numbers, panels_of(F), N * -(-I // lines))
     sums = np.empty(shares * numbers, np.float32)
     all_sizes = *sizes, KH, KW, *stride, *padding, lines, parts, shares
-    direct_weight_products(flat(x), flat(grad_y), sums, flat(z), constants, masked, all_sizes)
+    direct.direct_weight_products(flat(x), flat(grad_y), sums, flat(z), constants, masked, all_sizes)
     grad_weight = np.empty(weight_shape, np.float32)
-    direct_weight_gradient(sums, grad_weight.reshape(-1), F, C, KH * KW, shares)
+    direct.direct_weight_gradient(sums, grad_weight.reshape(-1), F, C, KH * KW, shares)
     return grad_weight
 
 
@@ -298,7 +292,7 @@ def class_grad_input(grad_y: Array, weight: Array, grad_x: Array, pixel: Pair, s
     b = np.empty(panels_of(C) * LANES * F * UH * VW, np.float32)
     last = (u + (UH - 1) * SH) * KW + v + (VW - 1) * SW  # flipped: the last tap comes first
     C16 = panels_of(C) * LANES
-    pack_filters(whole_panels(weight, 1), b, C16, F, UH, VW, KH * KW, C16 * KH * KW, last, -SH * KW, -SW)
+    direct.pack_filters(whole_panels(weight, 1), b, C16, F, UH, VW, KH * KW, C16 * KH * KW, last, -SH * KW, -SW)
     rows, columns = -(-(H - h) // SH), -(-(W - w) // SW)
     sizes: Sizes = N, I, J, F, C, rows, columns
     places = (h * W + w) * C, H * W * C, SH * W * C, SW * C
@@ -315,4 +309,5 @@ def convolve(
     N, _, W, C, _, I, _ = sizes
     lines = lines_together(W + 2 * padding[1], C, I, kernel_size[0], stride[0])
     images = max(1, min(N // ITEMS, WINDOW // (W * C * I * stride[0]))) if lines == I else 1
-    direct_products(flat(x), b, flat(y), *sizes, *kernel_size, *stride, *padding, images, lines, *places)
+    numbers = *sizes, *kernel_size, *stride, *padding, images, lines, *places
+    direct.direct_products(flat(x), b, flat(y), direct.Sizes(*numbers))

@@ -21,7 +21,11 @@ so each of the s·s classes is a stride-1 convolution of dL/dy with its part of 
 pixel. The gradient of the weight, row u, is runs (KW·C, I·J) @ dL/dy (I·J, F): the same runs, transposed by strides.
 """
 
-from minires.kernels.numba_kernels.machine.compilation import helper, kernel, section
+from typing import NamedTuple
+
+from numba import types
+
+from minires.kernels.numba_kernels.machine.compilation import FLOATS, helper, kernel, record, section
 from minires.kernels.numba_kernels.machine.simd import LANES, gather, load, store
 from minires.kernels.numba_kernels.machine.threads import claim
 from minires.kernels.numba_kernels.machine.tile import product
@@ -29,7 +33,31 @@ from minires.kernels.numba_kernels.padding import copy_numbers, copy_pixels, pre
 from minires.kernels.numba_kernels.prologue import gradient_row
 
 ARRAYS = "float32[::1], float32[::1], float32[::1]"
-SIZES = ", ".join(["int64"] * 13)  # N, H, W, C, F, I, J, KH, KW, stride and padding, two each
+
+
+class Sizes(NamedTuple):
+    """Of a convolution, stride and padding two each; lines: rows of outputs that are worked on together, of so many
+    images; output (n, i, j) is at y[y0 + n·y_image + i·y_row + j·y_pixel]."""
+
+    N: int
+    H: int
+    W: int
+    C: int
+    F: int
+    I: int
+    J: int
+    KH: int
+    KW: int
+    SH: int
+    SW: int
+    P: int
+    Q: int
+    images: int
+    lines: int
+    y0: int
+    y_image: int
+    y_row: int
+    y_pixel: int
 
 
 @kernel(f"void(float32[::1], float32[::1], {', '.join(['int64'] * 9)}, int64[::1])", dtypes=("float32",))
@@ -52,14 +80,12 @@ def reaches_over(H, W, I, J, KH, KW, SH, SW, P, Q):
     return P != 0 or Q != 0 or (I - 1) * SH + KH > H or (J - 1) * SW + KW > W
 
 
-@kernel(f"void({ARRAYS}, {SIZES}, {', '.join(['int64'] * 6)}, int64[::1])", dtypes=("float32",), threads_from=1 << 12)
-def direct_products(
-    x, b, y, N, H, W, C, F, I, J, KH, KW, SH, SW, P, Q, images, lines, y0, y_image, y_row, y_pixel, counter
-):
-    """Write y, output (n, i, j) at y[y0 + n·y_image + i·y_row + j·y_pixel], from x (N, H, W, C) and packed filters.
-
-    lines: rows of outputs that are worked on together, of so many images.
-    """
+@kernel(
+    types.void(*[FLOATS] * 3, record(Sizes, types.int64), types.int64[::1]), dtypes=("float32",), threads_from=1 << 12
+)
+def direct_products(x, b, y, sizes, counter):
+    """Write y from x (N, H, W, C) and packed filters."""
+    N, H, W, C, F, I, J, KH, KW, SH, SW, P, Q, images, lines, y0, y_image, y_row, y_pixel = sizes
     groups, units = (N + images - 1) // images, (I + lines - 1) // lines
     rows, columns = (lines - 1) * SH + KH, (J - 1) * SW + KW
     padded = reaches_over(H, W, I, J, KH, KW, SH, SW, P, Q)

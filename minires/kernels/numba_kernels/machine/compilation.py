@@ -40,6 +40,7 @@ COMPILED = "fd"  # dtype.char of float32 and float64; for other dtypes the NumPy
 OPTIONS = {"fastmath": FASTMATH, "error_model": "numpy", "nogil": True}
 
 all_kernels: list["Kernel"] = []
+before_compiling: list[Callable[[str], None]] = []  # each is called with the name of a kernel that is about to be
 one_at_a_time = threading.RLock()  # compilations: several threads may use a kernel for the first time
 
 
@@ -81,6 +82,8 @@ class Kernel:
     def compile_version(self, dtype: str) -> None:
         with one_at_a_time:
             if not numba.config.DISABLE_JIT and np.dtype(dtype).char not in self.ready:
+                for call in before_compiling:
+                    call(self.name)
                 self.compiled.disable_compile(False)
                 with event.install_listener("numba:compile", Progress(self, dtype)):
                     self.compiled.compile(self.signatures[dtype])
@@ -208,7 +211,7 @@ class Progress(event.Listener):
         total = sum(self.dtype in kernel.signatures for kernel in all_kernels)
         done = sum(np.dtype(self.dtype).char in kernel.ready for kernel in all_kernels)
         if sys.stderr.isatty():
-            line = f"\rcompiling kernels, once: {done + 1}, of {total} at the most"
+            line = f"\rcompiling {done + 1} of {total} kernels, once"
             print(line, end="", file=sys.stderr, flush=True)
         elif not Progress.said:
             print("minires: compiling kernels, once", file=sys.stderr, flush=True)

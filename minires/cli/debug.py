@@ -82,8 +82,7 @@ def make_pictures(args: argparse.Namespace, model: Any, loss: Any) -> None:
         if args.html:
             paths.append(browser.write(loss, args.html, args.model, model, twin))
     except OSError as error:
-        message = f"{error.filename} cannot be written ({error.strerror}); choose another place for --draw or --html"
-        raise OSError(message) from error
+        raise OSError(error.errno, f"{error.strerror} for --draw or --html") from error
     print(*paths, sep="\n")
 
 

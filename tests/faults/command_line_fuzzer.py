@@ -1,7 +1,7 @@
 """Random argument lists for every command: `python tests/faults/command_line_fuzzer.py 3000` tries so many, by a seed.
 
-No traceback; exit code 2 for a wrong call and 1 for a failure, each with a message of one to three lines; a call that is
-right is let work for two seconds, and then interrupted. `… 3000 14 2` is the same with the seed and the seconds said.
+No traceback; exit code 2 for a wrong call and 1 for a failure, each with a message of one to three lines; a call that
+is right is let work for two seconds, and then interrupted. `… 3000 14 2` is the same with seed and seconds said.
 """
 
 import argparse
@@ -20,17 +20,19 @@ from minires import engine
 from minires.cli.main import COMMANDS, build_parser, main
 
 VALUES = [
-    "0", "1", "2", "-1", "3", "8", "20", "1e9", "1e-9", "nan", "inf", "-inf", "0x10", "1_0", "٣", "", " ", "é", "x", "-", "--",
-    "=", "a=b", "=b", "a=", "a.b.c=1", "steps=1", "steps=0", "steps=-1", "steps=x", "steps=1e3", "epochs=0", "batch_size=4",
-    "batch_size=99999999999", "optimizer.lr=x", "optimizer.lr=nan", "optimizer=3", "optimizer.name=adam", "schedule.name=x",
-    "model.width=2", "model.depth=10", "model.depth=7", "model.width=-1", "model.width=1e99", "model.skip=maybe",
-    "model.norm=none", "model.name=3", "augmentation=[]", "augmentation=x", "augmentation=[[[]]]", "seed=-1", "dataset=1",
-    "data.split=x", "warmup.steps=-3", "ema_decay=2", "max_norm=-1", "validation=99999", "label_smoothing=7", "[", "{}",
-    ".", "..", "/", "/dev/null", "/dev/zero", "/dev/full", "nowhere", "\n", "a\nb", "\t", "\udcff", "9" * 40, "9" * 5000,
-    "a" * 300, "digits", "cifar10", "mnist", "resnet20", "resnet18", "wide_resnet", "preact_resnet56", "numpy", "numba",
-    "cuda", "cpu", "cuda:9", "best", "last", "off", "on", "he", "fixup", "batch", "none", "relu", "A", "B", "conv2d", "list",
-    "fetch", "info", "x.svg", "x.html", "x.toml", "empty.toml", "damaged.toml", "picture.png", "damaged.png", "RUN", "RUN",
-    "layer1.*", "*", "[", "%s", "{0}", "$HOME", "~", "-h", "-x", "--help", "--version", "--traceback-", "--set", "--out",
+    "0", "1", "2", "-1", "3", "8", "20", "1e9", "1e-9", "nan", "inf", "-inf", "0x10", "1_0", "٣", "", " ", "é", "x",
+    "-", "--", "=", "a=b", "=b", "a=", "a.b.c=1", "steps=1", "steps=0", "steps=-1", "steps=x", "steps=1e3",
+    "epochs=0", "batch_size=4", "batch_size=99999999999", "optimizer.lr=x", "optimizer.lr=nan", "optimizer=3",
+    "optimizer.name=adam", "schedule.name=x", "model.width=2", "model.depth=10", "model.depth=7", "model.width=-1",
+    "model.width=1e99", "model.skip=maybe", "model.norm=none", "model.name=3", "augmentation=[]", "augmentation=x",
+    "augmentation=[[[]]]", "seed=-1", "dataset=1", "data.split=x", "warmup.steps=-3", "ema_decay=2", "max_norm=-1",
+    "validation=99999", "label_smoothing=7", "[", "{}", ".", "..", "/", "/dev/null", "/dev/zero", "/dev/full",
+    "nowhere", "\n", "a\nb", "\t", "\udcff", "9" * 40, "9" * 5000, "a" * 300, "digits", "cifar10", "mnist",
+    "resnet20", "resnet18", "wide_resnet", "preact_resnet56", "numpy", "numba", "cuda", "cpu", "cuda:9", "best",
+    "last", "off", "on", "he", "fixup", "batch", "none", "relu", "A", "B", "conv2d", "list", "fetch", "info",
+    "x.svg", "x.html", "x.toml", "empty.toml", "damaged.toml", "picture.png", "damaged.png", "RUN", "RUN",
+    "layer1.*", "*", "[", "%s", "{0}", "$HOME", "~", "-h", "-x", "--help", "--version", "--traceback-", "--set",
+    "--out",
 ]  # fmt: skip
 SECONDS = 2.0
 MEMORY = 6 * 2**30
@@ -64,6 +66,8 @@ def enter(folder):
     """Make a folder with a few files to name, go there, and let nothing out of it."""
     from PIL import Image
 
+    import minires.learn  # noqa: F401  and all libraries: one whose import is interrupted is broken for this process
+
     os.chdir(folder)
     for name in ("HOME", "MINIRES_DATA", "XDG_CACHE_HOME"):
         os.environ[name] = str(folder)
@@ -88,7 +92,7 @@ def outcome(arguments):
     before, sys.stdin = sys.stdin, typed
     engine.per_thread.recording = True  # the call before may have been interrupted in the middle of `no_grad`
     signal.signal(signal.SIGALRM, interrupt)
-    signal.setitimer(signal.ITIMER_REAL, SECONDS, 1)
+    signal.setitimer(signal.ITIMER_REAL, SECONDS, 10)
     try:
         with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
             code = main(arguments)

@@ -1,4 +1,4 @@
-"""The command between a shell and a terminal: wrong calls, streams that are closed, full or left, Ctrl-C, a strange clock."""
+"""The command between shell and terminal: wrong calls, streams closed, full or left, Ctrl-C, a strange clock."""
 
 import os
 import signal

@@ -51,7 +51,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         return run(command, arguments)
     except KeyboardInterrupt:
-        say(f"minires {command}: interrupted")
+        say(message_of(command, KeyboardInterrupt("interrupted")))
         return 130
     except BrokenPipeError:  # `minires … | head`: nobody reads on
         discard_output()
@@ -83,7 +83,7 @@ def run(command: str | None, arguments: Sequence[str]) -> int:
         parser = build_parser(command)
         args, unknown = parser.parse_known_args(arguments)
         if unknown:
-            Parser(prog=f"minires {command}").error(f"unrecognized arguments: {' '.join(unknown)}")
+            Parser(prog=f"minires {command or ''}".strip()).error(f"unrecognized arguments: {' '.join(unknown)}")
         if args.command is None:
             parser.print_help()
             code = 0
@@ -109,10 +109,10 @@ def discard_output() -> None:
 
 
 class Parser(argparse.ArgumentParser):
-    """A parser whose complaint is one line: the usage, of many, is what --help is for."""
+    """A parser that complains in two lines: the whole usage, of many, is what --help is for."""
 
     def error(self, message: str) -> NoReturn:
-        self.exit(2, f"{self.prog}: {' '.join(message.split())}; see {self.prog} --help\n")
+        self.exit(2, f"{self.prog}: {' '.join(message.split())}\nusage: {self.prog} --help\n")
 
 
 def build_parser(command: str | None) -> argparse.ArgumentParser:
@@ -130,7 +130,7 @@ def build_parser(command: str | None) -> argparse.ArgumentParser:
     return parser
 
 
-def message_of(command: str | None, error: Exception) -> str:
+def message_of(command: str | None, error: BaseException) -> str:
     """Return "minires COMMAND: message", the message as it was raised, with the notes added to it on its way.
 
     "compare: steps must be …" comes from a function of the command's name, which is not said twice.
@@ -140,5 +140,5 @@ def message_of(command: str | None, error: Exception) -> str:
         words = f"{error.filename}: {error.strerror}" if error.filename else error.strerror
     if isinstance(error, MemoryError):
         words = f"the memory is too small ({words}); use a smaller batch or smaller images"
-    message = f"minires {command}: {words.removeprefix(f'{command}: ')}"
+    message = f"minires {command or ''}".strip() + f": {words.removeprefix(f'{command}: ')}"
     return "\n".join([message, *getattr(error, "__notes__", [])])

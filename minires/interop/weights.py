@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from minires.data.disk import check_plain
 from minires.interop.names import CIFAR_NAMES, FOREIGN_NAMES, Patterns, own_names, renamed
 from minires.kernels import Array
 from minires.nn import Module
@@ -109,6 +110,8 @@ def read_weights(path: str | Path) -> dict[str, Array]:
     from safetensors import SafetensorError, safe_open
 
     path = Path(path)
+    if path.exists():
+        check_plain(path)
     refuse_pickle(path)
     try:
         with safe_open(path, "np") as file:

@@ -46,11 +46,11 @@ def test_random_argument_lists(tmp_path):
 
 
 @pytest.mark.parametrize("name", COMMANDS)
-def test_a_wrong_call_is_one_line_that_says_where_help_is(name, capsys):
+def test_a_wrong_call_is_told_where_help_is(name, capsys):
     assert main([name, "--no-such-option", "1\n2"]) == 2
     printed, said = capsys.readouterr()
-    assert printed == "" and said.startswith(f"minires {name}: ") and said.count("\n") == 1
-    assert "--help" in said
+    assert printed == "" and said.startswith(f"minires {name}: ")
+    assert said.splitlines()[1:] == [f"usage: minires {name} --help"]
 
 
 @needs_posix

@@ -17,7 +17,8 @@ from typing import Any
 def is_own() -> str:
     """Return "command" or "chapter" where the program that runs is one, else ""."""
     if sys.argv[:1] == ["-m"]:  # so it is while Python looks for the module
-        return "command" if any([word in ("-mminires", "minires") for word in sys.orig_argv[1:3]]) else ""
+        module = sys.orig_argv[sys.orig_argv.index("-m") + 1] if "-m" in sys.orig_argv[:-1] else ""
+        return "command" if module.partition(".")[0] == "minires" else ""
     script = Path(sys.argv[0] if sys.argv else "")
     if script.name in ("minires", "minires.exe", "minires-script.py"):
         return "command"

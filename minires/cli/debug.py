@@ -3,8 +3,9 @@
 import argparse
 import io
 import sys
-from pathlib import Path
 from typing import IO, Any
+
+MOST_LETTERS = 1_000_000  # of a script
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -62,9 +63,13 @@ def run(args: argparse.Namespace) -> int:
 
 
 def read_script(script: str) -> IO[str]:
-    """Read a file of commands."""
+    """Read a file of commands, or a pipe; not for ever, where it has no end."""
     try:
-        return io.StringIO(Path(script).read_text(encoding="utf-8"))
+        with open(script, encoding="utf-8") as file:
+            text = file.read(MOST_LETTERS + 1)
+        if len(text) > MOST_LETTERS:
+            raise ValueError(f"--script {script} is longer than {MOST_LETTERS:,} letters; give a text file of commands")
+        return io.StringIO(text)
     except OSError as error:
         raise OSError(f"--script {script} cannot be read ({error.strerror}); give a text file of commands") from error
 
@@ -82,8 +87,7 @@ def make_pictures(args: argparse.Namespace, model: Any, loss: Any) -> None:
         if args.html:
             paths.append(browser.write(loss, args.html, args.model, model, twin))
     except OSError as error:
-        message = f"{error.filename} cannot be written ({error.strerror}); choose another place for --draw or --html"
-        raise OSError(message) from error
+        raise OSError(error.errno, f"{error.strerror} for --draw or --html") from error
     print(*paths, sep="\n")
 
 

@@ -14,7 +14,7 @@ import importlib
 import os
 import sys
 from collections.abc import Sequence
-from typing import NoReturn
+from typing import NoReturn, TypeGuard
 
 import minires
 from minires import program
@@ -40,7 +40,7 @@ COMMANDS = {
 DESCRIPTION = "Residual networks from scratch, to read, to step through and to measure."
 
 BAD_INPUT = (ValueError, TypeError, RuntimeError, OSError, ImportError, MemoryError)
-FAILURES = (*FULL, errno.EIO)  # of the machine, and not of the call
+FAILURES = (*FULL, errno.EIO, errno.EBADF)  # of the machine, and not of the call
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -50,13 +50,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = list(sys.argv[1:] if argv is None else argv)
     command = next((word for word in arguments if not word.startswith("-")), None)
     try:
-        try:
-            return run(command, arguments)
-        except BAD_INPUT:
-            sys.stdout.flush()  # what was said before; and if that is what failed, it fails again, and is named below
-            raise
+        return run(command, arguments)
     except KeyboardInterrupt:
-        say(f"minires {command}: interrupted")
+        say(message_of(command, KeyboardInterrupt("interrupted")))
         return 130
     except BrokenPipeError:  # `minires … | head`: nobody reads on
         discard_output()
@@ -67,19 +63,28 @@ def main(argv: Sequence[str] | None = None) -> int:
     except BAD_INPUT as error:
         if "--traceback" in arguments:
             raise
-        if isinstance(error, OSError) and error.filename is None and output_fails():
+        if is_of_output(error):
             discard_output()
-            error = OSError(error.errno, f"the output cannot be written ({os.strerror(error.errno or 0)}); "
-                                         "send it elsewhere, or make room")  # fmt: skip
+            words = f"the output cannot be written ({error.strerror}); send it elsewhere, or make room"
+            error = OSError(error.errno, words)
         say(message_of(command, error))
         return 1 if isinstance(error, OSError) and error.errno in FAILURES else 2
+
+
+def is_of_output(error: Exception) -> TypeGuard[OSError]:
+    """Whether it was the standard output that could not be written: every other file has a name in its error."""
+    if not isinstance(error, OSError) or error.errno not in FAILURES or error.filename is not None:
+        return False
+    return error.strerror == os.strerror(error.errno)
 
 
 def run(command: str | None, arguments: Sequence[str]) -> int:
     """Run the command and return its exit code, when all that it has said is written."""
     try:
         parser = build_parser(command)
-        args = parser.parse_args(arguments)
+        args, unknown = parser.parse_known_args(arguments)
+        if unknown:
+            Parser(prog=f"minires {command or ''}".strip()).error(f"unrecognized arguments: {' '.join(unknown)}")
         if args.command is None:
             parser.print_help()
             code = 0
@@ -99,25 +104,16 @@ def say(message: str) -> None:
         sys.stderr = open(os.devnull, "w", encoding="utf-8")
 
 
-def output_fails() -> bool:
-    """Whether the standard output is what could not be written: what waits there fails again."""
-    try:
-        sys.stdout.flush()
-    except OSError:
-        return True
-    return False
-
-
 def discard_output() -> None:
     """Send what waits at the standard output nowhere, lest the interpreter tries once more at its end."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 class Parser(argparse.ArgumentParser):
-    """A parser whose complaint is one line: the usage, of many, is what --help is for."""
+    """A parser that complains in two lines: the whole usage, of many, is what --help is for."""
 
     def error(self, message: str) -> NoReturn:
-        self.exit(2, f"{self.prog}: {' '.join(message.split())}; see {self.prog} --help\n")
+        self.exit(2, f"{self.prog}: {' '.join(message.split())}\nusage: {self.prog} --help\n")
 
 
 def build_parser(command: str | None) -> argparse.ArgumentParser:
@@ -135,7 +131,7 @@ def build_parser(command: str | None) -> argparse.ArgumentParser:
     return parser
 
 
-def message_of(command: str | None, error: Exception) -> str:
+def message_of(command: str | None, error: BaseException) -> str:
     """Return "minires COMMAND: message", the message as it was raised, with the notes added to it on its way.
 
     "compare: steps must be …" comes from a function of the command's name, which is not said twice.
@@ -145,5 +141,5 @@ def message_of(command: str | None, error: Exception) -> str:
         words = f"{error.filename}: {error.strerror}" if error.filename else error.strerror
     if isinstance(error, MemoryError):
         words = f"the memory is too small ({words}); use a smaller batch or smaller images"
-    message = f"minires {command}: {words.removeprefix(f'{command}: ')}"
+    message = f"minires {command or ''}".strip() + f": {words.removeprefix(f'{command}: ')}"
     return "\n".join([message, *getattr(error, "__notes__", [])])

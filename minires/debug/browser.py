@@ -7,6 +7,8 @@
 The record (`browser_record`) goes as JSON into a page made of the files in `page/`, which draw it.
 """
 
+import base64
+import hashlib
 import html
 import json
 import re
@@ -14,9 +16,11 @@ from collections import Counter
 from importlib.resources import files
 from pathlib import Path
 
+from minires.data.disk import naming
 from minires.debug.browser_record import PassRecord, record
 from minires.engine import Tensor
 from minires.nn import Module
+from minires.runs import records
 
 SCRIPTS = ("numbers.js", "tree.js", "graph.js", "chart.js", "pictures.js", "details.js", "page.js")  # in this order
 
@@ -50,8 +54,9 @@ def write(
     if path.suffix not in (".html", ".htm"):
         raise ValueError(f"browser.write: the page is HTML, so its name must end in .html, got {str(path)!r}")
     page = view(loss, name, model, twin, twin_name)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(page.html, encoding="utf-8")
+    with naming(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        records.write_bytes(path, page.html.encode(errors="replace"))
     return path
 
 
@@ -80,7 +85,17 @@ def view(
         # Inside a script element "<" could end it, and JSON knows it by its number as well.
         "record": json.dumps({"passes": passes}, separators=(",", ":"), allow_nan=False).replace("<", "\\u003c"),
     }
-    return Page(re.sub("@([a-z]+)@", lambda match: parts[match[1]], page_file("template.html")))
+    # Only this script and this style are of the page: the browser runs no other, wherever a name may have put one.
+    template = page_file("template.html")
+    for name in ("style", "script"):
+        (element,) = re.findall(f"<{name}>(.*?)</{name}>", template, re.DOTALL)
+        parts[f"{name}hash"] = hash_of(element.replace(f"@{name}@", parts[name]))
+    return Page(re.sub("@([a-z]+)@", lambda match: parts[match[1]], template))
+
+
+def hash_of(content: str) -> str:
+    """Return the hash by which a Content-Security-Policy allows an element of this content."""
+    return f"'sha256-{base64.b64encode(hashlib.sha256(content.encode()).digest()).decode()}'"
 
 
 def page_file(name: str) -> str:

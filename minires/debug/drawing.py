@@ -8,8 +8,10 @@ from dataclasses import dataclass, field
 from html import escape
 from pathlib import Path
 
+from minires.data.disk import naming
 from minires.engine import Tensor, backward_order
 from minires.nn import Parameter
+from minires.runs import records
 
 BOX = (196, 30)  # width and height of an op's box, in pixels
 STEP = (232, 54)  # from box to box, across and down
@@ -76,8 +78,10 @@ def draw(loss: Tensor, path: str | Path) -> Path:
     groups = fold(nodes)
     shown = [node for group in groups for node in group.nodes]
     lay_out(shown)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(svg(shown, groups), encoding="utf-8")
+    picture = svg(shown, groups)
+    with naming(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        records.write_bytes(path, picture.encode())
     return path
 
 
@@ -158,7 +162,7 @@ def svg(nodes: Sequence[Node], groups: Sequence[Group]) -> str:
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" width="{width}" height="{height}" '
         'role="img" font-family="system-ui, sans-serif" font-size="12">',
-        f"<title>{escape(repr(nodes[-1].tensor))}</title>",
+        f"<title>{text(repr(nodes[-1].tensor))}</title>",
         '<defs><marker id="arrow" viewBox="0 0 8 8" refX="7" refY="4" markerWidth="7" markerHeight="7" orient="auto">'
         '<path d="M0 0 L8 4 L0 8 z" fill="context-stroke"/></marker></defs>',
         f'<rect width="{width}" height="{height}" fill="white"/>',
@@ -171,6 +175,11 @@ def svg(nodes: Sequence[Node], groups: Sequence[Group]) -> str:
             parts.append(edge(source, node, nodes))
     parts += [box(node) for node in nodes]
     return "\n".join([*parts, "</svg>\n"])
+
+
+def text(words: str) -> str:
+    """Return words as they stand in SVG, whatever they are: XML knows neither control characters nor half ones."""
+    return escape("".join([letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in words]))
 
 
 def corner(node: Node) -> tuple[int, int]:
@@ -189,14 +198,14 @@ def frame(group: Group, nodes: Sequence[Node]) -> str:
     return (
         f'<rect x="{MARGIN}" y="{y}" width="{width}" height="{height}" rx="8" fill="#fafafa" stroke="#b0b0b0"/>'
         f'<text transform="translate({MARGIN - 8} {y + height / 2}) rotate(-90)" text-anchor="middle" fill="#444" '
-        f'font-weight="600">{escape(name)}</text>'
+        f'font-weight="600">{text(name)}</text>'
     )
 
 
 def box(node: Node) -> str:
     x, y = corner(node)
     shape = "×".join(map(str, node.tensor.shape)) or "number"
-    label = f"{node.kind} <tspan fill='#555'>{escape(node.name)}</tspan>" if node.name else node.kind
+    label = text(node.kind) + (f" <tspan fill='#555'>{text(node.name)}</tspan>" if node.name else "")
     return (
         f'<rect x="{x}" y="{y}" width="{BOX[0]}" height="{BOX[1]}" rx="5" fill="{COLOURS.get(node.kind, OTHERS)}" '
         f'stroke="#777"/><text x="{x + 8}" y="{y + 13}" font-weight="600">{label}</text>'

@@ -4,6 +4,8 @@ import json
 import zipfile
 from pathlib import Path
 
+from minires.data.disk import check_plain
+
 WEIGHTS = (".safetensors", ".pth", ".pt", ".th", ".bin")
 LFS = b"version https://git-lfs.github.com/spec/"
 STARTS = {  # of other files that are taken for weights
@@ -26,6 +28,7 @@ def kind_of(path: Path) -> str:
         found = sorted([entry.name for entry in path.iterdir() if entry.suffix in WEIGHTS])
         inside = f"; in it: {', '.join(found[:5])}" if found else ""
         raise ValueError(f"read_weights: {path} is a folder, not a file of weights{inside}")
+    check_plain(path)
     with path.open("rb") as file:
         start = file.read(512)
     if start[8:9] == b"{":  # a safetensors file: the header's length in 8 bytes, which can be any, then the header

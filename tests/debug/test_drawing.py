@@ -5,6 +5,7 @@ import xml.etree.ElementTree as ElementTree
 
 import numpy as np
 import pytest
+from hostile import CLASS, hostile_loss
 
 from minires import Tensor, debug, kernels, models, ops
 from minires.data import load_digits
@@ -28,6 +29,17 @@ def loss_of(name, **options):
 
 def drawn(loss, folder):
     return ElementTree.fromstring(debug.draw(loss, folder / "graph.svg").read_text(encoding="utf-8"))
+
+
+def test_hostile_names_are_text(tmp_path, monkeypatch):
+    model, loss = hostile_loss()
+    monkeypatch.setattr(loss.op, "__class__", type("Sum\x07\x1b[31m", (type(loss.op),), {}))
+    picture = drawn(loss, tmp_path)
+    assert {element.tag for element in picture.iter()} <= {
+        SVG + tag for tag in ("svg", "title", "defs", "marker", "path", "rect", "text", "tspan")
+    }
+    said = "".join(picture.itertext())
+    assert CLASS in said and "Sum\N{REPLACEMENT CHARACTER}" in said
 
 
 def labels_of(picture):

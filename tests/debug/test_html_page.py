@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hostile import CLASS, MODULE, hostile_loss
 
 from minires import kernels, models, nn, ops
 from minires.data import load_digits
@@ -78,6 +79,23 @@ def resnet_loss(depth, skip=True, N=8, norm="batch"):
 def resnet20_file(tmp_path_factory):
     model, loss = resnet_loss(20)
     return browser.write(loss, tmp_path_factory.mktemp("pages") / "resnet20.html", "resnet20", model)
+
+
+def test_hostile_names_are_shown_and_nothing_of_them_runs(opened, tmp_path):
+    """`opened` sees to it that the page asks for nothing, and that its policy had nothing to forbid."""
+    model, loss = hostile_loss()
+    page = opened(browser.write(loss, tmp_path / "hostile.html", CLASS, model))
+    dialogs = []
+    page.on("dialog", lambda dialog: (dialogs.append(dialog.message), dialog.dismiss()))
+    page.locator("#expand").click()
+    assert page.locator("h1").inner_text() == f"Backward through {CLASS}"
+    assert MODULE in page.locator("#graphs").inner_text()
+    for _ in range(4):
+        page.keyboard.press("ArrowRight")
+        for element in ("img", "b[onclick]", "main script", "main style"):
+            assert page.locator(element).count() == 0
+    screenshot(page, "hostile names")
+    assert CLASS in page.locator("body").inner_text() and dialogs == []
 
 
 def place(page):

@@ -1,6 +1,7 @@
 """The record behind the browser view: gradients as `backward` gives them, lines as they ran, files as sound HTML."""
 
 import base64
+import hashlib
 import html
 import json
 import math
@@ -9,6 +10,7 @@ import sys
 
 import numpy as np
 import pytest
+from hostile import CLASS, hostile_loss
 
 from minires import kernels, models, nn, ops
 from minires.data import load_digits
@@ -247,6 +249,19 @@ def test_write_makes_one_file_that_holds_the_record(tmp_path):
     assert "<title>Backward through &lt;/script&gt;&lt;b&gt;&amp;@style@</title>" in text
     assert text.count("</script>") == 2 and "@record@" not in text
     assert "http:" not in text.replace("http://www.w3.org/2000/svg", "") and "https:" not in text
+
+
+def test_hostile_names_stay_names(tmp_path):
+    model, loss = hostile_loss()
+    text = browser.write(loss, tmp_path / "pass.html", "<img src=x onerror=alert(0)>", model).read_text("utf-8")
+    assert text.count("</script>") == 2 and "<img" not in text and "<b " not in text
+    ops = [op["op"] for op in page_record(text)["passes"][0]["ops"]]
+    assert CLASS in ops
+    policy = re.search(r'http-equiv="Content-Security-Policy" content="([^"]*)"', text)[1]
+    assert policy.startswith("default-src 'none'") and "unsafe" not in policy
+    for element, content in (("script", r"<script>(.*?)</script>"), ("style", r"<style>(.*?)</style>")):
+        digest = hashlib.sha256(re.search(content, text, re.S)[1].encode()).digest()
+        assert f"{element}-src 'sha256-{base64.b64encode(digest).decode()}'" in policy
 
 
 def test_a_wrong_name_is_refused_before_anything_runs(tmp_path):

@@ -261,7 +261,7 @@ def test_a_full_disk_loses_nothing(stopped_run, capsys, monkeypatch):
             return fsync(number) if len(calls) < 8 else full_disk()
 
         patch.setattr(records.os, "fsync", full_after_some)
-        assert main(["train", "--resume", str(stopped_run)]) == 2
+        assert main(["train", "--resume", str(stopped_run)]) == 1  # a failure of the machine, not of the call
     message = capsys.readouterr().err
     assert "No space left on device" in message and f"go on with: minires train --resume {stopped_run}" in message
     newest = checkpoint.newest(stopped_run / "checkpoints")

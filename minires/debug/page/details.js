@@ -97,7 +97,11 @@ class Details {
 
   fork(op) {
     const fork = op.fork, whole = Math.abs(fork.skip_share) + Math.abs(fork.branch_share);
-    const part = (kind, of) => element("span", { class: kind, style: `flex: ${Math.abs(of) / whole} 1 0` }, `${kind} ${share(of)}`);
+    const part = (kind, of) => {
+      const span = element("span", { class: kind }, `${kind} ${share(of)}`);
+      span.style.flex = `${Math.abs(of) / whole} 1 0`;  // the page's policy allows no style in an attribute
+      return span;
+    };
     const card = element("section", { class: "card fork", "aria-label": "Fork meter" }, element("h3", {}, "Where the gradient of the block’s input comes from"));
     if (whole > 0) card.append(element("div", { class: "meter", role: "img", "aria-label": `${share(fork.skip_share)} through the skip, ${share(fork.branch_share)} through the branch` },
       part("skip", fork.skip_share), part("branch", fork.branch_share)));

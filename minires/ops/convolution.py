@@ -10,8 +10,6 @@ mathematics' cross-correlation: the filter is not flipped. Backward holds the fl
     dL/dbias   = Σ_{n,i,j} dy[n,f,i,j]
 """
 
-from typing import SupportsIndex
-
 from minires.engine import Op, Tensor
 from minires.kernels import Array, numpy_kernels
 from minires.ops.shape import whole_numbers
@@ -73,8 +71,9 @@ def check_conv(
 
 def pair(function: str, name: str, value: int | Pair, least: int) -> Pair:
     """Return (value, value) for a number and a pair as it is; ValueError below `least`, for 1.5."""
+    several = isinstance(value, tuple | list) or getattr(value, "ndim", 0) > 0
     try:
-        both = whole_numbers(function, name, (value, value) if isinstance(value, SupportsIndex) else (value,))
+        both = whole_numbers(function, name, (value,) if several else (value, value))
     except TypeError:
         both = ()
     if len(both) != 2 or min(both) < least:

@@ -94,8 +94,8 @@ def check_labels(logits: Tensor, labels: Array, ignore_index: int, reduction: st
     if kind not in ("i", "u") and not soft:
         given = getattr(labels, "dtype", type(labels).__name__)
         raise TypeError(
-            f"cross_entropy: labels must be an array of integers, got {given} {getattr(labels, 'shape', '')}; soft labels "
-            f"are floats of shape {logits.shape}"
+            f"cross_entropy: labels must be an array of integers, got {given} {getattr(labels, 'shape', '')}; soft "
+            f"labels are floats of shape {logits.shape}"
         )
     if device_of(labels) != logits.device:
         raise TypeError(f"cross_entropy: logits are on {logits.device}, labels on {device_of(labels)}; move the labels")

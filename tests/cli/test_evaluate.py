@@ -59,7 +59,7 @@ def test_a_published_file(tmp_path, capsys, digits, layout, how, mean, std):
         (["--weights", "{file}", "--model", "resnet20", "--data", "digits", "--normalize", "imagenet"], "3 numbers"),
         (["--weights", "{file}", "--model", "resnet20", "--data", "digits", "--normalize", "127.5/63.75"],
          "of pixels from 0 to 255: divide by 255, 0.5000/0.2500"),
-        (["--weights", "{file}", "--model", "resnet20", "--data", "digits", "--normalize", "0.5"], "or MEAN/STD such as"),
+        (["--weights", "{file}", "--model", "resnet20", "--data", "digits", "--normalize", "0.5"], "or MEAN/STD such"),
         (["--weights", "{file}", "--model", "resnet20", "--data", "digits", "--normalize", "0.5/0"], "std above 0"),
         (["--weights", "{file}", "--model", "resnet20", "--data", "digits", "--normalize", "imagnet"], "unknown"),
         (["--weights", "{file}", "--model", "resnet32", "--data", "digits", "--normalize", "data"], "is missing"),

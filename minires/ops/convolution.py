@@ -62,7 +62,11 @@ def check_conv(
 ) -> tuple[Pair, Pair, Shape]:
     """Return stride and padding as pairs, and the shape of the result; ValueError where the shapes do not fit."""
     if len(x) != 4 or len(weight) != 4 or x[1] != weight[1]:
-        raise ValueError(f"{function}: x {x} and weight {weight} must be (N, C, H, W) and (F, C, KH, KW) with one C")
+        last = len(x) == len(weight) == 4 and x[3] == weight[1]
+        cure = "; the channels of x come last: x.transpose(0, 3, 1, 2)" if last else ""
+        raise ValueError(
+            f"{function}: x {x} and weight {weight} must be (N, C, H, W) and (F, C, KH, KW) with one C{cure}"
+        )
     stride, padding = pair(function, "stride", stride, 1), pair(function, "padding", padding, 0)
     check_window(function, x, weight[2:], padding)
     I, J = numpy_kernels.output_size(x, weight[2:], stride, padding)

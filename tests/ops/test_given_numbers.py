@@ -90,6 +90,7 @@ def test_a_masked_mean():
 
 
 BAD = [
+    (lambda: ops.conv2d(leaf(X.transpose(0, 2, 3, 1)), leaf(WEIGHT)), r"come last: x.transpose\(0, 3, 1, 2\)"),
     (lambda: ops.conv2d(leaf(), leaf(WEIGHT), stride=1.5), r"conv2d: stride must be a whole number .*, got 1.5"),
     (lambda: ops.conv2d(leaf(), leaf(WEIGHT), stride=None), "conv2d: stride must be a whole number .*, got None"),
     (lambda: ops.conv2d(leaf(), leaf(WEIGHT), padding="same"), "conv2d: padding must be a whole number .*, got same"),

@@ -15,7 +15,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from minires.data import Loader
+from minires.data import Loader, mixup
 from minires.engine import Tensor, no_grad
 from minires.kernels import Array, kernels_for
 from minires.nn import Module
@@ -48,6 +48,9 @@ class Trainer:
     evaluation: tuple[str, Loader] | None = None  #: a name, such as "test", and images to evaluate with
     evaluate_every: int | None = None  #: steps, and at the end; None: an epoch
     label_smoothing: float = 0.0
+    class_weights: Array | None = None  #: how much each class counts in the loss
+    mixup: float = 0.0  #: alpha of `data.mixup`, for which num_classes is needed; 0: never
+    num_classes: int = 0
     max_norm: float = math.inf  #: the gradients are clipped to this norm, all together
     accumulation: int = 1  #: parts that a batch is computed in: less memory, and the same step but for batch norm
     ema: Average | None = None  #: is evaluated in the model's place
@@ -58,6 +61,8 @@ class Trainer:
         for name, value in (("evaluate_every", self.evaluate_every), ("accumulation", self.accumulation)):
             if value is not None and value < 1:
                 raise ValueError(f"Trainer: {name} must be at least 1, got {value}")
+        if self.mixup and self.num_classes < 1:
+            raise ValueError("Trainer: mixup needs num_classes")
 
     def train(self, steps: int, log: Callable[[dict[str, Any]], None]) -> None:
         """Go on until `steps` steps are done, counted from the very first; `log` each step's and evaluation's record.
@@ -81,6 +86,9 @@ class Trainer:
         """Update the parameters by one batch; return the record of it."""
         epoch, lr = self.step // len(self.loader), self.optimizer.param_groups[0]["lr"]
         random_states = self.model.random_states()
+        if self.mixup:
+            generator = np.random.default_rng([self.loader.seed, self.step, 2])  # nothing to save, as in the loader
+            images, labels = mixup(images, labels, self.num_classes, self.mixup, generator)
         loss, accuracy = self.compute_gradients(images, labels)
         grad_norm = clip_grad_norm(self.model.parameters(), self.max_norm)
         if not math.isfinite(loss) or not math.isfinite(grad_norm):
@@ -108,11 +116,19 @@ class Trainer:
         for start, end in parts_of(N, self.accumulation):
             part = labels[start:end]
             logits = self.model(Tensor(images[start:end]))
-            loss = cross_entropy(logits, part, self.label_smoothing) * (len(part) / N)
+            loss = cross_entropy(logits, part, self.label_smoothing, weight=self.class_weights)
+            loss = loss * (self.mass(part) / self.mass(labels))
             loss.backward()
             mean_loss += loss.item()
-            correct += int((logits.data.argmax(axis=1) == part).sum())
+            true = part if part.ndim == 1 else part.argmax(axis=1)
+            correct += int((logits.data.argmax(axis=1) == true).sum())
         return mean_loss, correct / N
+
+    def mass(self, labels: Array) -> float:
+        """What the mean loss of labels is divided by: see `cross_entropy`."""
+        if self.class_weights is None or labels.ndim == 2:
+            return len(labels)
+        return float(self.class_weights[labels].sum())
 
     def evaluation_is_due(self, steps: int) -> bool:
         """Whether this step is one to evaluate after, and that was not done yet."""

@@ -1,6 +1,13 @@
 """Data sets and batches: files in, NumPy arrays out."""
 
-from minires.data.augmentation import RandomCrop, RandomHorizontalFlip, RandomResizedCrop, make_augmentation
+from minires.data.augmentation import (
+    Cutout,
+    RandomCrop,
+    RandomHorizontalFlip,
+    RandomResizedCrop,
+    make_augmentation,
+    mixup,
+)
 from minires.data.dataset import Dataset
 from minires.data.digits import load_digits
 from minires.data.image_files import load_image
@@ -9,6 +16,7 @@ from minires.data.pixel_units import normalization
 from minires.data.registry import load
 
 __all__ = [
+    "Cutout",
     "Dataset",
     "Loader",
     "RandomCrop",
@@ -18,5 +26,6 @@ __all__ = [
     "load_digits",
     "load_image",
     "make_augmentation",
+    "mixup",
     "normalization",
 ]

@@ -115,12 +115,72 @@ def interpolate(images: Array, start: Array, length: Array, axis: int) -> Array:
     return before + weight * (after - before)
 
 
-AUGMENTATIONS = {"crop": RandomCrop, "flip": RandomHorizontalFlip, "resized_crop": RandomResizedCrop}
+class Cutout:
+    """Paint a square around a random pixel over, in one colour; what of it lies outside the image is cut off.
+
+    size: of its side in pixels; None is half the image's shorter side, 16 for CIFAR. fill: the colour, one number for
+    each channel: the mean of the images, which the normalization makes 0; None is black. DeVries and Taylor, "Improved
+    regularization of convolutional neural networks with Cutout", 2017. ValueError for a size below 1.
+    """
+
+    draws = 2
+
+    def __init__(self, size: int | None = None, fill: Array | None = None) -> None:
+        if size is not None and size < 1:
+            raise ValueError(f"Cutout: size must be at least 1, got {size}")
+        self.size = size
+        self.fill = fill
+
+    def __call__(self, images: Array, draws: Array) -> Array:
+        xp = kernels_for(images).xp
+        N, C, H, W = images.shape
+        size = self.size or max(1, min(H, W) // 2)
+        top, left = xp.asarray((draws * (H, W)).astype(np.int64).T - size // 2)
+        rows, columns = xp.arange(H) - top[:, None], xp.arange(W) - left[:, None]
+        in_rows, in_columns = (rows >= 0) & (rows < size), (columns >= 0) & (columns < size)
+        hidden = in_rows[:, None, :, None] & in_columns[:, None, None, :]
+        fill = np.zeros(C) if self.fill is None else np.asarray(self.fill)
+        colour = xp.asarray((fill + 0.5 * (images.dtype == np.uint8)).astype(images.dtype))
+        return xp.where(hidden, colour[:, None, None], images)
+
+    def __repr__(self) -> str:
+        return f"Cutout(size={self.size})"
 
 
-def make_augmentation(names: Sequence[str]) -> list[RandomCrop | RandomHorizontalFlip | RandomResizedCrop]:
-    """Make augmentations from their names in a recipe: "crop", "flip", "resized_crop". ValueError for another."""
+def mixup(
+    images: Array, labels: Array, classes: int, alpha: float, generator: np.random.Generator
+) -> tuple[Array, Array]:
+    """Mix a batch with itself in another order: λ · image + (1 − λ) · other, and their labels likewise.
+
+    images: float (N, C, H, W); labels: (N,). Returns images, and soft labels (N, classes) in the images' dtype. One λ
+    for the batch is drawn from Beta(alpha, alpha). Zhang et al., "mixup: beyond empirical risk minimization", 2018.
+    ValueError for an alpha that is not above 0.
+    """
+    if not alpha > 0:
+        raise ValueError(f"mixup: alpha must be above 0, got {alpha}")
+    xp = kernels_for(images).xp
+    share = float(generator.beta(alpha, alpha))
+    other = xp.asarray(generator.permutation(len(images)))
+    one_hot = (xp.arange(classes) == labels[:, None]).astype(images.dtype)
+    mixed = share * images + (1 - share) * images[other]
+    return mixed, share * one_hot + (1 - share) * one_hot[other]
+
+
+Augmentation = RandomCrop | RandomHorizontalFlip | RandomResizedCrop | Cutout
+AUGMENTATIONS: dict[str, type[Augmentation]] = {
+    "crop": RandomCrop,
+    "flip": RandomHorizontalFlip,
+    "resized_crop": RandomResizedCrop,
+    "cutout": Cutout,
+}
+
+
+def make_augmentation(names: Sequence[str], fill: Array | None = None) -> list[Augmentation]:
+    """Make augmentations from their names in a recipe: "crop", "flip", "resized_crop", "cutout".
+
+    fill: the colour of a cutout, the images' mean. ValueError for another name.
+    """
     unknown = [name for name in names if name not in AUGMENTATIONS]
     if unknown:
         raise ValueError(f"make_augmentation: unknown {', '.join(unknown)}; known: {', '.join(AUGMENTATIONS)}")
-    return [AUGMENTATIONS[name]() for name in names]
+    return [Cutout(fill=fill) if name == "cutout" else AUGMENTATIONS[name]() for name in names]

@@ -12,12 +12,11 @@ from itertools import count, islice
 
 import numpy as np
 
-from minires.data.augmentation import RandomCrop, RandomHorizontalFlip, RandomResizedCrop
+from minires.data.augmentation import Augmentation
 from minires.data.dataset import check_layout
 from minires.data.pixel_units import check_units
 from minires.kernels import Array, kernels_for
 
-Augmentation = RandomCrop | RandomHorizontalFlip | RandomResizedCrop
 Batch = tuple[Array, Array]
 
 

@@ -30,8 +30,10 @@ class Case:
 
 def all_cases(seed: int = 0) -> list[Case]:
     """Return the cases of all ops, with random inputs drawn from `seed`."""
+    from minires.gradient_check.loss_options import loss_option_cases  # it needs Case
+
     groups = [arithmetic_cases, reduction_cases, shape_cases, activation_cases, layer_cases, pooling_cases, loss_cases,
-              fused_cases]  # fmt: skip
+              fused_cases, loss_option_cases]  # fmt: skip
     generators = np.random.default_rng(seed).spawn(len(groups))  # a new case moves no other group's inputs
     cases = [case for group, generator in zip(groups, generators, strict=True) for case in group(generator)]
     order = list(dict.fromkeys(case.op for case in cases))

@@ -10,8 +10,6 @@ mathematics' cross-correlation: the filter is not flipped. Backward holds the fl
     dL/dbias   = Σ_{n,i,j} dy[n,f,i,j]
 """
 
-from typing import SupportsIndex
-
 from minires.engine import Op, Tensor
 from minires.kernels import Array, numpy_kernels
 from minires.ops.shape import whole_numbers
@@ -64,7 +62,11 @@ def check_conv(
 ) -> tuple[Pair, Pair, Shape]:
     """Return stride and padding as pairs, and the shape of the result; ValueError where the shapes do not fit."""
     if len(x) != 4 or len(weight) != 4 or x[1] != weight[1]:
-        raise ValueError(f"{function}: x {x} and weight {weight} must be (N, C, H, W) and (F, C, KH, KW) with one C")
+        last = len(x) == len(weight) == 4 and x[3] == weight[1]
+        cure = "; the channels of x come last: x.transpose(0, 3, 1, 2)" if last else ""
+        raise ValueError(
+            f"{function}: x {x} and weight {weight} must be (N, C, H, W) and (F, C, KH, KW) with one C{cure}"
+        )
     stride, padding = pair(function, "stride", stride, 1), pair(function, "padding", padding, 0)
     check_window(function, x, weight[2:], padding)
     I, J = numpy_kernels.output_size(x, weight[2:], stride, padding)
@@ -73,8 +75,9 @@ def check_conv(
 
 def pair(function: str, name: str, value: int | Pair, least: int) -> Pair:
     """Return (value, value) for a number and a pair as it is; ValueError below `least`, for 1.5."""
+    several = isinstance(value, tuple | list) or getattr(value, "ndim", 0) > 0
     try:
-        both = whole_numbers(function, name, (value, value) if isinstance(value, SupportsIndex) else (value,))
+        both = whole_numbers(function, name, (value,) if several else (value, value))
     except TypeError:
         both = ()
     if len(both) != 2 or min(both) < least:

@@ -4,15 +4,19 @@ cross-entropy  L = −Σₙ Σ_k q[n,k] · log p[n,k] / N     p = softmax(logits
                dL/dlogits = (p − q) / N
                label smoothing s: q = (1 − s)·one-hot + s/classes (Szegedy et al. 2016, §7)
                N counts the labels that are not ignored; the ignored get no gradient
+               soft labels, weights of classes, a loss for each image: see `soft_cross_entropy`
 squared error  L = Σ (prediction − target)² / size     dL/dprediction = 2(prediction − target) / size
 """
 
 from typing import Any
 
 from minires.engine import Op, Tensor
-from minires.kernels import Array
+from minires.kernels import Array, kernels_for
 from minires.kernels.devices import device_of
-from minires.ops.arithmetic import as_tensor
+from minires.ops.arithmetic import as_tensor, divide
+from minires.ops.reduction import Sum
+from minires.ops.shape import number, whole
+from minires.ops.soft_cross_entropy import SoftCrossEntropy, targets_of
 
 __all__ = ["cross_entropy", "mse_loss"]
 
@@ -43,39 +47,97 @@ class MSELoss(Op):
         return grad_prediction, -grad_prediction if self.needs_grad[1] else None
 
 
-def cross_entropy(logits: Tensor, labels: Array, label_smoothing: float = 0.0, ignore_index: int = -100) -> Tensor:
-    """Return the mean cross-entropy of logits (N, classes) and labels, an integer array (N,) of class numbers.
+def cross_entropy(
+    logits: Tensor,
+    labels: Array,
+    label_smoothing: float = 0.0,
+    ignore_index: int = -100,
+    weight: Array | None = None,
+    reduction: str = "mean",
+) -> Tensor:
+    """Return the cross-entropy of logits (N, classes) and labels: class numbers, an integer array (N,), or soft ones, a
+    float array (N, classes) whose rows sum to 1.
 
     label_smoothing: from 0 (none) to 1. Labels equal to ignore_index do not count. The labels are copied.
-    ValueError for labels out of range, of another number, all ignored or none at all; TypeError for labels that are not
-    integers.
+    weight: an array (classes,) of how much a class counts. reduction: "mean", over those that count, by their weights;
+    "sum"; or "none", a loss for each image, 0 where it is ignored. All as PyTorch has them.
+    ValueError for labels out of range, of another shape or all ignored, for no labels to take a mean of, and for other
+    reductions and weights; TypeError for labels that are neither integers nor soft, and options that are no numbers.
     """
     if logits.ndim != 2:
         raise ValueError(f"cross_entropy: logits {logits.shape} must be (N, classes)")
-    if isinstance(labels, Tensor) or not hasattr(labels, "dtype") or labels.dtype.kind not in "iu":
-        raise TypeError(
-            f"cross_entropy: labels must be an array of integers, got {getattr(labels, 'dtype', type(labels).__name__)}"
-        )
+    ignore_index = whole("cross_entropy", "ignore_index", ignore_index)
+    if not 0 <= number("cross_entropy", "label_smoothing", label_smoothing) <= 1:
+        raise ValueError(f"cross_entropy: label_smoothing must be from 0 to 1, got {label_smoothing}")
+    if reduction not in ("mean", "sum", "none"):
+        raise ValueError(f'cross_entropy: reduction must be "mean", "sum" or "none", got {reduction!r}')
+    check_labels(logits, labels, ignore_index, reduction)
+    labels = labels.copy()  # which nobody changes before backward
+    if weight is not None:
+        weight = checked_weight(logits, weight)
+    if weight is None and reduction == "mean" and labels.ndim == 1:
+        return CrossEntropy(labels, label_smoothing, ignore_index)(logits)
+    targets, count = targets_of(logits, labels, label_smoothing, ignore_index, weight)
+    if reduction == "mean" and logits.device == "cpu" and count == 0:
+        raise ValueError("cross_entropy: no label to learn from, the weight of each one's class is 0")
+    losses = SoftCrossEntropy(targets)(logits)
+    if reduction == "none":
+        return losses
+    total = Sum((0,), False)(losses)
+    return total if reduction == "sum" else divide(total, count)
+
+
+def check_labels(logits: Tensor, labels: Array, ignore_index: int, reduction: str) -> None:
+    """Refuse labels that do not fit the logits."""
     N, classes = logits.shape
-    if labels.shape != (N,):
-        raise ValueError(f"cross_entropy: labels {labels.shape} must be ({N},), one per row of logits {logits.shape}")
-    if N == 0:
-        raise ValueError(f"cross_entropy: logits {logits.shape} are of no image, and the loss is a mean over images")
+    kind = "" if isinstance(labels, Tensor) or not hasattr(labels, "dtype") else labels.dtype.kind
+    soft = kind == "f" and labels.shape == (N, classes)
+    if kind not in ("i", "u") and not soft:
+        given = getattr(labels, "dtype", type(labels).__name__)
+        raise TypeError(
+            f"cross_entropy: labels must be an array of integers, got {given} {getattr(labels, 'shape', '')}; soft "
+            f"labels are floats of shape {logits.shape}"
+        )
     if device_of(labels) != logits.device:
         raise TypeError(f"cross_entropy: logits are on {logits.device}, labels on {device_of(labels)}; move the labels")
-    if not 0 <= label_smoothing <= 1:
-        raise ValueError(f"cross_entropy: label_smoothing must be from 0 to 1, got {label_smoothing}")
-    labels = labels.copy()  # which nobody changes before backward
-    if logits.device == "cpu":  # on a GPU, looking at the labels would make the CPU wait for them
-        kept = labels[labels != ignore_index]
-        if kept.size == 0:
-            raise ValueError(f"cross_entropy: no label to learn from, all {N} are ignore_index {ignore_index}")
-        if kept.min() < 0 or kept.max() >= classes:
+    if not soft and labels.shape != (N,):
+        cure = ": labels[:, 0]" if labels.shape == (N, 1) else ""
+        raise ValueError(
+            f"cross_entropy: labels {labels.shape} must be ({N},), one per row of logits {logits.shape}{cure}"
+        )
+    if N == 0 and reduction == "mean":
+        raise ValueError(f"cross_entropy: logits {logits.shape} are of no image, and the loss is a mean over images")
+    if logits.device != "cpu":  # on a GPU, looking at the labels would make the CPU wait for them
+        return
+    if soft:
+        sums = labels.sum(axis=1)
+        if not bool((labels >= 0).all()) or not bool((abs(sums - 1) < 1e-3).all()):
             raise ValueError(
-                f"cross_entropy: labels run from {kept.min()} to {kept.max()}, logits {logits.shape} have classes "
-                f"0 to {classes - 1}"
+                "cross_entropy: soft labels must be at least 0 and sum to 1 in each row, got rows that sum to "
+                f"{sums.min()} to {sums.max()}"
             )
-    return CrossEntropy(labels, label_smoothing, ignore_index)(logits)
+        return
+    kept = labels[labels != ignore_index]
+    if kept.size == 0 and reduction == "mean":
+        raise ValueError(f"cross_entropy: no label to learn from, all {N} are ignore_index {ignore_index}")
+    if kept.size and (kept.min() < 0 or kept.max() >= classes):
+        raise ValueError(
+            f"cross_entropy: labels run from {kept.min()} to {kept.max()}, logits {logits.shape} have classes "
+            f"0 to {classes - 1}"
+        )
+
+
+def checked_weight(logits: Tensor, weight: Any) -> Array:
+    """Return the weights of the classes in the logits' dtype and on their device."""
+    xp = kernels_for(logits.data).xp
+    weight = xp.asarray(weight.data if isinstance(weight, Tensor) else weight, logits.dtype)
+    if weight.shape != logits.shape[1:]:
+        raise ValueError(
+            f"cross_entropy: weight {weight.shape} must be {logits.shape[1:]}, one per class of logits {logits.shape}"
+        )
+    if logits.device == "cpu" and not bool(((weight >= 0) & (weight < float("inf"))).all()):
+        raise ValueError(f"cross_entropy: weight must be at least 0 and finite, got {weight.tolist()}")
+    return weight
 
 
 def mse_loss(prediction: Tensor, target: Any) -> Tensor:

@@ -87,5 +87,5 @@ def check_norm(
     elif math.prod(shape) <= C:
         raise ValueError(
             f"{function}: x {shape} has at most one number per channel, so no batch variance; "
-            "use a larger batch or larger images, or evaluation mode"
+            "use a larger batch or larger images, evaluation mode, or drop_last where it is an epoch's last batch"
         )

@@ -1,6 +1,7 @@
 """From a recipe to what trains: the data set, the model and the trainer."""
 
 import math
+import sys
 from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
@@ -102,10 +103,18 @@ def build_trainer(recipe: Recipe, model: Module, dataset: Dataset, params: Any =
     dataset = dataset.to(recipe.device)
     loader = Loader(
         dataset.train_images, dataset.train_labels, recipe.batch_size, seed=recipe.seed,
-        augmentation=make_augmentation(recipe.augmentation), mean=dataset.mean, std=dataset.std,
+        augmentation=make_augmentation(recipe.augmentation, dataset.mean), mean=dataset.mean, std=dataset.std,
+        drop_last=recipe.drop_last,
     )  # fmt: skip
+    if loader.joins_last:
+        print(
+            f"minires: {len(loader.images)} images in batches of {loader.batch_size} leave one alone; each epoch's "
+            "last batch has it in addition (drop_last=true leaves it out)",
+            file=sys.stderr,
+        )
     recipe.steps = recipe.steps or recipe.epochs * len(loader)
-    optimizer = recipe.optimizer.make(model.parameters() if params is None else params)
+    groups = model.parameters() if params is None else params
+    optimizer = recipe.optimizer.make(groups if recipe.decay_norms else without_decay_of_norms(groups))
     return Trainer(
         model,
         loader,
@@ -114,10 +123,39 @@ def build_trainer(recipe: Recipe, model: Module, dataset: Dataset, params: Any =
         evaluation=("validation" if recipe.validation else "test", evaluation_loader(dataset)),
         evaluate_every=recipe.evaluate_every or None,
         label_smoothing=recipe.label_smoothing,
+        class_weights=class_weights(recipe, dataset),
+        mixup=recipe.mixup,
+        num_classes=len(dataset.classes),
         max_norm=recipe.max_norm or math.inf,
         accumulation=recipe.accumulation,
         ema=EMA(model, recipe.ema_decay) if recipe.ema_decay else None,
     )
+
+
+def without_decay_of_norms(params: Any) -> list[dict[str, Any]]:
+    """Split parameters, or groups of them, into those of several axes and the others, which get no weight decay.
+
+    Norms' scales and shifts and biases have one axis, the scalars of a residual branch none or one.
+    """
+    groups = [dict(group) for group in params] if isinstance(params[0], dict) else [{"params": params}]
+    split = []
+    for group in groups:
+        wide = [parameter for parameter in group["params"] if parameter.ndim > 1]
+        rest = [parameter for parameter in group["params"] if parameter.ndim <= 1]
+        split += [{**group, "params": wide}, {**group, "params": rest, "weight_decay": 0.0}]
+    return [group for group in split if group["params"]]
+
+
+def class_weights(recipe: Recipe, dataset: Dataset) -> Array | None:
+    """Return the recipe's weights of the classes, one for each, where the images are. ValueError for another number."""
+    if not recipe.class_weights:
+        return None
+    if len(recipe.class_weights) != len(dataset.classes):
+        raise ValueError(
+            f"class_weights has {len(recipe.class_weights)} numbers, and {dataset.name} has {len(dataset.classes)} "
+            f"classes: {', '.join(dataset.classes)}"
+        )
+    return kernels.kernels_for(dataset.train_images).xp.asarray(recipe.class_weights, np.float32)
 
 
 def evaluation_loader(dataset: Dataset, recipe: Recipe | None = None) -> Loader:

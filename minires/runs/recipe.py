@@ -85,9 +85,25 @@ class CosineSection:
         return optim.CosineAnnealingLR(optimizer, steps, self.eta_min)
 
 
+@dataclass(kw_only=True)
+class OneCycleSection:
+    """Options of `optim.OneCycleLR`, which rises to optimizer.lr and goes down to the last step."""
+
+    name: ClassVar[str] = "onecycle"
+    pct_start: float = 0.3
+    div_factor: float = 25.0
+    final_div_factor: float = 1e4
+
+    def make(self, optimizer: Optimizer, steps: int) -> Schedule | None:
+        return optim.OneCycleLR(optimizer, None, steps, **asdict(self))
+
+
 OPTIMIZERS = {kind.name: kind for kind in (SGDSection, AdamSection, AdamWSection)}
-SCHEDULES = {kind.name: kind for kind in (ConstantSection, MultiStepSection, CosineSection)}
+SCHEDULES = {kind.name: kind for kind in (ConstantSection, MultiStepSection, CosineSection, OneCycleSection)}
 WARMUPS = {"linear": optim.LinearWarmup, "constant": optim.ConstantWarmup}
+
+
+ScheduleSection = ConstantSection | MultiStepSection | CosineSection | OneCycleSection
 
 
 @dataclass(kw_only=True)
@@ -160,10 +176,15 @@ class Recipe:
     steps: int = 0  #: updates, in place of epochs where it is above 0
     batch_size: int = 128  #: images in an update
     accumulation: int = 1  #: parts that a batch is computed in, one after the other: less memory
+    drop_last: bool = False  #: leave out an epoch's last batch where it is smaller
     validation: int = 0  #: training images held out to evaluate with; 0: the test images are used
-    #: in order: "crop" (pad by 4, cut out), "flip", "resized_crop"
+    #: in order: "crop" (pad by 4, cut out), "flip", "resized_crop", "cutout" (a square of the mean colour)
     augmentation: list[str] = field(default_factory=list, metadata={"example": ["crop", "flip"]})
+    mixup: float = 0.0  #: mix images and labels by a share from Beta(mixup, mixup), 0.2 to 1; 0: never
     label_smoothing: float = 0.0
+    #: how much each class counts in the loss; []: all alike
+    class_weights: list[float] = field(default_factory=list, metadata={"example": [1.0, 2.5]})
+    decay_norms: bool = True  #: weight decay also of norms and biases: of all parameters of one axis
     max_norm: float = 0.0  #: clip the gradients to this norm; 0: never
     ema_decay: float = 0.0  #: evaluate with an exponential average of the weights; 0: with the weights
     evaluate_every: int = 0  #: steps; 0: once an epoch
@@ -172,7 +193,7 @@ class Recipe:
     model: ModelSection = field(default_factory=ModelSection)
     data: DataSection = field(default_factory=DataSection)
     optimizer: SGDSection | AdamSection = field(default_factory=lambda: SGDSection(lr=0.1))
-    schedule: ConstantSection | MultiStepSection | CosineSection = field(default_factory=ConstantSection)
+    schedule: ScheduleSection = field(default_factory=ConstantSection)
     warmup: WarmupSection = field(default_factory=WarmupSection)
     dataset: DatasetSection = field(default_factory=DatasetSection)  #: filled in when the data set is loaded
     finetune: FinetuneSection | None = None
@@ -180,16 +201,25 @@ class Recipe:
     def __post_init__(self) -> None:
         for name in ("epochs", "batch_size", "accumulation", "checkpoint_every", "keep_checkpoints"):
             check_least(name, getattr(self, name), 1)
-        for name in ("seed", "steps", "validation", "label_smoothing", "max_norm", "ema_decay", "evaluate_every"):
+        for name in ("seed", "steps", "validation", "mixup", "label_smoothing", "max_norm", "ema_decay"):
             check_least(name, getattr(self, name), 0)
+        check_least("evaluate_every", self.evaluate_every, 0)
+        for weight in self.class_weights:
+            check_least("class_weights", weight, 0)
 
     def make_schedule(self, optimizer: Optimizer, steps: int) -> Schedule | None:
         """Make the schedule of a training of so many steps; None for a learning rate that stays."""
         return self.warmup.put_on(self.schedule.make(optimizer, steps), optimizer)
 
-    def to_dict(self) -> dict[str, Any]:
-        """Return it as plain values, as in TOML and JSON. What is not known or not there has no key."""
+    def to_dict(self, complete: bool = False) -> dict[str, Any]:
+        """Return it as plain values, as in TOML and JSON. What is not known or not there has no key.
+
+        Nor have, unless complete, the options of LATER that say nothing: the files of runs are as they were before.
+        """
         content = asdict(self)
+        for name in [] if complete else LATER:
+            if content[name] == getattr(Recipe, name, []):
+                del content[name]
         content["optimizer"] = {"name": self.optimizer.name, **content["optimizer"]}
         content["schedule"] = {"name": self.schedule.name, **content["schedule"]}
         for section in ("model", "data"):
@@ -214,6 +244,8 @@ class Recipe:
         recipe: Recipe = filled(cls, "a recipe", "", values)
         return recipe
 
+
+LATER = ("drop_last", "mixup", "class_weights", "decay_norms")  # options that recipes of format 1 did not have
 
 # A section is of one kind, or of the kind that its name says.
 SECTIONS: dict[str, Any] = {

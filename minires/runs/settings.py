@@ -4,6 +4,7 @@ It is made of layers, each over those before: a recipe that says nothing, the TO
 model, what was set by hand.
 """
 
+import sys
 import tomllib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -38,11 +39,25 @@ def resolve(name: str, settings: Sequence[str] = (), **given: Any) -> Recipe:
         put(by_hand, setting)
     file = read_toml(path_of(name))
     models = file.pop("models", {})
-    values = Recipe().to_dict()
+    values = Recipe().to_dict(complete=True)
     lay_over(values, file)
     lay_over(values, models.get(model_of(by_hand) or model_of(values), {}))
+    say_dropped(values, by_hand)
     lay_over(values, by_hand)
     return Recipe.from_dict(values)
+
+
+def say_dropped(values: Layer, by_hand: Layer) -> None:
+    """Say which of a recipe's options go with the kind of optimizer or schedule that is set in its place."""
+    for key in ("optimizer", "schedule"):
+        before, section = values[key], by_hand.get(key)
+        if not isinstance(before, Mapping) or not isinstance(section, Mapping):
+            continue
+        name = section.get("name", before.get("name"))
+        dropped = [f"{option}={before[option]}" for option in before if option not in ("name", *section)]
+        if name != before.get("name") and dropped:
+            text = f"the {key} is {name} in place of {before.get('name')}, which had {', '.join(dropped)}"
+            print(f"minires: {text}", file=sys.stderr)
 
 
 def model_of(layer: Layer) -> str:

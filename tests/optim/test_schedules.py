@@ -3,7 +3,7 @@
 import pytest
 
 from minires.engine import Tensor
-from minires.optim import SGD, CosineAnnealingLR, LinearWarmup, MultiStepLR
+from minires.optim import SGD, CosineAnnealingLR, LinearWarmup, MultiStepLR, OneCycleLR
 
 STEPS = 25
 
@@ -124,3 +124,87 @@ def test_bad_options_are_refused():
         LinearWarmup(optimizer, 5, schedule=CosineAnnealingLR(optimizer_of(0.1), 5))
     with pytest.raises(ValueError, match='CosineAnnealingLR.load_state_dict: "steps" must be .* got None'):
         CosineAnnealingLR(optimizer, 5).load_state_dict({})
+
+
+def test_a_second_schedule_starts_from_where_the_first_has_led():
+    optimizer = optimizer_of(1.0, 4.0)
+    first = MultiStepLR(optimizer, [1], gamma=0.1)
+    first.step()
+    second = CosineAnnealingLR(optimizer, T_max=2)
+    assert [group["lr"] for group in optimizer.param_groups] == pytest.approx([0.1, 0.4])
+    second.step()
+    assert [group["lr"] for group in optimizer.param_groups] == pytest.approx([0.05, 0.2])
+    third = LinearWarmup(optimizer, 2, 0.5, schedule=MultiStepLR(optimizer, [9]))
+    assert [group["lr"] for group in optimizer.param_groups] == pytest.approx([0.025, 0.1])
+    third.step()
+    third.step()
+    assert [group["lr"] for group in optimizer.param_groups] == pytest.approx([0.05, 0.2])
+
+
+def test_a_schedule_made_anew_before_the_first_step_starts_where_that_one_did():
+    optimizer = optimizer_of(1.0)
+    for _ in range(3):  # a cell of a notebook, run again
+        schedule = LinearWarmup(optimizer, 2, 0.5, schedule=CosineAnnealingLR(optimizer, T_max=10))
+        assert optimizer.param_groups[0]["lr"] == 0.5
+    assert schedule.lr_at(2, 1.0) == pytest.approx(CosineAnnealingLR(optimizer_of(1.0), 10).lr_at(2, 1.0))
+
+
+@pytest.mark.parametrize("loaded_first", [True, False])
+def test_going_on_with_a_saved_training(loaded_first):
+    optimizer = optimizer_of(1.0)
+    schedule = MultiStepLR(optimizer, [1, 3], gamma=0.1)
+    schedule.step()
+    saved = optimizer.state_dict(), schedule.state_dict()
+    other = optimizer_of(1.0)
+    if loaded_first:
+        other.load_state_dict(saved[0])
+    again = MultiStepLR(other, [1, 3], gamma=0.1)
+    if not loaded_first:
+        other.load_state_dict(saved[0])
+    again.load_state_dict(saved[1])
+    assert lrs_over(again, other, 3) == pytest.approx([0.1, 0.1, 0.01, 0.01])
+
+
+def test_one_cycle_by_hand():
+    optimizer = optimizer_of(1.0, 4.0)
+    schedule = OneCycleLR(optimizer, total_steps=11, pct_start=5 / 11, div_factor=10, final_div_factor=100)
+    lrs = lrs_over(schedule, optimizer, 14)
+    assert lrs[0] == pytest.approx(0.1) and lrs[2] == pytest.approx(0.55) and lrs[4] == pytest.approx(1.0)
+    assert lrs[7] == pytest.approx((1 + 0.001) / 2) and lrs[10:] == pytest.approx([0.001] * 5)
+    assert lrs[:5] == sorted(lrs[:5]) and lrs[4:11] == sorted(lrs[4:11], reverse=True)
+    assert max(OneCycleLR(optimizer_of(1.0), 0.3, 11).lr_at(step, 1.0) for step in range(11)) <= 0.3
+
+
+@pytest.mark.parametrize(("total", "start"), [(25, 0.3), (10, 0.5), (7, 0.0), (12, 1.0), (100, 0.05)])
+def test_one_cycle_against_torch(total, start):
+    torch = pytest.importorskip("torch")
+    theirs = torch.optim.SGD([torch.nn.Parameter(torch.ones(1))], lr=0.1)
+    options = {"pct_start": start, "div_factor": 20.0, "final_div_factor": 50.0}
+    try:
+        cycle = torch.optim.lr_scheduler.OneCycleLR(
+            theirs, 0.4, total_steps=total, cycle_momentum=False, **options
+        )
+    except ZeroDivisionError:
+        pytest.fail("torch cannot")
+    expected = [theirs.param_groups[0]["lr"]]
+    for _ in range(total - 1):
+        theirs.step()
+        cycle.step()
+        expected.append(theirs.param_groups[0]["lr"])
+    optimizer = optimizer_of(0.1)
+    schedule = OneCycleLR(optimizer, 0.4, total_steps=total, **options)
+    assert lrs_over(schedule, optimizer, total - 1) == pytest.approx(expected, rel=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({}, "total_steps must be at least 2, got 0"),
+        ({"total_steps": 10.5}, "total_steps must be whole numbers"),
+        ({"total_steps": 10, "pct_start": 1.5}, "pct_start must be from 0 to 1"),
+        ({"total_steps": 10, "div_factor": 0}, "factors must be at least 1"),
+    ],
+)
+def test_one_cycle_refuses(options, message):
+    with pytest.raises((ValueError, TypeError), match=message):
+        OneCycleLR(optimizer_of(0.1), **options)

@@ -12,6 +12,7 @@ from minires.runs.recipe import OPTIMIZERS, SCHEDULES, DatasetSection, FinetuneS
 CLASSES = {
     "sgd": optim.SGD, "adam": optim.Adam, "adamw": optim.AdamW,
     "multistep": optim.MultiStepLR, "cosine": optim.CosineAnnealingLR,
+    "onecycle": optim.OneCycleLR,
 }  # fmt: skip
 
 
@@ -22,7 +23,7 @@ def test_options_and_defaults_are_those_of_the_class(name):
         default = entry.default if entry.default_factory is MISSING else tuple(entry.default_factory())
         options[entry.name] = inspect.Parameter.empty if default is MISSING else default
     parameters = inspect.signature(CLASSES[name]).parameters.values()
-    given_by_the_training = ("params", "optimizer", "T_max")
+    given_by_the_training = ("params", "optimizer", "T_max", "max_lr", "total_steps")
     assert options == {one.name: one.default for one in parameters if one.name not in given_by_the_training}
 
 

@@ -1,8 +1,8 @@
 """One case under every kernel set, in the precisions and memory orders in which it is used.
 
-    formula   the output is what the op's definition gives, written once more in plain NumPy
-    float64   backward against central differences, under the first of the sets; the others give the same to rounding
-    float32   the same function's gradients in units of their own rounding; one thread and two give the same bits
+formula   the output is what the op's definition gives, written once more in plain NumPy
+float64   backward against central differences, under the first of the sets; the others give the same to rounding
+float32   the same function's gradients in units of their own rounding; one thread and two give the same bits
 """
 
 from collections.abc import Sequence
@@ -88,12 +88,15 @@ def by_differences(
     except Exception as error:
         row.message = f"{type(error).__name__}: {error}"
         return row, None
+    y = evaluate(case.fn, points)
+    grad_y = random_gradient(y.shape, np.random.default_rng(seed))  # the one that gradcheck drew
+    if case.at_kinks is not None and (off := off_at_kinks(case, points, report.arguments[0].gradient, grad_y)):
+        row.message, row.checked, row.kinks = off, report.checked, report.kinks
+        return row, None
     row.verdict = "ok" if report.ok else "undecided"
     row.error, row.checked, row.kinks = report.relative_error, report.checked, report.kinks
     if not report.ok:
         row.message = str(report)
-    y = evaluate(case.fn, points)
-    grad_y = random_gradient(y.shape, np.random.default_rng(seed))  # the one that gradcheck drew
     with precision.Recorder() as recorder:
         found = precision.run(case, points, grad_y)
     row.computed_by = recorder.names()
@@ -101,6 +104,17 @@ def by_differences(
     reference = Reference(found.y, found.grads, slopes, grad_y)
     precision.measure_rounding(case, points, reference, generator)
     return row, reference
+
+
+def off_at_kinks(case: Case, points: list[Array], grad_x: Array | None, grad_y: Array) -> str:
+    """Say where the gradient is not what is agreed upon; "" if it is."""
+    assert case.at_kinks is not None and grad_x is not None
+    right = case.at_kinks(grad_y, *points)
+    if np.allclose(grad_x, right, rtol=1e-9, atol=1e-12):
+        return ""
+    index = [int(place) for place in np.unravel_index(np.argmax(np.abs(grad_x - right)), right.shape)]
+    numbers = f"{grad_x[tuple(index)]:.9g}, not {right[tuple(index)]:.9g}"
+    return f"on a kink, at {index}, backward gives {numbers}, which is what is agreed upon there"
 
 
 def check_formula(case: Case, points: list[Array]) -> None:

@@ -99,12 +99,8 @@ def measured_rounding(
 
 
 def random_gradient(shape: tuple[int, ...], generator: np.random.Generator) -> Array:
-    """Draw an output gradient: random signs, sizes between 1/2 and 3/2, so that no element hides and no sum cancels.
-
-    Numbers that float32 has too, so that both precisions can be handed the same.
-    """
-    drawn = np.asarray(generator.choice([-1.0, 1.0], shape) * generator.uniform(0.5, 1.5, shape))
-    return drawn.astype(np.float32).astype(np.float64)
+    """Draw an output gradient: random signs, sizes between 1/2 and 3/2, so that no element hides and no sum cancels."""
+    return np.asarray(generator.choice([-1.0, 1.0], shape) * generator.uniform(0.5, 1.5, shape))
 
 
 def random_direction(shape: tuple[int, ...], generator: np.random.Generator) -> Array:

@@ -42,8 +42,8 @@ def gradcheck(
 
     A gradient that is all lost in rounding is reported as undecided: the report is neither ok nor wrong, and nothing is
     raised. Elements where fn has a kink (relu at 0, a tie of a maximum) have no derivative; they are found from fn
-    alone, left out and counted. Also checked: gradients' shapes and dtypes; that no backward writes into the gradient it was
-    handed; that passing twice, and with one argument alone requiring grad, gives the same.
+    alone, left out and counted. Also checked: gradients' shapes and dtypes; that no backward writes into the gradient
+    it was handed; that passing twice, and with one argument alone requiring grad, gives the same.
 
     GradientError, an AssertionError, if a gradient is wrong: it names op, argument, worst index, both numbers, and the
     kind of mistake where one fits. TypeError, ValueError for input that cannot be checked.

@@ -126,7 +126,7 @@ def check_op_by_op(y: Tensor, tolerance: Tolerance, generator: np.random.Generat
             "itself; use another batch, or other initial values"
         )
     report.note = (
-        f"{len(names)} of {len(report.arguments)} parameters lie below so many kinks that no difference through "
-        f"the whole network is free of them. For these each of the {ops_run} ops was compared by itself, on the arrays that it "
-        "met, and the engine's sums with sums by hand: all are right."
+        f"{len(names)} of {len(report.arguments)} parameters lie below so many kinks that no difference through the "
+        f"whole network is free of them. For these each of the {ops_run} ops was compared by itself, on the arrays "
+        "that it met, and the engine's sums with sums by hand: all are right."
     )

@@ -185,7 +185,7 @@ def check_clipping(max_norm: float, dtype: str, seed: int) -> tuple[str, str]:
     pairs += [("a gradient that was written into", grad, right) for grad, right in zip(grads, before, strict=True)]
     if not abs(given - length) <= 1e-6 * length:
         return f"the norm is {length:.9g}, clip_grad_norm gave {given:.9g}", "-"
-    return roundings_off(pairs, dtype)  # type: ignore[arg-type]
+    return roundings_off(pairs, dtype)
 
 
 # Schedules: the learning rate after every step, by another form of the same definition
@@ -218,7 +218,8 @@ def schedules(seed: int) -> Iterator[Update]:
 
 def check_schedule(make: Callable[[Any], Any], follow: Callable[[int, float], float]) -> tuple[str, str]:
     one, other = [Tensor(np.zeros(2, np.float32), requires_grad=True) for _ in range(2)]
-    optimizer = optim.SGD([{"params": [one]}, {"params": [other], "lr": 0.3}], lr=0.1)
+    groups: list[dict[str, Any]] = [{"params": [one]}, {"params": [other], "lr": 0.3}]
+    optimizer = optim.SGD(groups, lr=0.1)
     schedule, worst = make(optimizer), 0.0
     for step in range(14):
         for group, start in zip(optimizer.param_groups, (0.1, 0.3), strict=True):

@@ -79,9 +79,7 @@ def test_the_wrong_parameters_and_the_guilty_layer_are_named(monkeypatch):
 @pytest.mark.parametrize("norm", ["batch", "none"])
 def test_a_deep_plain_network_gets_an_answer(norm):
     model = models.cifar_resnet(44, skip=False, norm=norm, seed=0)
-    report = check_model(
-        model, rng.standard_normal((2, 3, 8, 8)), np.array([1, 3]), directions=1, elements=1
-    )
+    report = check_model(model, rng.standard_normal((2, 3, 8, 8)), np.array([1, 3]), directions=1, elements=1)
     assert not report.wrong
     assert all(argument.ok for argument in report.arguments)
     below = [argument for argument in report.arguments if argument.op_by_op]

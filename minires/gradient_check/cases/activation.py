@@ -65,7 +65,21 @@ def named(rng: np.random.Generator) -> list[Case]:
     kink = np.array([0.0, 1.0, -1.0, 0.0, 2.0])
     return [
         *[Case(function.__name__, "", function, {"x": x}) for function in (ops.tanh, ops.sigmoid, ops.relu, ops.selu)],
-        Case("relu", "zeros", ops.relu, {"x": kink}),
+        Case("relu", "zeros", ops.relu, {"x": kink}, at_kinks=lambda grad_y, x: np.where(x > 0, grad_y, 0)),
+        Case(
+            "leaky_relu",
+            "zeros",
+            lambda x: ops.leaky_relu(x, 0.3),
+            {"x": kink},
+            at_kinks=lambda grad_y, x: np.where(x > 0, 1, 0.3) * grad_y,
+        ),
+        Case(
+            "elu",
+            "zeros",
+            lambda x: ops.elu(x, 0.7),
+            {"x": kink},
+            at_kinks=lambda grad_y, x: np.where(x > 0, 1, 0.7 * np.exp(np.minimum(x, 0))) * grad_y,
+        ),
         Case("leaky_relu", "slope 0.2", lambda x: ops.leaky_relu(x, 0.2), {"x": x}),
         Case("leaky_relu", "the default slope", ops.leaky_relu, {"x": x}, lambda x: np.where(x > 0, x, 0.01 * x)),
         Case("elu", "alpha 0.7", lambda x: ops.elu(x, 0.7), {"x": x}),

@@ -91,6 +91,7 @@ def named(rng: np.random.Generator) -> list[Case]:
         Case("log", "", ops.log, {"x": positive(rng, 3, 4)}, np.log),
         Case("sqrt", "", ops.sqrt, {"x": positive(rng, 3, 4)}, np.sqrt),
         Case("abs", "", ops.abs, {"x": away_from_zero(rng, 3, 4)}, np.abs),
+        Case("abs", "zeros", ops.abs, {"x": np.array([0.0, 2.0, -1.0])}, np.abs, lambda grad_y, x: grad_y * np.sign(x)),
         Case(
             "where",
             "",

@@ -40,14 +40,19 @@ def pool(
 
 
 def tied(rng: np.random.Generator, size: Pair, stride: Pair) -> Case:
-    x = rng.integers(0, 2, (2, 2, 5, 6)).astype(np.float64)
-    return Case(
-        "",
-        "",
-        lambda x: ops.multiply(ops.max_pool2d(x, size, stride), 1.0),
-        {"x": x},
-        partial(pooled, size=size, stride=stride, padding=(0, 0), maximum=True),
-    )
+    x = rng.integers(0, 3, (2, 2, 5, 6)).astype(np.float64)
+    x[0, 0, 0, 0] = 9.0
+
+    def to_the_first(grad_y: Any, x: Any) -> Any:
+        grad_x = np.zeros(x.shape)
+        for n, c, i, j in np.ndindex(grad_y.shape):
+            h, w = i * stride[0], j * stride[1]
+            u, v = divmod(int(np.argmax(x[n, c, h : h + size[0], w : w + size[1]])), size[1])
+            grad_x[n, c, h + u, w + v] += grad_y[n, c, i, j]
+        return grad_x
+
+    formula = partial(pooled, size=size, stride=stride, padding=(0, 0), maximum=True)
+    return Case("", "", lambda x: ops.max_pool2d(x, size, stride), {"x": x}, formula, to_the_first)
 
 
 def global_pool(rng: np.random.Generator, image: Pair, N: int, C: int) -> Case:
@@ -106,6 +111,7 @@ WINDOWS = {
 
 SPACES = [
     *[Space(name, WINDOWS, partial(pool, name)) for name in ("max_pool2d", "avg_pool2d")],
+    Space("max_pool2d", {"size": ((2, 2), (2, 3), (3, 3)), "stride": ((2, 2), (1, 1), (2, 1))}, tied),
     Space("global_avg_pool2d", {"image": ((4, 5), (1, 1), (1, 3), (3, 1)), "N": (2, 1), "C": (3, 1)}, global_pool),
     Space(
         "adaptive_avg_pool2d",

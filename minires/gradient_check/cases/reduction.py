@@ -29,9 +29,16 @@ def tied(rng: np.random.Generator, axis: Any, keepdims: bool, number_of_ties: in
     x = distinct(rng, 2, 3, 4)
     flat = x.reshape(-1)
     flat[:number_of_ties] = 9.0
-    return Case(
-        "max", "", lambda x: ops.max(x, axis, keepdims), {"x": x}, lambda x: x.max(axis=axis, keepdims=keepdims)
-    )
+
+    def shared(grad_y: Any, x: Any) -> Any:
+        equal = x == x.max(axis=axis, keepdims=True)
+        wide = grad_y if keepdims else np.reshape(grad_y, x.max(axis=axis, keepdims=True).shape)
+        return wide * equal / equal.sum(axis=axis, keepdims=True)
+
+    def formula(x: Any) -> Any:
+        return x.max(axis=axis, keepdims=keepdims)
+
+    return Case("max", "", lambda x: ops.max(x, axis, keepdims), {"x": x}, formula, shared)
 
 
 def named(rng: np.random.Generator) -> list[Case]:

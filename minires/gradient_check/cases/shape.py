@@ -37,9 +37,7 @@ def pad(rng: np.random.Generator, shape: Any, before: int, behind: int, axis: in
         return None
     widths = [(0, 0)] * len(shape)
     widths[axis], widths[0] = (before, behind), (behind, before) if axis else (before, behind)
-    return Case(
-        "", "", lambda x: ops.pad(x, widths), {"x": rng.standard_normal(shape)}, lambda x: np.pad(x, widths)
-    )
+    return Case("", "", lambda x: ops.pad(x, widths), {"x": rng.standard_normal(shape)}, lambda x: np.pad(x, widths))
 
 
 INDICES = {
@@ -69,9 +67,7 @@ def reshape(rng: np.random.Generator, to: Any) -> Case:
 
 def flatten(rng: np.random.Generator, start_axis: int) -> Case:
     x = rng.standard_normal((2, 3, 2, 5))
-    return Case(
-        "", "", lambda x: ops.flatten(x, start_axis), {"x": x}, lambda x: x.reshape(*x.shape[:start_axis], -1)
-    )
+    return Case("", "", lambda x: ops.flatten(x, start_axis), {"x": x}, lambda x: x.reshape(*x.shape[:start_axis], -1))
 
 
 def named(rng: np.random.Generator) -> list[Case]:

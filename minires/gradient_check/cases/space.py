@@ -24,8 +24,8 @@ class Case:
 
     formula: the forward pass once more, from the op's definition and in plain NumPy: a mistake that forward and
         backward share leaves the gradient right, and the function another one.
-    at_kinks: the gradient with respect to the one argument, from grad_y and the argument: what is agreed upon where there
-        is no derivative (relu at 0, equal maxima), and differences cannot tell.
+    at_kinks: the gradient with respect to the one argument, from grad_y and the argument: what is agreed upon where
+        there is no derivative (relu at 0, equal maxima), and differences cannot tell.
     each_element: small enough that every element is compared by itself; else random directions and some elements are.
     large: reaches paths that small arrays do not (threads, groups of images); random directions alone.
     """

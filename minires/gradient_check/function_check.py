@@ -14,19 +14,18 @@ from minires.gradient_check.inspection import inspect_backward
 from minires.gradient_check.report import ArgumentReport, GradientError, Report, describe_failure
 from minires.kernels import Array
 
-SAMPLED_ELEMENTS = 20  # of arrays too large to check whole
-DIRECTIONS = 5
-
 
 def gradcheck(
     fn: Callable[..., Any],
     *arrays: Any,
     eps: float = 1e-5,
     rtol: float = 1e-6,
-    atol: float = 1e-8,
+    atol: float | None = None,
     seed: int = 0,
     names: Sequence[str] = (),
     max_elements: int = 500,
+    sampled_elements: int = 20,
+    directions: int = 5,
 ) -> Report:
     """Check backward against finite differences, in float64 and with a random output gradient; return a Report.
 
@@ -34,14 +33,17 @@ def gradcheck(
         same for the same input: make a dropout's generator inside fn.
     arrays: the points to check at. They are copied, as float64. What is no argument of the derivative (labels, sizes)
         belongs inside fn.
-    eps: the step of the central differences. rtol, atol: backward b and numeric n agree if |b − n| ≤ max(atol,
-        rtol · max(|b|, |n|)).
+    eps: the step of the central differences. rtol, atol: backward b and numeric n agree if |b − n| is at most
+        rtol · max(|b|, |n|), or a hundredth of the gradient's largest number for those, + atol. atol None: what the
+        function's own rounding, which is measured, leaves uncertain.
     names: what to call the arguments in the report.
-    max_elements: arrays up to this size are checked at every element, larger ones at some and along random directions.
+    max_elements: arrays up to this size are checked at every element, larger ones at `sampled_elements` of them and
+        along so many random `directions`. sampled_elements 0: along random directions alone.
 
-    Elements where fn has a kink (relu at 0, a tie of a maximum) have no derivative; they are found from fn alone, left
-    out and counted. Also checked: gradients' shapes and dtypes; that no backward writes into the gradient it was
-    handed; that passing twice, and with one argument alone requiring grad, gives the same.
+    A gradient that is all lost in rounding is reported as undecided: the report is neither ok nor wrong, and nothing is
+    raised. Elements where fn has a kink (relu at 0, a tie of a maximum) have no derivative; they are found from fn
+    alone, left out and counted. Also checked: gradients' shapes and dtypes; that no backward writes into the gradient
+    it was handed; that passing twice, and with one argument alone requiring grad, gives the same.
 
     GradientError, an AssertionError, if a gradient is wrong: it names op, argument, worst index, both numbers, and the
     kind of mistake where one fits. TypeError, ValueError for input that cannot be checked.
@@ -52,7 +54,7 @@ def gradcheck(
         raise RuntimeError("gradcheck: called inside no_grad, where no graph is recorded; leave that block first")
     tolerance, generator = Tolerance(eps, rtol, atol), np.random.default_rng(seed)
     y, leaves = run(fn, points, set(range(len(points))))
-    if not np.allclose(evaluate(fn, points), y.data, rtol=1e-12, atol=1e-12, equal_nan=True):
+    if not np.allclose(evaluate(fn, points), y.data, rtol=1e-12, atol=1e-12 * own_size(y.data), equal_nan=True):
         raise ValueError("gradcheck: fn gives different results for the same input; make its generator inside fn")
     if not np.isfinite(y.data).all():
         raise ValueError("gradcheck: fn is not finite at the given arrays; choose inputs inside its domain")
@@ -67,16 +69,17 @@ def gradcheck(
         def y_of(moved: Array, position: int = position) -> Array:
             return evaluate(fn, [*points[:position], moved, *points[position + 1 :]])
 
-        comparison = Comparison(labels[position], x, grad_x, y_of, y.data, grad_y, tolerance)
+        comparison = Comparison(labels[position], x, grad_x, y_of, y.data, grad_y, tolerance, generator)
         if x.size <= max_elements:
             comparison.every_element()
         else:
-            comparison.some_elements(SAMPLED_ELEMENTS, generator)
-            comparison.directions(DIRECTIONS, generator)
-        comparison.all_together()
+            comparison.some_elements(sampled_elements)
+            comparison.directions(directions)
+        if sampled_elements > 0:
+            comparison.all_together()
         report.arguments.append(finish(comparison.report, x, grad_x, y.data))
 
-    if not report.ok:
+    if report.wrong:
         culprit = find_culprit(y, tolerance, generator) if len(backward_order(y)) > 1 else ""
         raise GradientError("gradcheck: " + describe_failure(report, culprit), report)
     return report
@@ -89,7 +92,7 @@ def finish(report: ArgumentReport, x: Array, grad_x: Array, y: Array) -> Argumen
             f"gradcheck: all of {report.name}, shape {x.shape}, is on kinks, where there is no derivative; "
             "choose other inputs, random ones say"
         )
-    if not report.ok and report.elements is not None:
+    if report.wrong and report.elements is not None:
         report.diagnosis = diagnose(grad_x, report.elements, x, y)
     return report
 
@@ -149,7 +152,7 @@ def backward_grads(y: Tensor, leaves: list[Tensor], grad_y: Array, report: Repor
     grads = []
     for position, leaf in enumerate(leaves):
         grad = np.zeros(leaf.shape) if leaf.grad is None else leaf.grad
-        if leaf in inspected and not np.allclose(inspected[leaf], grad, rtol=1e-9, atol=1e-12, equal_nan=True):
+        if leaf in inspected and not np.allclose(inspected[leaf], grad, rtol=1e-9, atol=own_size(grad), equal_nan=True):
             raise GradientError(
                 f"gradcheck: two backward passes through {report.subject}, the engine's and one by hand, give argument "
                 f"{position} different gradients: a backward changes what forward saved, or gradients are added up "
@@ -171,11 +174,16 @@ def check_alone(
         inspect_backward(y, grad_y)
         y.backward(grad_y.copy())
         alone = leaves[position].grad
-        if alone is None or not np.allclose(alone, together, rtol=1e-9, atol=1e-12, equal_nan=True):
+        if alone is None or not np.allclose(alone, together, rtol=1e-9, atol=own_size(together), equal_nan=True):
             raise GradientError(
                 f"gradcheck: {report.subject} gives {labels[position]} another gradient when it alone requires grad",
                 report,
             )
+
+
+def own_size(grad: Array) -> float:
+    """Return what is nothing beside a gradient's largest number."""
+    return 1e-12 * float(np.abs(grad[np.isfinite(grad)]).max(initial=0.0))
 
 
 def name_ops(y: Tensor) -> str:

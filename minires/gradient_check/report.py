@@ -18,28 +18,47 @@ class ArgumentReport:
     name: str
     shape: tuple[int, ...]
     absolute_error: float = 0.0  # at the worst place
-    relative_error: float = 0.0  # the same over max(|backward|, |numeric|, atol / rtol)
+    relative_error: float = 0.0  # the same over max(|backward|, |numeric|)
     index: str = ""
     backward: float = 0.0
     numeric: float = 0.0
     checked: int = 0  # elements and directions compared
     wrong: int = 0
     kinks: int = 0  # elements and directions left out: the function has no derivative there
+    undecided: int = 0  # of those checked: the gradient there is lost in the function's own rounding
+    below: float = 0.0  # what is smaller than this cannot be told from 0
     largest: float = 0.0  # the largest |numeric| seen; 0 says that the gradient vanishes
+    op_by_op: bool = False  # the whole function could not be compared; each op that it is made of was, by itself
     diagnosis: str = ""  # the kind of mistake that fits, where one does
+    gradient: Array | None = field(default=None, repr=False)  # backward's
+    slopes: list[tuple[Array, float]] = field(default_factory=list, repr=False)  # directions, and what differences give
     elements: Array | None = field(default=None, repr=False)  # finite differences, if every element was computed
 
     @property
     def ok(self) -> bool:
-        return self.wrong == 0 and self.checked > 0
+        """Nothing is wrong, and something was decided."""
+        return self.wrong == 0 and (self.checked > self.undecided or self.op_by_op)
+
+    @property
+    def verdict(self) -> str:
+        if self.wrong:
+            return "WRONG"
+        return "ok" if self.ok else "undecided"
 
     def __str__(self) -> str:
         kinks = f", {self.kinks} on a kink left out" if self.kinks else ""
-        vanishes = ", the gradient is zero" if self.largest == 0 else ""
+        if self.wrong == 0 and self.op_by_op:
+            return f"{self.name} {self.shape}: ok, op by op: the whole runs into kinks"
+        if not self.wrong and not self.ok:
+            return (
+                f"{self.name} {self.shape}: undecided: all of it is below {self.below:.1e}, which is lost in the "
+                f"function's own rounding ({self.checked} checked{kinks})"
+            )
+        lost = f", {self.undecided} of them below {self.below:.1e} and undecided" if self.undecided else ""
         return (
-            f"{self.name} {self.shape}: {'ok' if self.ok else 'WRONG'}, worst relative error {self.relative_error:.1e} "
+            f"{self.name} {self.shape}: {self.verdict}, worst relative error {self.relative_error:.1e} "
             f"at {self.index}: backward {self.backward:.9g}, numeric {self.numeric:.9g} "
-            f"({self.checked} checked{kinks}{vanishes})"
+            f"({self.checked} checked{lost}{kinks})"
         )
 
 
@@ -49,15 +68,23 @@ class Report:
 
     subject: str
     arguments: list[ArgumentReport] = field(default_factory=list)
+    note: str = ""  # what holds for several arguments
 
     @property
     def ok(self) -> bool:
+        """Every argument's gradient is right."""
         return all(argument.ok for argument in self.arguments)
 
     @property
+    def wrong(self) -> bool:
+        """Some argument's gradient is wrong; neither `ok` nor `wrong`: some of it could not be decided."""
+        return any(argument.wrong for argument in self.arguments)
+
+    @property
     def relative_error(self) -> float:
-        """The worst relative error of all arguments."""
-        return max((argument.relative_error for argument in self.arguments), default=0.0)
+        """The worst relative error of all arguments of which anything was decided."""
+        decided = [argument.relative_error for argument in self.arguments if argument.verdict != "undecided"]
+        return max(decided, default=0.0)
 
     @property
     def checked(self) -> int:
@@ -68,7 +95,8 @@ class Report:
         return sum(argument.kinks for argument in self.arguments)
 
     def __str__(self) -> str:
-        return "\n".join([self.subject, *(f"  {argument}" for argument in self.arguments)])
+        note = [f"  {self.note}"] if self.note else []
+        return "\n".join([self.subject, *(f"  {argument}" for argument in self.arguments), *note])
 
 
 class GradientError(AssertionError):
@@ -84,7 +112,7 @@ def describe_failure(report: Report, culprit: str = "") -> str:
     lines = [f"the gradient of {report.subject} is wrong"]
     if culprit:
         lines.append(f"  {culprit}")
-    wrong = [argument for argument in report.arguments if not argument.ok]
+    wrong = [argument for argument in report.arguments if argument.wrong]
     for argument in wrong[:SHOWN]:
         lines.append(
             f"  with respect to {argument.name}, shape {argument.shape}: {argument.wrong} of {argument.checked} wrong, "
@@ -98,4 +126,7 @@ def describe_failure(report: Report, culprit: str = "") -> str:
     right = [argument.name for argument in report.arguments if argument.ok]
     if right:
         lines.append(f"  right with respect to: {', '.join(right)}")
+    undecided = [argument.name for argument in report.arguments if argument.verdict == "undecided"]
+    if undecided:
+        lines.append(f"  undecided, lost in rounding, with respect to: {', '.join(undecided)}")
     return "\n".join(lines)

@@ -29,6 +29,20 @@ def test_a_tensor_used_twice_by_one_op_gets_both_gradients():
     np.testing.assert_array_equal(x.grad, [6.0])
 
 
+@pytest.mark.parametrize("uses", [2, 3, 4, 7])
+def test_every_use_of_a_tensor_counts(uses):
+    """Also the third of an intermediate, and of a leaf: y = Σ k·h for k = 1 … uses, and h = 2x."""
+    for through in (lambda x: x, lambda x: x * 2.0):
+        x = Tensor(np.array([3.0, -1.0]), requires_grad=True)
+        h = through(x)
+        y = h * 1.0
+        for k in range(2, uses + 1):
+            y = y + h * float(k)
+        y.backward(np.array([1.0, 10.0]))
+        slope = sum(range(1, uses + 1)) * (1 if h is x else 2)
+        np.testing.assert_array_equal(x.grad, [slope, 10.0 * slope])
+
+
 def test_every_op_runs_once_however_many_paths_lead_to_it(monkeypatch):
     calls = []
     backward = ops.shortcut.ResidualAdd.backward

@@ -112,13 +112,7 @@ class Drawer:
     def batch_norm_inference(self):
         return *self.normed(), 1e-2
 
-    def batch_norm_relu_backward(self):
-        grad_y, x, *rest = self.batch_norm_backward()
-        return grad_y, np.maximum(self.normal(*x.shape), 0), x, *rest
-
-    batch_norm_relu_forward = batch_norm_forward
     batch_norm_inference_backward = batch_norm_backward
-    batch_norm_relu_inference = batch_norm_inference
 
     def batch_norm_track(self):
         C = self.size(1, 30)

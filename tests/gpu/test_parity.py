@@ -11,7 +11,7 @@ from minires.kernels import numpy_kernels
 numba_kernels = pytest.importorskip("minires.kernels.numba_kernels")
 
 NAMES = kernel_names(numpy_kernels)
-CHAINS = ("chain_", "conv2d_batch_norm_relu_", "residual_block_")  # compared in test_numba_fused.py, test_fused.py
+CHAINS = "chain_"  # compared in test_numba_chain.py and test_fused.py
 
 
 @pytest.fixture(scope="module")

@@ -5,6 +5,7 @@ import pytest
 
 from minires import kernels, ops
 from minires.engine import Tensor
+from minires.kernels.chain import Layer, Skip
 
 INF, NAN = np.inf, np.nan
 
@@ -30,15 +31,17 @@ def test_relu(module, dtype):
     assert gradient(ops.relu, [-1, NAN, 0, 3], [INF, 1, NAN, 2]) == [0, 1, 0, 2]
 
 
-def test_relu_behind_batch_norm(module):
-    ones, zeros = np.ones(1, "f"), np.zeros(1, "f")
-    x = np.array([[-1], [1], [2], [-3]], "f")
-    y, grad_y = np.array([[0], [1], [2], [0]], "f"), np.array([[INF], [1], [2], [NAN]], "f")
-    expected = module.batch_norm_backward(np.array([[0], [1], [2], [0]], "f"), x, ones, zeros, ones, 0.0)
-    for found, finite in zip(
-        module.batch_norm_relu_backward(grad_y, y, x, ones, zeros, ones, 0.0), expected, strict=True
-    ):
-        np.testing.assert_allclose(found, finite, rtol=1e-6)
+def test_relu_at_the_end_of_a_chain(module):
+    layers = [Layer(np.ones((1, 1, 1, 1), "f"), np.ones(1, "f"), np.zeros(1, "f"), (1, 1), (0, 0), 1e-3)]
+    x = np.array([-1, 1, 2, -3], "f").reshape(4, 1, 1, 1)
+    y, saved = module.chain_forward(x, layers, Skip.NOTHING)
+    grad_y, finite = (np.array(grad, "f").reshape(4, 1, 1, 1) for grad in ([INF, 1, 2, NAN], [0, 1, 2, 0]))
+    assert y.reshape(-1).tolist()[0] == y.reshape(-1).tolist()[3] == 0
+    grad_x, grads, _ = module.chain_backward(grad_y, saved, layers, Skip.NOTHING, True)
+    expected_x, expected, _ = module.chain_backward(finite, saved, layers, Skip.NOTHING, True)
+    for found, wanted in zip((grad_x, *grads[0]), (expected_x, *expected[0]), strict=True):
+        assert np.isfinite(found).all()
+        np.testing.assert_allclose(found, wanted, rtol=1e-6)
 
 
 def test_max_pool(module):

@@ -5,10 +5,9 @@ import pytest
 
 from minires import ops
 from minires.engine import Tensor, backward_order
-from minires.gradient_check.cases import all_cases
+from minires.gradient_check.cases import all_cases, named_cases
 
-# Those with given statistics have them in float64; test_batch_norm_with_given_statistics takes both dtypes.
-CASES = [case for case in all_cases() if not case.variant.startswith("given statistics")]
+CASES = named_cases()
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])

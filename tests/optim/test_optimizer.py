@@ -3,8 +3,16 @@
 import numpy as np
 import pytest
 
+from minires import kernels
 from minires.engine import Tensor
+from minires.gradient_check import updates
 from minires.optim import SGD, Adam, AdamW, clip_grad_norm
+
+
+@pytest.fixture(autouse=True, params=kernels.CPU_KERNELS)
+def each_kernel_set(request):
+    with kernels.use(request.param):
+        yield
 
 
 def parameter(*values, dtype=np.float64):
@@ -55,6 +63,37 @@ def test_numpy_numbers_as_options_leave_float32_alone(make):
     optimizer.step()
     assert w.data.dtype == np.float32
     assert all(kept.dtype == np.float32 for kept in optimizer.state[w].values() if isinstance(kept, np.ndarray))
+
+
+STEPS = [*updates.sgd_steps(0), *updates.adam_steps(0), *updates.clippings(0)]
+
+
+@pytest.mark.parametrize("update", STEPS, ids=lambda update: update.name)
+def test_every_step_is_the_formulas(update):
+    """Number by number in Python's own arithmetic: all options, several steps, with and without gradients between."""
+    assert update.check()[0] == ""
+
+
+@pytest.mark.parametrize("make", [Adam, AdamW])
+def test_the_bias_correction_counts_on_past_a_hundred_steps(make):
+    w = parameter(1.0)
+    optimizer = make([w], lr=0.01, betas=(0.99, 0.999), eps=0.0, weight_decay=0.0)
+    for step in range(1, 131):
+        w.grad, before = np.array([1.0 if step < 100 else 3.0]), float(w.data[0])
+        optimizer.step()
+        m = 1 - 0.99**step + (2 * (1 - 0.99 ** (step - 99)) if step >= 100 else 0)
+        s = 1 - 0.999**step + (8 * (1 - 0.999 ** (step - 99)) if step >= 100 else 0)
+        moved = 0.01 * m / (1 - 0.99**step) / np.sqrt(s / (1 - 0.999**step))
+        assert before - float(w.data[0]) == pytest.approx(moved, rel=1e-9)
+
+
+def test_weight_decay_works_without_a_running_mean():
+    plain, decoupled = parameter(2.0), parameter(2.0)
+    plain.grad = decoupled.grad = np.array([0.5])
+    Adam([plain], lr=0.1, betas=(0.0, 0.0), eps=1.0, weight_decay=0.5).step()  # g = 0.5 + 1
+    AdamW([decoupled], lr=0.1, betas=(0.0, 0.0), eps=1.0, weight_decay=0.5).step()
+    assert plain.data == pytest.approx(2 - 0.1 * 1.5 / 2.5)
+    assert decoupled.data == pytest.approx(2 * 0.95 - 0.1 * 0.5 / 1.5)
 
 
 def test_zero_grad_sets_none():

@@ -7,6 +7,7 @@ import numpy as np
 from minires.engine import Op, Tensor, backward_order
 from minires.gradient_check.comparison import Comparison
 from minires.gradient_check.differences import Tolerance, random_gradient
+from minires.gradient_check.known.ops import name_op_mistakes
 from minires.kernels import Array
 
 DIRECTIONS = 3
@@ -20,8 +21,18 @@ def find_culprit(y: Tensor, tolerance: Tolerance, generator: np.random.Generator
         wrong = wrong_input(op, tensor.data, tolerance, generator)
         if wrong:
             where = f" ({op.module_path})" if op.module_path else ""
-            return f"the culprit is the backward of {op!r}{where}: {wrong}"
+            return f"the culprit is the backward of {op!r}{where}: {wrong}{mistake(op)}"
     return ""
+
+
+def mistake(op: Op) -> str:
+    """Name what is wrong with an op's gradients, where its formulas are known and the mistake has a name."""
+    try:
+        named = name_op_mistakes(op)
+    except Exception:  # whatever a wrong backward raises on other inputs
+        return ""
+    sentences = dict.fromkeys([sentence for sentence in named.values() if sentence])
+    return f"\n    {'; '.join(sentences)}" if sentences else ""
 
 
 def wrong_input(op: Op, y: Array, tolerance: Tolerance, generator: np.random.Generator) -> str:

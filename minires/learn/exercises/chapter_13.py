@@ -236,7 +236,11 @@ def check_batch_norm(mine: Any, seed: int) -> Iterator[str]:
         return mine.batch_norm_backward(grad_y, x, weight, EPS), None
 
     right = {
-        "x": replace(batch_norm_right(EPS, (0,))["x"], sizes=lambda grad_y, x, *_: {"N": x.shape[0], "C": x.shape[1]})
+        "x": replace(
+            batch_norm_right(EPS, (0,))["x"],
+            sizes=lambda grad_y, x, *_: {"N": x.shape[0], "C": x.shape[1]},
+            divisor="N",
+        )
     }
     yield from check_gradient("batch_norm_backward", batch_norm, backward, draw, right, seed=seed)
 

@@ -22,7 +22,7 @@ from minires.ops.pooling import GlobalAvgPool2d
 TEXT = '''"""Chapter 13: walk through a backward pass, and mend three that are wrong.
 
 The first function is a gap. The other three are complete, and each has one bug. Find them, mend them, then run
-`minires check 13`. `minires check 13 --hint` helps.
+`minires check 13`. `minires check 13 --hint` helps. Keep the dtype: float32 in, float32 out.
 """
 
 import numpy as np

@@ -11,6 +11,7 @@ import numpy as np
 from minires.engine import Op, Tensor, backward_order
 from minires.gradient_check.comparison import Comparison
 from minires.gradient_check.differences import Tolerance, random_gradient
+from minires.gradient_check.known.ops import name_op_mistakes
 from minires.kernels import Array
 
 DIRECTIONS = 3
@@ -30,7 +31,7 @@ def check_each_op(y: Tensor, tolerance: Tolerance, generator: np.random.Generato
         assert op is not None
         wrong, decided = wrong_input(op, tensor.data, tolerance, generator)
         if wrong:
-            return f"the culprit is the backward of {named(op)}: {wrong}", on_kinks
+            return f"the culprit is the backward of {named(op)}: {wrong}{mistake(op)}", on_kinks
         if not decided:
             on_kinks.append(op)
     return "", on_kinks
@@ -38,6 +39,15 @@ def check_each_op(y: Tensor, tolerance: Tolerance, generator: np.random.Generato
 
 def named(op: Op) -> str:
     return f"{op!r} ({op.module_path})" if op.module_path else repr(op)
+
+
+def mistake(op: Op) -> str:
+    """Name what is wrong with an op's gradients, where its formulas are known and the mistake has a name."""
+    try:
+        sentences = list(dict.fromkeys([sentence for sentence in name_op_mistakes(op).values() if sentence]))
+    except Exception:  # whatever a wrong backward raises on other inputs
+        return ""
+    return f"\n    {'; '.join(sentences)}" if sentences else ""
 
 
 def wrong_input(op: Op, y: Array, tolerance: Tolerance, generator: np.random.Generator) -> tuple[str, bool]:

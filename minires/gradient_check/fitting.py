@@ -28,13 +28,15 @@ class Right:
     """The right answer and its typical mistakes, as functions of the same arguments as the function examined.
 
     terms: the named arrays that add up to it, or one array. variants: a sentence for each mistake, with what the answer
-    becomes: an array, or the terms of the same names. sizes: numbers that may be mistaken for each other (N, M, K).
+    becomes: an array, or the terms of the same names. sizes: numbers that may be mistaken for each other (N, M, K);
+    divisor: the one of them by which the formula divides.
     arrives: the first argument is the gradient that arrived, in which the answer is linear. close: of the comparisons.
     """
 
     terms: Callable[..., Terms | Array]
     variants: Mapping[str, Callable[..., Terms | Array]] = field(default_factory=dict)
     sizes: Callable[..., Mapping[str, float]] | None = None
+    divisor: str = ""
     arrives: bool = True
     close: float = CLOSE
 
@@ -87,13 +89,15 @@ def name_mistake(right: Right, samples: Sequence[Sample]) -> str:
     for sentence, values in listed(right, samples):
         if all(same(one, other, right.close) for one, other in zip(given, map(total, values), strict=True)):
             return sentence
-    said = fitted([named(right.terms(*sample.arguments)) for sample in samples], given, sizes, right.close)
+    said = fitted(
+        [named(right.terms(*sample.arguments)) for sample in samples], given, sizes, right.close, right.divisor
+    )
     if said:
         return said
     for sentence, values in [*transformed(right, samples, wanted), *listed(right, samples)]:
         if all(same(total(one), other, right.close) for one, other in zip(values, wanted, strict=True)):
             continue  # no mistake on these samples: whatever fits, fits otherwise
-        said = fitted([named(value) for value in values], given, sizes, right.close)
+        said = fitted([named(value) for value in values], given, sizes, right.close, right.divisor)
         if said is not None:
             return f"{sentence}; besides, {said}" if said else sentence
     return ""
@@ -121,7 +125,11 @@ def transformed(right: Right, samples: Sequence[Sample], wanted: Sequence[Array]
 
 
 def fitted(
-    terms: Sequence[Terms], given: Sequence[Array], sizes: Sequence[Mapping[str, float]], close: float
+    terms: Sequence[Terms],
+    given: Sequence[Array],
+    sizes: Sequence[Mapping[str, float]],
+    close: float,
+    divisor: str,
 ) -> str | None:
     """Say with which coefficients the terms add up to the answers: "" if with 1 each, None if with none that has a
     name."""
@@ -131,7 +139,7 @@ def fitted(
     names = list(terms[0])
     said: dict[str, list[str]] = {}  # what is said, and of which terms
     for name in names:
-        factor = name_factor([one[name] for one in found if one is not None], sizes, close)
+        factor = name_factor([one[name] for one in found if one is not None], sizes, close, divisor)
         if factor is None:
             return None
         if factor:
@@ -157,7 +165,9 @@ def coefficients(terms: Terms, given: Array, close: float) -> dict[str, float] |
     return {name: found.get(name, np.nan) for name in terms}
 
 
-def name_factor(values: Sequence[float], sizes: Sequence[Mapping[str, float]], close: float) -> str | None:
+def name_factor(
+    values: Sequence[float], sizes: Sequence[Mapping[str, float]], close: float, divisor: str = ""
+) -> str | None:
     """Name a coefficient that was found on several samples: "" for 1, "0", "−1", "M / N"; None if it has no name.
 
     NaN stands for a sample in which the term is 0, so that it could have any.
@@ -172,7 +182,7 @@ def name_factor(values: Sequence[float], sizes: Sequence[Mapping[str, float]], c
     for text, number in (("", 1), ("0", 0), ("−1", -1), ("2", 2), ("1/2", 0.5)):
         if is_all([number] * len(values)):
             return text
-    for text, expression in expressions(list(sizes[0])):
+    for text, expression in expressions(list(sizes[0]), divisor):
         for sign in (1, -1):
             if is_all([sign * expression(one) for one in sizes]):
                 return text if sign > 0 else f"−{text}"
@@ -183,8 +193,8 @@ def name_factor(values: Sequence[float], sizes: Sequence[Mapping[str, float]], c
 Expression = Callable[[Mapping[str, float]], float]
 
 
-def expressions(names: Sequence[str]) -> Iterator[tuple[str, Expression]]:
-    """Yield what mistaken counts come to: those of the first name, which is what should be divided by, first of all."""
+def expressions(names: Sequence[str], divisor: str) -> Iterator[tuple[str, Expression]]:
+    """Yield what mistaken counts come to: another count for the divisor first of all, then the simple ones."""
 
     def quotient(a: str, b: str, above: int = 0, below: int = 0) -> Expression:
         # A count that is one too small is 0 in places, where the quotient is nothing anybody gives back.
@@ -193,17 +203,20 @@ def expressions(names: Sequence[str]) -> Iterator[tuple[str, Expression]]:
     def power(a: str, exponent: float) -> Expression:
         return lambda sizes: float(sizes[a]) ** exponent
 
+    for b in names:
+        if divisor and b != divisor:
+            yield f"{divisor}/{b}", quotient(divisor, b)
     for a in names:
         yield a, power(a, 1)
         yield f"1/{a}", power(a, -1)
+    for a in names:
         for b in names:
             if a != b:
                 yield f"{a}/{b}", quotient(a, b)
     for a in names:
-        for b in names:
-            for shift, sign in ((-1, "−"), (1, "+")):
-                yield f"{a}/({b} {sign} 1)", quotient(a, b, 0, shift)
-                yield f"({a} {sign} 1)/{b}", quotient(a, b, shift, 0)
+        for shift, sign in ((-1, "−"), (1, "+")):
+            yield f"{a}/({a} {sign} 1)", quotient(a, a, 0, shift)
+            yield f"({a} {sign} 1)/{a}", quotient(a, a, shift, 0)
     for a in names:
         yield f"√{a}", power(a, 0.5)
         yield f"1/√{a}", power(a, -0.5)

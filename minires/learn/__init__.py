@@ -47,7 +47,7 @@ float32.
 arrays that add up to it, and variants, what it becomes with mistakes that people make, a sentence for each. The
 reader's gradient is compared with the variants and regressed on the terms: a coefficient 0 says that a term is missing,
 −1 that its sign is wrong, M/N that N was counted for M. So a variant is needed only for what is no coefficient. A
-sentence is said only if its mistake gives what the reader's function gives on three draws: let these differ in their
+sentence is said only if its mistake gives what the reader's function gives on four draws: let these differ in their
 sizes, and begin with a case in which mistakes differ (stride (2, 3) rather than (2, 1): there the strides exchanged are
 not the strides ignored). Where nothing fits, a picture shows the places. Anything else: `raise Wrong("what is wrong,
 not what is right")`.

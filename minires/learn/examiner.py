@@ -19,7 +19,7 @@ from minires.learn.answer import MadeFloat64
 Backward = Callable[..., Any]
 Inputs = Mapping[str, Array] | Callable[[np.random.Generator], Mapping[str, Array]]
 
-SAMPLES = 3  # draws on which a mistake must give what the reader's function gives, before it is named
+SAMPLES = 4  # draws on which a mistake must give what the reader's function gives, before it is named
 SAMPLED, ALL = 30, 500  # up to how many elements an array is compared with finite differences element by element
 
 

@@ -123,7 +123,17 @@ def conv2d_right(stride: Pair, padding: Pair) -> dict[str, Right]:
 
 def sizes(grad_y: Array, x: Array, weight: Array, *_: Array) -> dict[str, float]:
     (N, F, I, J), (_, C, KH, KW) = grad_y.shape, weight.shape
-    return {"N": N, "C": C, "F": F, "I·J": I * J, "N·I·J": N * I * J, "KH·KW": KH * KW, "H·W": x.shape[2] * x.shape[3]}
+    return {
+        "N": N,
+        "C": C,
+        "F": F,
+        "I·J": I * J,
+        "N·I·J": N * I * J,
+        "KH·KW": KH * KW,
+        "H": x.shape[2],
+        "W": x.shape[3],
+        "H·W": x.shape[2] * x.shape[3],
+    }
 
 
 def wrong_strides(stride: Pair) -> dict[str, Pair]:

@@ -90,7 +90,7 @@ def cross_entropy_right(s: float) -> Right:
             "every other class gets s, not s / K": of_logits(s, spread=lambda p, labels, hot: s * (1 - hot)),
             "s and 1 − s are exchanged": lambda g, z, labels: of_logits(1 - s)(g, z, labels),
         }
-    return Right(of_logits(s), variants, sizes)
+    return Right(of_logits(s), variants, sizes, "N")
 
 
 def smoothed(labels: Array, K: int, s: float) -> Array:

@@ -158,7 +158,7 @@ def batch_norm_right(eps: float, axes: tuple[int, ...]) -> dict[str, Right]:
         return {"M": x.size / C, "N": len(x), "x.size": x.size, "C": C, "H·W": x.size / C / len(x)}
 
     return {
-        "x": Right(of_x(lambda p: p), {sentence: of_x(change) for sentence, change in INPUT.items()}, sizes),
+        "x": Right(of_x(lambda p: p), {sentence: of_x(change) for sentence, change in INPUT.items()}, sizes, "M"),
         "weight": Right(summed(lambda p: p.grad_y * p.x_hat), {s: summed(f) for s, f in WEIGHT.items()}, sizes),
         "bias": Right(summed(lambda p: p.grad_y), {s: summed(f) for s, f in BIAS.items()}, sizes),
     }

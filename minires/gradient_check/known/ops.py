@@ -20,7 +20,7 @@ from minires.gradient_check.known.probabilities import log_softmax_right, softma
 from minires.gradient_check.known.shortcut import option_a_right, residual_add_right
 from minires.kernels import Array
 
-SAMPLES = 3
+SAMPLES = 4
 
 Draw = Callable[[np.random.Generator, list[Array]], list[Array]]
 

@@ -67,6 +67,9 @@ def log_softmax_right(axis: int) -> Right:
             "the whole is multiplied with the softmax": lambda g, x: {
                 name: softmax(x, axis) * term for name, term in terms(g, x).items()
             },
+            "the softmax alone is taken off: the sum of what arrives is missing": (
+                lambda g, x: terms(g, x, total=lambda grad, axis: np.ones_like(summed(grad, axis)))
+            ),
             "the sum is of ones: what arrives is not in it": (
                 lambda g, x: terms(g, x, total=lambda grad, axis: summed(np.ones_like(grad), axis))
             ),

@@ -31,7 +31,7 @@ def residual_add_right() -> dict[str, Right]:
 
 
 def option_a_sizes(grad_y: Array, x: Array) -> dict[str, float]:
-    return {"F": grad_y.shape[1], "C": x.shape[1]}
+    return {"F": grad_y.shape[1], "C": x.shape[1], "H·W": x.shape[2] * x.shape[3]}
 
 
 def option_a_right(stride: int) -> Right:

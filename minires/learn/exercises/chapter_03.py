@@ -19,6 +19,8 @@ TEXT = '''"""Chapter 3: a residual block, backward by hand.
     r = max(h, 0)           the relu
     y = x + r @ w2          w2 (E, D)
 
+Keep the dtype: where the arrays that come in are float32, what goes out is float32.
+
 Fill in the two functions, then run `minires check 3`. `minires check 3 --hint` helps.
 """
 

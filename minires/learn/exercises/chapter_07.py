@@ -19,6 +19,8 @@ TEXT = '''"""Chapter 7: the backward pass of a convolution.
 N images; C→F channels; H×W input, KH×KW filter, I×J output; stride (SH, SW), padding (PH, PW); `padded` is x with PH
 rows of zeros above and below and PW columns on either side.
 
+Keep the dtype: where the arrays that come in are float32, what goes out is float32.
+
 Fill in the two functions, then run `minires check 7`. `minires check 7 --hint` helps.
 """
 

@@ -21,6 +21,8 @@ For each channel c, over its M = N·H·W numbers:
 
 mean and var are computed from x, so every x moves every y of its channel.
 
+Keep the dtype: where the arrays that come in are float32, what goes out is float32.
+
 Fill in the function, then run `minires check 8`. `minires check 8 --hint` helps.
 """
 

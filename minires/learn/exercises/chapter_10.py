@@ -12,6 +12,8 @@ from minires.learn.exercise import Exercise
 
 TEXT = '''"""Chapter 10: a layer that changes nothing, and the gradients of a deep plain network.
 
+Keep the dtype: where the arrays that come in are float32, what goes out is float32.
+
 Fill in the two functions, then run `minires check 10`. `minires check 10 --hint` helps.
 """
 

@@ -22,7 +22,7 @@ from minires.ops.pooling import GlobalAvgPool2d
 TEXT = '''"""Chapter 13: walk through a backward pass, and mend three that are wrong.
 
 The first function is a gap. The other three are complete, and each has one bug. Find them, mend them, then run
-`minires check 13`. `minires check 13 --hint` helps.
+`minires check 13`. `minires check 13 --hint` helps. Keep the dtype: float32 in, float32 out.
 """
 
 import numpy as np
@@ -236,7 +236,11 @@ def check_batch_norm(mine: Any, seed: int) -> Iterator[str]:
         return mine.batch_norm_backward(grad_y, x, weight, EPS), None
 
     right = {
-        "x": replace(batch_norm_right(EPS, (0,))["x"], sizes=lambda grad_y, x, *_: {"N": x.shape[0], "C": x.shape[1]})
+        "x": replace(
+            batch_norm_right(EPS, (0,))["x"],
+            sizes=lambda grad_y, x, *_: {"N": x.shape[0], "C": x.shape[1]},
+            divisor="N",
+        )
     }
     yield from check_gradient("batch_norm_backward", batch_norm, backward, draw, right, seed=seed)
 

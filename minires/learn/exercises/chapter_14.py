@@ -14,6 +14,8 @@ from minires.learn.exercise import Exercise
 
 TEXT = '''"""Chapter 14: the mean of gradient ratios, and the gradient of a network with scaled branches.
 
+Keep the dtype: where the arrays that come in are float32, what goes out is float32.
+
 Fill in the two functions, then run `minires check 14`. `minires check 14 --hint` helps.
 """
 

@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 
 from minires.runs import checkpoint
+from minires.runs.checkpoint_file import Damaged, decode
 
 OLD = Path(__file__).parents[1] / "runs" / "run_of_format_1" / "checkpoints" / "step-000008.safetensors"
 
@@ -97,20 +98,19 @@ def tried(folder, number, seed):
 
 
 def test_every_region_is_under_the_checksum(tmp_path):
-    for region, counts in tried(tmp_path, number=60, seed=14).items():
+    for region, counts in tried(tmp_path, number=40, seed=14).items():
         assert set(counts) == {"refused"}, region
 
 
-def test_every_bit_of_the_head(tmp_path):
+def test_every_bit_of_a_small_file(tmp_path):
     path = checkpoint.save(tmp_path, 7, {"step": 7, "best": {"step": 3, "loss": 0.25}, "model": {"w": np.zeros(3)}})
     whole = path.read_bytes()
     for index in range(len(whole)):
         for bit in range(8):
             content = bytearray(whole)
             content[index] ^= 1 << bit
-            path.write_bytes(content)
-            with pytest.raises(ValueError, match=r"step-000007\.safetensors is damaged: .*Delete it"):
-                checkpoint.load(path)
+            with pytest.raises(Damaged):
+                decode(bytes(content))
 
 
 def test_what_is_left_is_named(tmp_path):

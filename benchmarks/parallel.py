@@ -288,9 +288,10 @@ def section(record):
     """Return the part of the page that is made of numbers."""
     machine = ", ".join([f"{key} {value}" for key, value in record["machine"].items() if key != "load"])
     parts = [
-        f"The fastest of {record['rounds']} rounds of {record['steps']} steps on random images of 32×32; {machine}. "
-        f"The machine had {record['machine']['load']:.0f} processes to run at a time while this was measured, so the "
-        "first table compares what luck allowed; the others take the processor's time, which that hardly changes.\n",
+        f"The fastest of {record['rounds']} rounds of {record['steps']} steps or more, on random images of 32×32; "
+        f"{machine}. The machine had {record['machine']['load']:.0f} processes to run at a time while this was "
+        "measured, so the first table compares what luck allowed; the others take the processor's time, which that "
+        "hardly changes.\n",
         measured_table(record),
     ]
     for name, work in record["work"].items():

@@ -31,6 +31,8 @@ def kind_of(path: Path) -> str:
     check_plain(path)
     with path.open("rb") as file:
         start = file.read(512)
+    if not start:
+        raise ValueError(f"read_weights: {path} is empty, no safetensors file (header too small) nor any other")
     if start[8:9] == b"{":  # a safetensors file: the header's length in 8 bytes, which can be any, then the header
         return "safetensors"
     if start.startswith(LFS):

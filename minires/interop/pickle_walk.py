@@ -330,6 +330,8 @@ def not_known(full: str) -> str:
     """Say what a name that is not known usually means."""
     if full.startswith(("torch._utils._rebuild", "torch._tensor._rebuild")) or full.endswith("Storage"):
         return "a kind of tensor that MiniRes has not: a dense one of real numbers, .detach().clone(), can be read"
+    if full.startswith("torch.") and full.count(".") == 1 and full[6:].islower():
+        return "a dtype that NumPy has not; convert in PyTorch with .float()"
     if full.startswith(("torch.nn.", "torchvision.", "timm.", "models.", "model.", "resnet", "networks.", "__main__.")):
         return (
             "code of a model: the file holds a whole model, not its weights alone. In PyTorch, with the model's own "

@@ -158,7 +158,10 @@ def read_torch_file(path: Path) -> TorchFile:
     """
     if zipfile.is_zipfile(path):
         return read_archive(path)
-    return read_rows(path, path.read_bytes())
+    data = path.read_bytes()
+    if data.startswith(b"PK"):
+        raise ValueError(f"it is a zip archive without its end, cut off after {len(data)} bytes: get the file anew")
+    return read_rows(path, data)
 
 
 def read_archive(path: Path) -> TorchFile:

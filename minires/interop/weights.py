@@ -27,6 +27,7 @@ PARTS = (
     "state_dict", "model_state_dict", "model_state", "model", "net", "network", "module", "weights", "params",
     "state_dict_ema", "model_ema", "ema", "ema_state_dict",
 )  # fmt: skip
+MAX_DEPTH = 6  # dicts in dicts where the weights are looked for
 COUNTERS = ("num_batches_tracked", "n_averaged")  # PyTorch's, which are no weights
 
 
@@ -172,7 +173,9 @@ def chosen_part(content: Any, part: str | None) -> tuple[str, dict[str, Any]]:
     if "" in found:
         return "", found[""]
     ranked = sorted(found, key=lambda name: [rank(word) for word in name.split(".")])
-    if len(found) > 1 and rank(ranked[0].partition(".")[0]) == len(PARTS):
+    if rank(ranked[0].split(".")[0]) == len(PARTS):  # no name that is known: the one that is much larger, if there is
+        ranked = sorted(found, key=lambda name: -arrays[name])
+    if len(found) > 1 and rank(ranked[0].split(".")[0]) == len(PARTS) and arrays[ranked[0]] < 2 * arrays[ranked[1]]:
         raise ValueError(
             f"it holds several networks, {', '.join(map(repr, found))}: say which with part={ranked[0]!r}"
         )
@@ -183,17 +186,19 @@ def rank(word: str) -> int:
     return PARTS.index(word) if word in PARTS else len(PARTS)
 
 
-def parts_of(content: Any, name: str = "", depth: int = 4) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Find the dicts of named arrays in what a file holds, at most so deep. The states of optimizers have numbers."""
+def parts_of(content: Any, name: str = "", seen: tuple[set[int], int] | None = None) -> Iterator[tuple[str, Any]]:
+    """Find the dicts of named arrays in what a file holds, but for optimizers; each once, at most MAX_DEPTH deep."""
+    known, depth = seen or (set(), 0)
     items = dict(enumerate(content)) if isinstance(content, list | tuple) else content
-    if not isinstance(items, dict) or depth == 0 or len(items) > 100_000:
+    if not isinstance(items, dict) or depth > MAX_DEPTH or id(content) in known:
         return
+    known.add(id(content))
     named = [key for key, value in items.items() if isinstance(key, str) and is_array(value)]
     if named and not [key for key in items if not isinstance(key, str)]:
         yield name, items
     for key, value in items.items():
-        if isinstance(value, dict | list | tuple):
-            yield from parts_of(value, f"{name}.{key}" if name else str(key), depth - 1)
+        if isinstance(value, dict | list | tuple) and not str(key).lower().startswith(("optim", "sched", "scaler")):
+            yield from parts_of(value, f"{name}.{key}" if name else str(key), (known, depth + 1))
 
 
 def read_safetensors(path: Path) -> tuple[dict[str, Array], list[str]]:

@@ -123,6 +123,8 @@ def test_views_of_one_storage(tmp_path, layout):
         (lambda state: {"checkpoint": {"model": {"state_dict": state}}}, "checkpoint.model.state_dict"),
         (lambda state: (state, 3), "0"),
         (lambda state: {"anything": state, "epoch": None}, "anything"),
+        (lambda state: {"a": {"b": [0, {"c": {"d": state}}]}}, "a.b.1.c.d"),
+        (lambda state: {"mine": state, "optimizer_D": {"momentum": state}, "rest": {"mean": 0}}, "mine"),
     ],
 )
 @pytest.mark.parametrize("layout", LAYOUTS)
@@ -237,6 +239,8 @@ def test_long_texts_that_are_not_there(tmp_path):
     refused(tmp_path / "w.pth", b"\x80\x04\x8d" + struct.pack("<Q", BIG) + b"abc.", "damaged or cut off")
     refused(tmp_path / "v.pth", b"\x80\x04\x8e" + struct.pack("<Q", BIG) + b"abc.", "damaged or cut off")
     bottomless = b"\x80\x02)" + b"\x85" * 200_000
+    refused(tmp_path / "e.pth", b"", "is empty")
+    refused(tmp_path / "p.pth", Writer().zipped({"a": 1})[:-30], "a zip archive without its end, cut off after")
     refused(tmp_path / "u.pth", bottomless + b".", "no weights in it")
     refused(tmp_path / "t.pth", b"\x80\x02}" + bottomless[2:] + b"K\x01s.", "a tuple as key")
 

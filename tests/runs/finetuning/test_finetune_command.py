@@ -136,7 +136,7 @@ def test_from_a_file_of_weights(finetune, pictures, tmp_path, capsys, naming):
         (["nowhere", "--data", "digits"], "there is no nowhere"),
         (["FILE", "--data", "digits"], "add --model"),
         (["FILE", "--data", "digits", "--model", "resnet56"], "is missing"),
-        (["PTH", "--data", "digits", "--model", "resnet20"], "convert it with PyTorch"),
+        (["PTH", "--data", "digits", "--model", "resnet20"], "a zip archive without its end"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )

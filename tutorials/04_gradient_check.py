@@ -194,7 +194,7 @@ for backward in backwards[1:]:
 #    (3, 1)
 #
 # The random gradient has signs at random and sizes between ½ and 1½, so that no element is too small to matter.
-# ``along`` is the sum that ``sum_dropped`` dropped, one for each row. Before it the same number is taken from a whole
+# ``along`` is the sum that ``sum_dropped`` dropped, one for each row. The lines before it take one number from a whole
 # row, which changes nothing, as you have just seen with ones: rounding then leaves more digits.
 #
 # How sure is sure?

@@ -408,6 +408,7 @@ for _ in range(20):
     try:
         assert numba_kernels.relu_forward(x).tolist() == [0, 2]
         assert numba_kernels.relu_backward(x, x).tolist() == [0, 2]
+        signal.setitimer(signal.ITIMER_REAL, 0)
         break
     except Alarm:
         rung += 1

@@ -15,6 +15,7 @@ from the cache: a folder named by the hash of all sources here, so that a change
 chunks, which threads share, comes from `threads.run`.
 """
 
+import _thread
 import functools
 import hashlib
 import os
@@ -170,26 +171,27 @@ def undisturbed(work: Callable[[str], None], argument: str) -> None:
         work(argument)
         return
     errors: list[BaseException] = []
-    done = threading.Lock()
+    taken, done = threading.Lock(), threading.Lock()
     done.acquire()
 
     def call() -> None:
-        try:
-            work(argument)
-        except BaseException as error:
-            errors.append(error)
-        finally:
+        if taken.acquire(blocking=False):
+            try:
+                work(argument)
+            except BaseException as error:
+                errors.append(error)
             done.release()
 
     before = threading.stack_size(STACK)
     try:
-        threading.Thread(target=call, name="compilation").start()
+        _thread.start_new_thread(call, ())  # not threading.Thread's start: see `threads.Worker.start`
     except RuntimeError:  # no thread is to be had
         call()
     finally:
         threading.stack_size(before)
     try:
-        done.acquire()
+        while not done.acquire(timeout=10):
+            call()  # if the thread never began, for lack of memory
     except KeyboardInterrupt:
         raise
     except BaseException:

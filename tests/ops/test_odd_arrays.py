@@ -41,7 +41,7 @@ def odd(x, kind):
 
 
 def run(case, place, kind, dtype):
-    arrays = [array.astype(dtype) for array in case.arguments.values()]
+    arrays = [np.asarray(array, dtype) for array in case.arguments.values()]
     if kind == "one memory":
         memory = np.random.default_rng(0).uniform(0.5, 2, 1 + max([array.size for array in arrays])).astype(dtype)
         arrays = [memory[i % 2 :][: array.size].reshape(array.shape) for i, array in enumerate(arrays)]

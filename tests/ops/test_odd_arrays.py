@@ -59,11 +59,11 @@ def run(case, place, kind, dtype):
     return [y.data, *[tensor.grad for tensor in tensors]]
 
 
-COMPILED = "relu conv2d batch_norm max_pool2d avg_pool2d option_a cross_entropy".split()  # that see huge arrays
+QUICK = "relu conv2d max_pool2d avg_pool2d option_a".split()  # others add up all 2³¹ before they fail
 tried = 0
 for case in all_cases():
     for kind in sys.argv[1:]:
-        if kind == "huge" and case.op not in COMPILED:
+        if kind == "huge" and case.op not in QUICK:
             continue
         for place in range(1 if kind == "one memory" else len(case.arguments)):
             found = []

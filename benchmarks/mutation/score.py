@@ -2,6 +2,7 @@
 
     python benchmarks/mutation/score.py                 # all; goes on where it was stopped
     python benchmarks/mutation/score.py --seconds 600   # as many as fit, in random order
+    python benchmarks/mutation/score.py --mutants 100   # a sample
     python benchmarks/mutation/score.py --report        # the table, from what is there
 
 Each mutant (mutants.py) is planted in a fork of one warm process, by giving the function the mutant's code, and only
@@ -126,25 +127,25 @@ def function_of(mutant: Mutant) -> Any:
     return found
 
 
-def score(seconds: float, seed: int, results: Path, find_checks: Callable[[], list[Tried]]) -> None:
-    """Run mutants in random order, and write down now and then what is known."""
+def score(seconds: float, number: int, seed: int, results: Path, find_checks: Callable[[], list[Tried]]) -> None:
+    """Run mutants in random order, the first so many of it, and write down now and then what is known."""
     known = json.loads(results.read_text(encoding="utf-8"))["mutants"] if results.exists() else {}
     equivalent = json.loads(EQUIVALENT.read_text(encoding="utf-8"))
     mutants = [mutant for file in FILES for mutant in mutants_of(file)]
-    open_ones = [mutant for mutant in mutants if mutant.name not in known and mutant.name not in equivalent]
-    random.Random(seed).shuffle(open_ones)
+    drawn = random.Random(seed).sample(mutants, min(number, len(mutants)))
+    open_ones = [mutant for mutant in drawn if mutant.name not in known and mutant.name not in equivalent]
     tried = find_checks()
     for one in tried:
         trace(one)
     tried.sort(key=lambda one: one.seconds)
     end = time.monotonic() + seconds
-    for number, mutant in enumerate(open_ones):
+    for place, mutant in enumerate(open_ones):
         if time.monotonic() > end:
             break
         key = str(PACKAGE / mutant.file), mutant.function
         run = [one.check for one in tried if key in one.called]
         known[mutant.name] = verdict(mutant, run)
-        if number % 25 == 24:
+        if place % 10 == 9:
             write(results, known, mutants, equivalent)
     write(results, known, mutants, equivalent)
 
@@ -193,12 +194,13 @@ def line(name: str, row: dict[str, Any]) -> str:
 def main(find_checks: Callable[[], list[Tried]] = checks) -> None:
     parser = argparse.ArgumentParser(description="The mutation score of minires gradcheck")
     parser.add_argument("--seconds", type=float, default=1e9, help="stop after so many (default: when all have run)")
+    parser.add_argument("--mutants", type=int, default=10**9, help="the first so many of the order (default: all)")
     parser.add_argument("--seed", type=int, default=0, help="of the order")
     parser.add_argument("--results", type=Path, default=RESULTS)
     parser.add_argument("--report", action="store_true", help="print what is there, and run nothing")
     args = parser.parse_args()
     if not args.report:
-        score(args.seconds, args.seed, args.results, find_checks)
+        score(args.seconds, args.mutants, args.seed, args.results, find_checks)
     report(args.results)
 
 

@@ -33,11 +33,9 @@ class Comparison:
         self.report = ArgumentReport(name, x.shape, gradient=grad_x)
         self.x, self.grad_x, self.y_of, self.y, self.grad_y = x, grad_x, y_of, y, grad_y
         self.generator = generator
-        finite = np.abs(grad_x[np.isfinite(grad_x)])
         self.tolerance = dataclasses.replace(
             tolerance,
-            size=float(finite.max(initial=0.0)),
-            rounding=measured_rounding(y_of, x, y, grad_y, generator) if tolerance.atol is None else 0.0,
+            rounding=measured_rounding(y_of, x, y, grad_y) if tolerance.atol is None else 0.0,
         )
         self.worst = -1.0
 
@@ -62,6 +60,7 @@ class Comparison:
         report = self.report
         report.checked += 1
         report.largest = max(report.largest, abs(numeric))
+        self.tolerance = dataclasses.replace(self.tolerance, size=report.largest)  # differences' alone: see `slope`
         error, size = abs(backward - numeric), max(abs(backward), abs(numeric))
         allowed = self.tolerance.of(backward, numeric, step)
         right = error <= allowed  # a NaN is wrong

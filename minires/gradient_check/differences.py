@@ -26,7 +26,8 @@ DECIDED = 4  # a gradient of so many times the uncertainty tells a right backwar
 class Tolerance:
     """eps: the step. Two numbers a and b agree if |a − b| ≤ rtol · max(|a|, |b|, size / 100) + the uncertainty.
 
-    size: the largest number of the gradient that a and b belong to. rounding: how far Σ grad_y · y is off.
+    size: the largest slope found so far, by differences: a wrong backward must not widen what it is compared by.
+    rounding: how far Σ grad_y · y is off.
     atol: the uncertainty, where it is not to be measured.
     steps: the shares of eps that are tried, one after the other, around kinks that are merely close.
     """
@@ -86,12 +87,11 @@ def central_difference(y_at: Callable[[float], Array], y: Array, grad_y: Array, 
     return float(np.sum(grad_y * (ahead + behind)) / (2 * step)), float(np.sum(grad_y * (ahead - behind)))
 
 
-def measured_rounding(
-    y_of: Callable[[Array], Array], x: Array, y: Array, grad_y: Array, generator: np.random.Generator
-) -> float:
+def measured_rounding(y_of: Callable[[Array], Array], x: Array, y: Array, grad_y: Array) -> float:
     """Return how far Σ grad_y · y moves when each number of x moves by its own rounding, or y's numbers by theirs."""
     terms = grad_y * y
     rounding = UNIT * float(np.sqrt(np.sum(terms * terms)))
+    generator = np.random.default_rng(0)  # its own: how often it is measured moves nothing else that is drawn
     for _ in range(JITTERS):
         moved = y_of(x * (1 + UNIT * generator.integers(-1, 2, x.shape)))
         rounding = max(rounding, abs(float(np.sum(grad_y * (moved - y)))))

@@ -217,7 +217,7 @@ def describe(head: str, mine: Any, name: str, arguments: tuple[int, ...], seed: 
         if "residual_add" not in str(error):
             raise
         raise Wrong(
-            f"{head}: shortcut and branch have different shapes there: where the channels or the size change, be it one "
+            f"{head}: shortcut and branch have different shapes there: where channels or size change, be it one "
             f"of them alone, the shortcut must be projected\n  {error}"
         ) from error
     if found["made"] != "Tensor":

@@ -11,6 +11,7 @@ import linecache
 import os
 import sys
 import traceback
+import warnings
 from types import ModuleType
 from typing import IO, Any, NoReturn
 
@@ -183,6 +184,7 @@ def main() -> None:
     os.dup2(2, 1)
     faulthandler.enable()
     kernels.use("numpy")
+    warnings.simplefilter("ignore", RuntimeWarning)  # what overflows and gets out is said by the examiner
     np.zeros(1) @ np.zeros(1)  # the library of matrix products makes its threads before memory is limited
     Child(source, sink).converse()
 

@@ -150,10 +150,16 @@ def name_gradients(
             lines += [f"  {line}" for line in drawn.splitlines()]
     if not lines:
         return f"{problem.head}\n  {error}"
-    if len(named) == 1:
-        of = f"the gradient of {named[0][0]}: " if len(varied) > 1 else ""
-        return "\n".join([f"{problem.head}: {of}{named[0][1]}", *lines])
-    return "\n".join([problem.head, *[f"  the gradient of {name}: {sentence}" for name, sentence in named], *lines])
+    if not named:
+        return "\n".join([problem.head, *lines])
+    alike: dict[str, list[str]] = {}  # sentence -> the arrays whose gradients it is said of
+    for name, sentence in named:
+        alike.setdefault(sentence, []).append(name)
+    said = []
+    for sentence, names in alike.items():
+        of = f"the gradient{'s' if len(names) > 1 else ''} of {' and '.join(names)}: " if len(varied) > 1 else ""
+        said.append(f"{of}{sentence}")
+    return "\n".join([f"{problem.head}: {'; '.join(said)}", *lines])
 
 
 def makes(mistaken: Backward, draw: tuple[dict[str, Array], Array], given: Mapping[str, Any]) -> bool:

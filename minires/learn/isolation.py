@@ -28,7 +28,7 @@ from minires.learn.examiner import Wrong
 from minires.learn.exercise import Exercise
 from minires.learn.wire import arrays_in, pack, receive, send, unpack
 
-SECONDS = 6.0  # for the reader's code, all calls together
+SECONDS = 5.0  # for the reader's code, all calls together
 START_SECONDS = 60.0  # for Python and NumPy to start, of which the reader is not to blame
 TRAIN_SECONDS = 600.0
 OUTPUT = 64 * 2**10  # bytes that may be printed

@@ -105,6 +105,15 @@ def half_a_step(f, x, h=1e-5):
     return one_sided(f, x, h) / 2
 
 
+def flattened(f, x, h=1e-5):
+    flat, grad = x.ravel(), np.zeros(x.size)
+    for i in range(x.size):
+        move = np.zeros(x.size)
+        move[i] = h
+        grad[i] = (f(flat + move) - f(flat - move)) / (2 * h)
+    return grad.reshape(x.shape)
+
+
 def as_float32(f, x, h=1e-5):
     return numeric_gradient(f, x, h).astype(np.float32)
 
@@ -127,5 +136,6 @@ WRONG = [
     ({"numeric_gradient": over_4h}, "the distance of the two points is 2h, not 4h"),
     ({"numeric_gradient": relative_step}, "the step is h times the element"),
     ({"numeric_gradient": half_a_step}, "this is half of the one-sided quotient"),
+    ({"numeric_gradient": flattened}, r"f is called with an array \(12,\)"),
     ({"numeric_gradient": as_float32}, "holds float32"),
 ]

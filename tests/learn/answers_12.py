@@ -91,6 +91,12 @@ class OneConvolutionTwice(BasicBlock):
         return self.bn2(self.conv1(y))
 
 
+class MadeInForward(BasicBlock):
+    def branch_of(self, x):
+        y = ops.relu(self.bn1(self.conv1(x)))
+        return self.bn2(conv(x.shape[1], x.shape[1], 3)(y))
+
+
 class NormFirst(BasicBlock):
     def branch_of(self, x):
         return self.bn2(self.conv2(self.conv1(ops.relu(self.bn1(x)))))
@@ -159,6 +165,7 @@ WRONG = [
     ({"ShortcutBlock": BiasOnShortcut}, "ShortcutBlock where shapes change: a convolution in front of a batch norm"),
     ({"BasicBlock": OneNormTwice}, "BasicBlock: one batch norm is used twice"),
     ({"BasicBlock": OneConvolutionTwice}, "BasicBlock: one convolution is used twice"),
+    ({"BasicBlock": MadeInForward}, "BasicBlock: there are weights that parameters"),
     ({"BasicBlock": NormFirst}, "BasicBlock: the branch begins with BatchNorm"),
     (
         {"ShortcutBlock": WhereChannelsDiffer},

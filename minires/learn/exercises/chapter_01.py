@@ -173,8 +173,14 @@ def examined(mine: Any, head: str, draw: Callable[..., tuple[Any, ...]], seed: i
 
 def gradient(head: str, mine: Any, f: Callable[[Array], float], x: Array, h: float = 1e-5) -> Array:
     """Call the reader's function on a copy; `Wrong` if it leaves that changed."""
+
+    def asked(moved: Array) -> float:
+        if np.shape(moved) != x.shape:
+            raise Wrong(f"{head}: f is called with an array {np.shape(moved)}; it takes one of x's shape, {x.shape}")
+        return f(moved)
+
     given = x.copy()
-    got = mine.numeric_gradient(f, given, h)
+    got = mine.numeric_gradient(asked, given, h)
     refuse_nothing(head, got)
     if not np.array_equal(given, x):
         raise Wrong(f"{head}: x is not what it was: elements were moved and not put back, so the caller's array drifts")

@@ -107,6 +107,7 @@ class Description:
 
     ops: list[Made]
     leaves: list[Array]
+    trained: list[bool]  # which leaves the block lists among its parameters
     last: Ref
     y: Array
 
@@ -131,7 +132,8 @@ class Description:
 def described(mine: ModuleType, name: str, arguments: Sequence[int], x: Array) -> Any:
     """Where the reader's code runs: build a block, give it x, and describe what it did in numbers and arrays."""
     given = Tensor(x, requires_grad=True)
-    y = getattr(mine, name)(*arguments)(given)
+    block = getattr(mine, name)(*arguments)
+    y = block(given)
     if not isinstance(y, Tensor):
         return {"made": type(y).__name__}
     made = [tensor for tensor in backward_order(y)[::-1] if tensor.op is not None]
@@ -147,7 +149,15 @@ def described(mine: ModuleType, name: str, arguments: Sequence[int], x: Array) -
         options = {key: getattr(tensor.op, key) for key in ("stride", "padding", "eps") if hasattr(tensor.op, key)}
         ops.append((type(tensor.op).__name__, refs, options))
     last = ("op", numbers[y]) if y in numbers else ("leaf", leaves.get(y, 0))
-    return {"made": "Tensor", "ops": ops, "leaves": [leaf.data for leaf in leaves], "last": last, "y": y.data}
+    listed = [id(parameter) for parameter in block.parameters()]
+    return {
+        "made": "Tensor",
+        "ops": ops,
+        "leaves": [leaf.data for leaf in leaves],
+        "trained": [id(leaf) in listed for leaf in leaves],
+        "last": last,
+        "y": y.data,
+    }
 
 
 def check_basic(mine: Any, seed: int) -> Iterator[str]:
@@ -207,15 +217,15 @@ def describe(head: str, mine: Any, name: str, arguments: tuple[int, ...], seed: 
         if "residual_add" not in str(error):
             raise
         raise Wrong(
-            f"{head}: shortcut and branch have different shapes there: where channels or size change, what is added "
-            f"must be projected, and be it only one of the two that changes\n  {error}"
+            f"{head}: shortcut and branch have different shapes there: where channels or size change, be it one "
+            f"of them alone, the shortcut must be projected\n  {error}"
         ) from error
     if found["made"] != "Tensor":
         raise Wrong(f"{head}: the block gives back {found['made']}, not a tensor; is a return missing?")
     ops = [Made(str(op), [tuple(ref) for ref in refs], dict(options)) for op, refs, options in found["ops"]]
     if found["last"][0] != "op":
         raise Wrong(f"{head}: the block gives back what it was given")
-    return Description(ops, list(found["leaves"]), tuple(found["last"]), found["y"])
+    return Description(ops, list(found["leaves"]), list(found["trained"]), tuple(found["last"]), found["y"])
 
 
 def check_shortcut(head: str, block: Description, aside: Ref, wanted: str, stride: int) -> None:
@@ -267,6 +277,11 @@ def check_used_once(head: str, block: Description) -> None:
         if leaf in seen:
             what, has = ("convolution", "weights") if op.name == "Conv2d" else ("batch norm", "weights and statistics")
             raise Wrong(f"{head}: one {what} is used twice; each place has its own, with its own {has}")
+        if not block.trained[leaf]:
+            raise Wrong(
+                f"{head}: there are weights that parameters() does not list, so no optimizer would train them: keep "
+                "every layer as an attribute of the block"
+            )
         seen.add(leaf)
 
 

@@ -72,10 +72,14 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def is_of_output(error: Exception) -> TypeGuard[OSError]:
-    """Whether it was the standard output that could not be written: every other file has a name in its error."""
-    if not isinstance(error, OSError) or error.errno not in FAILURES or error.filename is not None:
+    """Whether the standard output could not be written: the error names no file, and the output fails again."""
+    if not isinstance(error, OSError) or error.errno not in FAILURES or error.strerror != os.strerror(error.errno):
         return False
-    return error.strerror == os.strerror(error.errno)
+    try:
+        print(flush=True)
+    except OSError:
+        return error.filename is None
+    return False
 
 
 def run(command: str | None, arguments: Sequence[str]) -> int:

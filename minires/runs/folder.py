@@ -13,7 +13,7 @@ import numpy as np
 
 import minires
 from minires import kernels
-from minires.data.disk import reason_of, sweep
+from minires.data.disk import naming, reason_of, sweep
 from minires.nn import Module
 from minires.runs import checkpoint, records
 from minires.runs.building import build_model
@@ -91,9 +91,10 @@ def lock(folder: Path) -> Iterator[None]:
             file.seek(0)
             message = f"another process ({file.read().strip()}) is writing to {folder}; wait for it, or stop it first"
             raise RuntimeError(message) from error
-        file.truncate(0)
-        file.write(f"pid {os.getpid()}")
-        file.flush()
+        with naming(folder / ".lock"):
+            file.truncate(0)
+            file.write(f"pid {os.getpid()}")
+            file.flush()
         sweep(folder)
         yield
 

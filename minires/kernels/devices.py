@@ -19,10 +19,11 @@ def device_of(array: Array) -> str:
 
 
 def described(array: Any) -> str:
-    """Return what an error says of an array: "(16, 8) float32 on cpu"; of anything else, its type."""
+    """Return what an error says of an array: "(16, 8) float32 on cpu"; of what is no plain array, its type too."""
+    kind = type(array).__name__
     if not hasattr(array, "shape") or not hasattr(array, "dtype"):
-        return f"a {type(array).__name__}"
-    return f"{array.shape} {array.dtype} on {device_of(array)}"
+        return f"a {kind}"
+    return f"{'' if kind == 'ndarray' else f'a {kind} '}{array.shape} {array.dtype} on {device_of(array)}"
 
 
 def alike(one: Any, other: Any) -> bool:

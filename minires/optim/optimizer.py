@@ -5,6 +5,8 @@ import numbers
 from collections.abc import Iterable
 from typing import Any
 
+import numpy as np
+
 from minires.engine import Tensor
 from minires.kernels import Array, kernels_for
 from minires.kernels.devices import alike, described, read_only
@@ -103,15 +105,16 @@ class Optimizer:
         """
         params = [param for param in group["params"] if param.grad is not None]
         for param in params:
+            if not can_be_updated(param.data):
+                raise ValueError(
+                    f"{self.name}: {self._which(param)}, {described(param.data)}, cannot be updated in place: .data "
+                    "must be a plain float array that can be written to; give it a copy, .data = np.array(values, "
+                    "np.float32)"
+                )
             if not alike(param.grad, param.data):
                 raise ValueError(
                     f"{self.name}: {self._which(param)} is {described(param.data)} and has as .grad "
                     f"{described(param.grad)}; run backward again after replacing .data, or zero_grad() first"
-                )
-            if param.dtype.kind != "f" or not param.dtype.isnative or read_only(param.data):
-                raise ValueError(
-                    f"{self.name}: {self._which(param)}, {described(param.data)}, cannot be updated in place: .data "
-                    "must be a float array that can be written to; give it a copy, .data = array.copy()"
                 )
             self._check_kept(param)
         return params
@@ -194,3 +197,10 @@ class Optimizer:
 
     def _all_params(self) -> list[Tensor]:
         return [param for group in self.param_groups for param in group["params"]]
+
+
+def can_be_updated(array: Any) -> bool:
+    """Say whether a step can write into an array: floats, and no mask, file or other subclass around them."""
+    if not hasattr(array, "dtype") or array.dtype.kind != "f" or not array.dtype.isnative or read_only(array):
+        return False
+    return type(array) is np.ndarray or not isinstance(array, np.ndarray)

@@ -204,8 +204,8 @@ def read_only(array):
         (read_only(np.ones(2)), ValueError, "parameter 1, .*, cannot be updated in place: .*copy"),
         (np.ones(2, int), ValueError, "parameter 1, .* int64 .*, cannot be updated in place: .data must be a float"),
         (np.ones(2, ">f8"), ValueError, "parameter 1, .*, cannot be updated in place"),
-        (np.ma.ones(2), ValueError, "parameter 1 is .* and has as .grad"),
-        ([1.0, 2.0], ValueError, "parameter 1 is a list and has as .grad"),
+        (np.ma.ones(2), ValueError, "parameter 1, a MaskedArray .*, cannot be updated in place"),
+        ([1.0, 2.0], ValueError, "parameter 1, a list, cannot be updated in place"),
     ],
     ids=lambda value: f"{type(value).__name__} {getattr(value, 'shape', '')}",
 )

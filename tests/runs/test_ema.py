@@ -7,6 +7,7 @@ from minires import models, nn, training
 from minires.data import Loader, load_digits
 from minires.optim import SGD
 from minires.runs.ema import EMA
+from minires.runs.state import TrainingState
 from minires.training import Trainer
 
 IMAGES, LABELS, TEST_IMAGES, TEST_LABELS = load_digits()
@@ -79,6 +80,24 @@ def test_a_model_that_no_longer_fits_is_refused_and_nothing_changes(change, mess
             call()
     assert ema.updates == 0
     assert all(np.array_equal(array, before[name]) for name, array in ema.averages.items())
+
+
+def test_no_checkpoint_is_taken_of_what_no_longer_fits_together():
+    """It could not be loaded again."""
+    model = network()
+    optimizer = SGD(model.parameters(), 0.1, momentum=0.9)
+    trainer = Trainer(model, Loader(IMAGES[:32], LABELS[:32], 16), optimizer, ema=EMA(model, 0.9))
+    trainer.train(1, lambda record: None)
+    state = TrainingState(trainer)
+    before = state.state_dict()
+    model.fc.weight.data = np.ones((5, 16), np.float32)
+    with pytest.raises(RuntimeError, match=r"SGD: parameter 22 is \(5, 16\) .* its momentum_buffer \(10, 16\)"):
+        state.state_dict()
+    with pytest.raises(RuntimeError, match="SGD: parameter 22"):
+        state.load_state_dict(before)
+    optimizer.state.clear()
+    with pytest.raises(ValueError, match=r"EMA.state_dict: fc.weight is \(5, 16\)"):
+        state.state_dict()
 
 
 def test_a_model_that_was_given_the_averages_themselves():

@@ -1,40 +1,20 @@
 """`mpiexec`, the fixture that runs a Python script on several processes."""
 
-import os
-import shutil
-import subprocess
-import sys
-from pathlib import Path
-
 import pytest
-
-ENVIRONMENT = {**os.environ, "MINIRES_KERNELS": "numpy", "OPENBLAS_NUM_THREADS": "1"}
-COMMAND = "from minires.cli.main import main; import sys; sys.exit(main())"
-
-
-def start(number, *arguments, script=COMMAND):
-    """Start a script, or the `minires` command, on so many processes; on one without mpiexec."""
-    command = [sys.executable, "-c", script, *arguments]
-    if number > 1:
-        beside = Path(sys.executable).with_name("mpiexec")
-        command = [str(beside) if beside.exists() else shutil.which("mpiexec"), "-n", str(number), *command]
-    return subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=ENVIRONMENT, stdin=subprocess.DEVNULL
-    )
+from several_processes import COMMAND, start
 
 
 @pytest.fixture
 def mpiexec(require):
     """Run a script, or the `minires` command, on so many processes; return its exit code and what it printed."""
     require("mpi4py")
-    require("mpi4py.MPI")
 
-    def run(number, *arguments, script=COMMAND, timeout=120):
+    def run(number, *arguments, script=COMMAND, timeout=240):
         process = start(number, *arguments, script=script)
         try:
             output, errors = process.communicate(timeout=timeout)
         finally:
-            process.kill()
+            process.terminate()  # reaches all of them
         return process.returncode, output, errors
 
     return run

@@ -4,7 +4,7 @@ import signal
 import time
 
 import pytest
-from conftest import start
+from several_processes import start
 
 from minires.runs import checkpoint, records
 

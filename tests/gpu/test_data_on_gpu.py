@@ -11,7 +11,7 @@ from minires.data import Dataset, Loader, load, make_augmentation
 
 def loader_of(dataset, names):
     return Loader(
-        dataset.train_images, dataset.train_labels, 16, seed=3, augmentation=make_augmentation(names),
+        dataset.train_images, dataset.train_labels, 16, seed=3, augmentation=make_augmentation(names, dataset.mean),
         mean=dataset.mean, std=dataset.std,
     )  # fmt: skip
 
@@ -22,7 +22,7 @@ def colours():
     return Dataset("colours", images, labels, images[:5], labels[:5])
 
 
-@pytest.mark.parametrize("names", [[], ["crop"], ["flip"], ["resized_crop"], ["crop", "flip"]])
+@pytest.mark.parametrize("names", [[], ["crop"], ["flip"], ["resized_crop"], ["crop", "flip"], ["cutout"]])
 def test_batches_are_those_of_the_cpu(gpu, names):
     dataset = colours()
     moved = dataset.to("cuda")

@@ -154,7 +154,9 @@ def is_text(node: ast.AST) -> bool:
 
 
 def refuses(node: ast.AST) -> bool:
-    """Say whether a statement does nothing but refuse bad input: `if …: raise`, also one after the other."""
+    """Say whether a statement does nothing but refuse bad input: `if …: raise`, `check_images(…)`."""
+    if isinstance(node, ast.Expr) and isinstance(node.value, ast.Call) and isinstance(node.value.func, ast.Name):
+        return node.value.func.id.startswith("check")
     return isinstance(node, ast.If) and all(isinstance(one, ast.Raise) or refuses(one) for one in node.body)
 
 

@@ -23,7 +23,7 @@ from minires.gradient_check.inspection import inspect_backward
 from minires.gradient_check.report import GradientError, Report
 from minires.kernels import Array
 
-ROUNDINGS = 50  # of these a right gradient may be off; Winograd's transforms take a quarter of them
+ROUNDINGS = 100  # of these a right gradient may be off; Winograd's transforms take a tenth of them
 KERNELS = Path(kernels.__file__).parent
 
 

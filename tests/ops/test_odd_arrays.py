@@ -59,7 +59,7 @@ def run(case, place, kind, dtype):
     return [y.data, *[tensor.grad for tensor in tensors]]
 
 
-QUICK = "relu conv2d max_pool2d avg_pool2d option_a".split()  # others add up all 2³¹ before they fail
+QUICK = "relu conv2d max_pool2d option_a".split()  # others go through all 2³¹ before memory ends
 tried = 0
 for case in all_cases():
     for kind in sys.argv[1:]:

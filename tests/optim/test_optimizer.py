@@ -202,7 +202,7 @@ def read_only(array):
         (np.ones(1), RuntimeError, r"parameter 1 is \(1,\) .* and its \w+ \(2,\)"),
         (np.ones(2, np.float32), RuntimeError, r"parameter 1 is \(2,\) float32 .* and its \w+ \(2,\) float64"),
         (read_only(np.ones(2)), ValueError, "parameter 1, .*, cannot be updated in place: .*copy"),
-        (np.ones(2, int), ValueError, "parameter 1, .* int64 .*, cannot be updated in place: .data must be a float"),
+        (np.ones(2, int), ValueError, "parameter 1, .* int64 .*, cannot be .*: .data must be a plain float"),
         (np.ones(2, ">f8"), ValueError, "parameter 1, .*, cannot be updated in place"),
         (np.ma.ones(2), ValueError, "parameter 1, a MaskedArray .*, cannot be updated in place"),
         ([1.0, 2.0], ValueError, "parameter 1, a list, cannot be updated in place"),

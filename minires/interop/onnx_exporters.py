@@ -80,7 +80,7 @@ def softmax(graph: "Graph", step: Step, x: str) -> str:
 def log_softmax(graph: "Graph", step: Step, x: str) -> str:
     axes = step.options["axis"]
     if len(axes) == 1:
-        return graph.node("LogSoftmax", x, axis=axes[0])
+        return graph.node("LogSoftmax", shifted(graph, x, axes), axis=axes[0])  # a runtime may add log Σ to the maximum
     below = shifted(graph, x, axes)
     total = graph.reduced("ReduceSum", graph.node("Exp", below), axes, keepdims=True)
     return graph.node("Sub", below, graph.node("Log", total))
@@ -238,7 +238,7 @@ def cross_entropy(graph: "Graph", step: Step, logits: str) -> str:
     wanted = np.zeros((len(labels), classes or 0), step.dtype)
     wanted[kept] = smoothing / wanted.shape[1]
     wanted[kept, labels[kept]] += 1 - smoothing
-    log_p = graph.node("LogSoftmax", logits, axis=1)
+    log_p = graph.node("LogSoftmax", shifted(graph, logits, (1,)), axis=1)
     agreement = graph.node("Mul", log_p, graph.constant(-wanted / kept.sum(dtype=step.dtype)))
     return graph.reduced("ReduceSum", agreement, (0, 1), keepdims=False)
 

@@ -7,6 +7,7 @@ processes. A signal to mpiexec reaches all processes; they stop after the same s
 
 import shlex
 import sys
+import time
 from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
@@ -119,6 +120,7 @@ def train(processes: Processes, recipe: Recipe, trainer: ParallelTrainer, folder
         words = "\n".join([str(error) or type(error).__name__, *getattr(error, "__notes__", [])])
         who = f"process {processes.rank} of {processes.size}"
         print(f"minires train: {who} ends the training: {words}", file=sys.stderr, flush=True)
+        time.sleep(1)  # mpiexec passes the message on, and would drop it when it ends all
         processes.abort(130 if isinstance(error, KeyboardInterrupt) else 2)
         raise
 

@@ -31,6 +31,7 @@ from minires.ops import (
     shape,
     shortcut,
 )
+from minires.ops import soft_cross_entropy as soft_loss
 
 if TYPE_CHECKING:
     from minires.interop.onnx_file import Graph
@@ -66,7 +67,8 @@ def elu(graph: "Graph", step: Step, x: str) -> str:
 
 
 def dropout(graph: "Graph", step: Step, x: str) -> str:
-    return graph.node("Mul", x, graph.constant(to_device(step.options["mask"], "cpu")))
+    kept = graph.constant(to_device(step.options["kept"], "cpu"))
+    return graph.node("Where", kept, graph.node("Mul", x, graph.number(step.options["scale"])), graph.number(0))
 
 
 def softmax(graph: "Graph", step: Step, x: str) -> str:
@@ -243,6 +245,14 @@ def cross_entropy(graph: "Graph", step: Step, logits: str) -> str:
     return graph.reduced("ReduceSum", agreement, (0, 1), keepdims=False)
 
 
+def soft_cross_entropy(graph: "Graph", step: Step, logits: str) -> str:
+    targets = to_device(step.options["targets"], "cpu")
+    log_p = graph.node("LogSoftmax", shifted(graph, logits, (1,)), axis=1)
+    counted = graph.node("Where", graph.constant(targets == 0), graph.number(0), log_p)  # 0 · log 0 is 0
+    agreement = graph.node("Mul", counted, graph.constant(-targets))
+    return graph.reduced("ReduceSum", agreement, (1,), keepdims=False)
+
+
 def mse_loss(graph: "Graph", step: Step, prediction: str, target: str) -> str:
     axes = tuple(range(len(step.input_shapes[0])))
     return mean_square(graph, graph.node("Sub", prediction, target), axes, keepdims=False)
@@ -299,6 +309,7 @@ EXPORTERS: dict[type[Op], Exporter] = {
     chain.ConvChain: conv_chain,
     loss.CrossEntropy: cross_entropy,
     loss.MSELoss: mse_loss,
+    soft_loss.SoftCrossEntropy: soft_cross_entropy,
     normalization.BatchNorm: batch_norm,
     normalization.BatchNormInference: batch_norm_inference,
     pooling.MaxPool2d: max_pool2d,

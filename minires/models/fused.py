@@ -86,6 +86,7 @@ def chain(layers: Layers, x: Tensor, block: Any = None) -> Tensor:
         if folded:
             given.append(ops.ConvLayer(conv.weight, None, conv.bias, *window))
         else:
+            norm.check_statistics(x.data)  # of all norms, before any follows the batch
             given.append(ops.ConvLayer(conv.weight, norm.weight, norm.bias, *window, norm.eps))
     y, statistics = ops.conv_chain(x, given, shortcut_of(block, x, layers) if block is not None else None)
     for (_, norm), found in zip(layers, statistics, strict=False):  # of folded norms there are none

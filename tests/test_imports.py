@@ -26,7 +26,7 @@ UNDER = {
     "models": ["nn"],
     "optim": ["engine"],
     "data": ["kernels"],
-    "gradient_check": ["models"],
+    "gradient_check": ["models", "optim"],
     "minires": ["data", "gradient_check", "optim"],
     "training": ["data", "models", "optim"],
     "runs": ["minires", "training"],

@@ -26,7 +26,7 @@ UNDER = {
     "models": ["nn"],
     "optim": ["engine"],
     "data": ["kernels"],
-    "gradient_check": ["models"],
+    "gradient_check": ["models", "optim"],
     "program": [],
     "minires": ["data", "gradient_check", "optim", "program"],
     "training": ["data", "models", "optim"],

@@ -14,7 +14,9 @@ import pytest
 from minires import kernels, ops
 from minires.engine import Tensor
 
-pytest.importorskip("numba")
+numba = pytest.importorskip("numba")
+from numba.core import sigutils  # noqa: E402
+
 from minires.kernels import numba_kernels  # noqa: E402
 from minires.kernels.numba_kernels.machine import compilation  # noqa: E402
 
@@ -27,6 +29,8 @@ TRUSTED = {
     "average_backward": "grad_y shape, grad_x made",
     "widen": "x shape, y made",
     "widen_backward": "grad_y shape, grad_x shape",
+    "widen_by_16": "x shape, y made",
+    "add_narrow_by_16": "grad_y shape, grad_x shape",
     "add_in_place": "x made, more made",
     "losses_of": "logits shape, probabilities made, labels copy, loss made",
     "gradient_of_logits": "probabilities shape, grad_logits made, labels copy",
@@ -48,25 +52,34 @@ TRUSTED = {
     "winograd_weight_products": "x shape, grad_y shape, grad_u made",
     "winograd_weight_gradient": "grad_u made, grad_weight made",
     "winograd_layers_forward": (
-        "x op, shortcut op, y made, empty made, filters1 op, u1 made, z1 made, statistics1 made, mean1 made, "
-        "var1 made, weight1 op, bias1 op, filters2 op, u2 made, z2 made, statistics2 made, mean2 made, var2 made, "
-        "weight2 op, bias2 op"
+        "x op, shortcut op, y made, "
+        "first.filters op, first.u made, first.z made, first.statistics made, first.mean made, first.var made, "
+        "first.weight op, first.bias op, "
+        "second.filters op, second.u made, second.z made, second.statistics made, second.mean made, second.var made, "
+        "second.weight op, second.bias op"
     ),
     "winograd_layers_backward": (
-        "grad_y op, y op, masked made, x op, grad_x made, between made, z1 made, filters1 op, u1 made, weight1 op, "
-        "bias1 op, mean1 made, var1 made, sums1 made, grad_u1 made, grad_filters1 made, grad_norm1 made, z2 made, "
-        "filters2 op, u2 made, weight2 op, bias2 op, mean2 made, var2 made, sums2 made, grad_u2 made, "
-        "grad_filters2 made, grad_norm2 made"
+        "grad_y op, y op, masked made, x op, grad_x made, between made, "
+        "first.z made, first.filters op, first.u made, first.weight op, first.bias op, first.mean made, first.var made, "
+        "first.sums made, first.grad_u made, first.grad_filters made, first.grad_norm made, "
+        "second.z made, second.filters op, second.u made, second.weight op, second.bias op, second.mean made, "
+        "second.var made, second.sums made, second.grad_u made, second.grad_filters made, second.grad_norm made"
     ),
 }
 
 
 def arrays_of(kernel):
-    """Return the names of a kernel's arrays: those whose type in its signature has a layout. The counter is its own."""
-    types = next(iter(kernel.signatures.values())).removeprefix("void(").removesuffix(")").split(", ")
-    types = [one for one in types if not one.endswith("12)") and not one.endswith("16)")]
+    """Return the names of a kernel's arrays, "record.field" of those in records. The counter is its own."""
+    types, _ = sigutils.normalize_signature(next(iter(kernel.signatures.values())))
     parameters = list(inspect.signature(getattr(kernel.compiled, "py_func", kernel.compiled)).parameters)
-    return [name for name, kind in zip(parameters, types, strict=False) if "[" in kind and name != "counter"]
+    names = []
+    for name, kind in zip(parameters, types, strict=True):
+        if isinstance(kind, numba.types.NamedTuple | numba.types.NamedUniTuple):
+            kinds = zip(kind.instance_class._fields, kind.types, strict=True)
+            names += [f"{name}.{field}" for field, one in kinds if isinstance(one, numba.types.Array)]
+        elif isinstance(kind, numba.types.Array) and name != "counter":
+            names.append(name)
+    return names
 
 
 def test_every_array_of_every_compiled_kernel_stands_in_the_table():

@@ -11,7 +11,7 @@ from minires.gradient_check.cases.space import Case, Space, distinct
 NAMES = ("sum", "mean", "max", "var")
 
 
-def reduction(name: str, rng: np.random.Generator, shape: Any, axis: Any, keepdims: bool) -> Case | None:
+def reduced(name: str, rng: np.random.Generator, shape: Any, axis: Any, keepdims: bool) -> Case | None:
     axes = axis if isinstance(axis, tuple) else () if axis is None else (axis,)
     if any(not -len(shape) <= one < len(shape) for one in axes) or len({one % len(shape) for one in axes}) < len(axes):
         return None
@@ -67,6 +67,6 @@ VALUES = {
 TIES = {"axis": (None, 0, 1, 2, (0, 1), (1, 2)), "keepdims": (False, True), "number_of_ties": (2, 3, 24)}
 
 SPACES = [
-    *[Space(name, VALUES, partial(reduction, name)) for name in NAMES],
+    *[Space(name, VALUES, partial(reduced, name)) for name in NAMES],
     Space("max", TIES, tied),
 ]

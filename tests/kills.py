@@ -262,6 +262,9 @@ def main():
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--out", type=Path, default=Path("benchmarks/results/faults/kills.json"))
     args = parser.parse_args()
+    for number in SIGNALS.values():
+        if signal.getsignal(number) is signal.SIG_IGN:  # by nohup or a shell's &: the trainings would ignore it too
+            signal.signal(number, signal.SIG_DFL)
     wanted = {kind: args.kills if kind == "kill" else args.others for kind in KINDS}
     with tempfile.TemporaryDirectory() as folder:
         report = carry_out(folder, args.seed, wanted, tuple(args.kernels), args.out.resolve())

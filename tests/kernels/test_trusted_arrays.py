@@ -60,8 +60,8 @@ TRUSTED = {
     ),
     "winograd_layers_backward": (
         "grad_y op, y op, masked made, x op, grad_x made, between made, "
-        "first.z made, first.filters op, first.u made, first.weight op, first.bias op, first.mean made, first.var made, "
-        "first.sums made, first.grad_u made, first.grad_filters made, first.grad_norm made, "
+        "first.z made, first.filters op, first.u made, first.weight op, first.bias op, first.mean made, "
+        "first.var made, first.sums made, first.grad_u made, first.grad_filters made, first.grad_norm made, "
         "second.z made, second.filters op, second.u made, second.weight op, second.bias op, second.mean made, "
         "second.var made, second.sums made, second.grad_u made, second.grad_filters made, second.grad_norm made"
     ),

@@ -70,7 +70,8 @@ def prove_all(order: Sequence[Tensor]) -> tuple[list[list[str]], int]:
         except (ValueError, TypeError) as error:
             rows.append([*row, f"not checked: {str(error).removeprefix('gradcheck: ')}"])
         else:
-            rows.append([*row, f"right, worst relative error {report.relative_error:.1e}"])
+            verdict = "right" if report.ok else "undecided in part"
+            rows.append([*row, f"{verdict}, worst relative error {report.relative_error:.1e}"])
     return rows, wrong
 
 

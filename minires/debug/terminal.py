@@ -298,7 +298,10 @@ class Debugger(Prompt):
         except GradientError as error:
             print("WRONG.", error)
         else:
-            print(f"Right: {report.checked} comparisons, worst relative error {report.relative_error:.1e}.")
+            if report.ok:
+                print(f"Right: {report.checked} comparisons, worst relative error {report.relative_error:.1e}.")
+            else:
+                print(report)  # which says what could not be decided
 
     # Keeping
 

@@ -37,11 +37,11 @@ CODES = {  # what a process may end with after it; 0: it was done before
     "SIGHUP": {129, -1, 0},
     "stop and continue": {-9, 0},
     "two trainers": {-9, 0},
-    "full disk": {2, 0},
+    "full disk": {1, 0},
     "memory": {2, 0},
     "clock": {-9, 0},
-    "fsync": {2, 0},
-    "size": {2, 0},
+    "fsync": {1, 0},
+    "size": {1, 0},
 }
 NOTHING_TO_GO_ON_FROM = "holds none, so there is nothing to go on from"
 

@@ -44,6 +44,7 @@ def texts(tmp_path_factory):
         "evaluate": [run, "--kernels", "numpy"],
         "predict": [run, folder / "é−².png", "--kernels", "numpy"],
         "finetune": [run, "--data", "digits", "--out", folder / "tuned", *settings[:-1]],
+        "export": [run, folder / "model.onnx"],  # where ONNX is not installed, how to install it
         "plot": [folder],  # nothing to draw, which it says
         "compare": ["--depths", "8", "--steps", "1", "--batch-size", "8", "--kernels", "numpy", "--out", folder / "c"],
         "gradcheck": ["--op", "conv2d", "--kernels", "numpy"],

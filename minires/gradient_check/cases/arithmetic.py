@@ -9,6 +9,7 @@ import numpy as np
 from minires import ops
 from minires.engine import Tensor
 from minires.gradient_check.cases.space import Case, Space, away_from_zero, positive
+from minires.kernels import kernels_for
 
 SHAPES = (
     ((3, 4), (3, 4)),
@@ -112,11 +113,11 @@ def named(rng: np.random.Generator) -> list[Case]:
 
 
 def power_of(exponents: Any) -> Callable[[Tensor], Tensor]:
-    return lambda a: ops.power(a, exponents.astype(a.dtype))
+    return lambda a: ops.power(a, kernels_for(a.data).xp.asarray(exponents, a.dtype))
 
 
 def zero_to(b: Tensor) -> Tensor:
-    return ops.power(Tensor(np.array([0.0, 1.5, 0.0], b.dtype)), b)
+    return ops.power(Tensor(kernels_for(b.data).xp.asarray([0.0, 1.5, 0.0], b.dtype)), b)
 
 
 def four_uses(x: Tensor) -> Tensor:

@@ -145,8 +145,11 @@ class ParallelTrainer(Trainer):
 def in_parallel(trainer: Trainer, processes: Processes) -> ParallelTrainer:
     """Return the trainer of this process: the same model, optimizer and options, and a share of each batch.
 
-    ValueError for a batch with fewer images than there are processes, and for parameters of two dtypes.
+    ValueError for a batch with fewer images than there are processes, for parameters of two dtypes, and for weights of
+    classes, by which a share's mean cannot be averaged.
     """
+    if trainer.class_weights is not None:
+        raise ValueError("class_weights do not go with several processes: leave them out, or train in one")
     if trainer.loader.batch_size < processes.size:
         raise ValueError(
             f"a batch of {trainer.loader.batch_size} images has none for some of {processes.size} processes; "

@@ -109,6 +109,7 @@ def test_a_training_that_diverges_is_told_by_the_process_that_saw_it(mpiexec, tm
     "arguments, message",
     [
         (["--set", "steps=x"], "steps must be a whole number"),
+        (["--set", "class_weights=[1,1,1,1,1,1,1,1,1,2]"], "class_weights do not go with several processes"),
         (["--set", "batch_size=1"], "a batch of 1 images has none for some of 2 processes"),
         (["--resume", "nowhere"], "there is no folder nowhere"),
         (["--out", "/dev/null/runs", *SETTINGS], "cannot write to the output folder"),

@@ -38,7 +38,7 @@ CODES = {  # what a process may end with after it; 0: it was done before
     "stop and continue": {-9, 0},
     "two trainers": {-9, 0},
     "full disk": {1, 0},
-    "memory": {2, 0},
+    "memory": {2, 1, 0},  # 1: OpenBLAS itself gives up
     "clock": {-9, 0},
     "fsync": {1, 0},
     "size": {1, 0},

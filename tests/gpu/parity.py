@@ -19,7 +19,7 @@ import numpy as np
 
 TOLERANCE = {"float32": 5e-5, "float64": 1e-11}  # of the largest number, or of 1
 ORDERS = ("C", "F", "reversed", "sliced", "channels-last")
-IN_PLACE = {"sgd_step": (0, 2), "adam_step": (0, 2, 3), "batch_norm_track": (0, 1), "add_option_a_backward": (0,)}
+IN_PLACE = {"sgd_step": (0, 2), "adam_step": (0, 2, 3), "batch_norm_track": (0, 1)}
 
 
 class Drawer:
@@ -164,10 +164,6 @@ class Drawer:
         x, F, stride = self.option_a_forward()
         N, _, H, W = x.shape
         return self.normal(N, F, -(-H // stride), -(-W // stride)), x.shape, stride
-
-    def add_option_a_backward(self):
-        grad_y, x_shape, stride = self.option_a_backward()
-        return self.normal(*x_shape), grad_y, stride
 
     def labelled(self):
         N, classes = self.size(1, 9), self.size(1, 12)

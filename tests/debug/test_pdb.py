@@ -34,12 +34,12 @@ def kernels(request):
 
 
 class Session:
-    """A program and its debugger's prompt on a pseudo-terminal."""
+    """A program and its debugger's prompt on a pseudo-terminal; with `echo`, what is typed comes back too."""
 
-    def __init__(self, pexpect, arguments, kernels, prompt=PROMPT):
+    def __init__(self, pexpect, arguments, kernels, prompt=PROMPT, echo=False):
         self.prompt = prompt
         self.child = pexpect.spawn(
-            sys.executable, arguments, env=environment(kernels), encoding="utf-8", timeout=240, echo=False,
+            sys.executable, arguments, env=environment(kernels), encoding="utf-8", timeout=240, echo=echo,
             dimensions=(50, 200),
         )  # fmt: skip
         self.child.expect(prompt)

@@ -308,7 +308,7 @@ def test_a_bar_says_how_much():
 
 def test_the_prompt_on_a_terminal(require):
     arguments = ["-m", "minires", "debug", "--batch-size", "2"]
-    typed = Session(require("pexpect"), arguments, "numpy", prompt=r"\((?:Pdb|minires)\) ")
+    typed = Session(require("pexpect"), arguments, "numpy", prompt=r"\((?:Pdb|minires)\) ", echo=True)
     assert "`help` lists the commands" in typed.greeting
     assert "step 1 of 71  CrossEntropy" in typed("step")
     assert "step 2 of 71  Linear" in typed("")  # an empty line repeats the last command
@@ -316,6 +316,7 @@ def test_the_prompt_on_a_terminal(require):
     assert "(2, 10)" in typed("p grad_y.shape")
     typed("c")  # out of pdb
     typed.child.send("continue")
+    typed.child.expect_exact("continue")  # a signal that comes before the prompt waits for a key is seen only at that key
     typed.child.sendintr()  # gives up the line
     typed.child.expect(typed.prompt)
     assert "step 3 of 71  GlobalAvgPool2d" in typed("step")

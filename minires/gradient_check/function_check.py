@@ -152,6 +152,11 @@ def backward_grads(y: Tensor, leaves: list[Tensor], grad_y: Array, report: Repor
     grads = []
     for position, leaf in enumerate(leaves):
         grad = np.zeros(leaf.shape) if leaf.grad is None else leaf.grad
+        if type(grad) is not type(leaf.data):
+            raise GradientError(
+                f"gradcheck: argument {position}, an array, gets as gradient {type(grad).__name__}, which is none",
+                report,
+            )
         if leaf in inspected and not np.allclose(inspected[leaf], grad, rtol=1e-9, atol=own_size(grad), equal_nan=True):
             raise GradientError(
                 f"gradcheck: two backward passes through {report.subject}, the engine's and one by hand, give argument "

@@ -8,7 +8,7 @@
     a dtype         float64 in the place of an array's own; .astype left out
 
 What only refuses bad input (an `if` that raises, a call of `check_…`, a `strict=True`) is marked as an argument check:
-such mutants are counted, and not run. A gradient check hands in what fits; that the rest is refused, and how, is tested in
+such mutants are counted, and not run. A gradient check hands in what fits; that the rest is refused is tested in
 tests/ops/test_op_errors.py and tests/kernels/test_trusted_arrays.py. What saves and loads state is left alone.
 """
 
@@ -79,7 +79,7 @@ def mutants_of(file: str) -> Iterator[Mutant]:
     tree = ast.parse((PACKAGE / file).read_text(encoding="utf-8"))
     seen: dict[str, int] = {}
     for number, (qualname, change) in enumerate(all_changes(file, tree)):
-        text = f"{source(change.old)} → {source(change.new)}"
+        text = f"{source(change.old)} → {source(change.new)}" + " [argument check]" * change.argument_check
         seen[qualname + text] = seen.get(qualname + text, 0) + 1
         again = f" ({seen[qualname + text]})" if seen[qualname + text] > 1 else ""
         yield Mutant(file, qualname, text + again, number, change.argument_check)

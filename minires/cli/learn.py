@@ -6,6 +6,7 @@ from pathlib import Path
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("chapter", nargs="?", type=int, metavar="CHAPTER", help="write this chapter's files")
+    parser.add_argument("--answer", action="store_true", help="show a right answer; it comes after the hints")
     parser.add_argument("--folder", default="my_minires", metavar="FOLDER", help="where your files are (my_minires)")
 
 
@@ -14,7 +15,11 @@ def run(args: argparse.Namespace) -> int:
 
     folder = Path(args.folder)
     if args.chapter is None:
+        if args.answer:
+            raise ValueError("--answer: give the number of a chapter")
         return show(folder)
+    if args.answer:
+        return show_answer(args.chapter, folder)
     exercise, parts = chapters.exercise_of(args.chapter), chapters.parts_of(args.chapter)
     try:
         if parts:
@@ -56,6 +61,27 @@ def write_exercise(exercise, folder: Path) -> None:
     print(f"  {path}: {exercise.title} ({', '.join(exercise.names)})")
 
 
+def show_answer(chapter: int, folder: Path) -> int:
+    """Print what fills a chapter's gaps, and an answer to its exercise; the chapter is marked as seen."""
+    from minires.learn import chapters, own_engine, reader
+
+    exercise = chapters.exercise_of(chapter)
+    entry = reader.read_progress(folder).get(str(chapter), {})
+    given, wanted = entry.get("hints", 0), min(3, len(exercise.hints))
+    if not entry.get("passed") and given < wanted:
+        raise ValueError(
+            f"the answer comes after {wanted} hints, and you have had {given}: `minires check {chapter} --hint` gives "
+            "one more each time"
+        )
+    for section in own_engine.sections(chapter):
+        for gap, lines in own_engine.answers(section.text):
+            print(f"# {section.file}: {gap}\n{lines}")
+    print(f"# {exercise.path(folder).name}\n{chapters.answer_to(chapter)}")
+    if not entry.get("passed"):
+        reader.note(folder, chapter, seen=True)
+    return 0
+
+
 def show(folder: Path) -> int:
     """List the chapters, and how far the reader is with each."""
     from minires.learn import chapters, reader
@@ -75,5 +101,5 @@ def mark(number: int, progress: dict[str, dict[str, object]], folder: Path) -> s
         return ""
     entry = progress.get(str(number), {})
     if entry.get("passed"):
-        return "passed"
+        return "seen" if entry.get("seen") else "passed"
     return "begun" if chapters.exercise_of(number).path(folder).exists() else "not begun"

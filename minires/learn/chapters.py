@@ -2,6 +2,7 @@
 
 import importlib
 import importlib.util
+import inspect
 
 from minires.learn.exercise import Exercise
 
@@ -39,6 +40,12 @@ def exercise_of(chapter: int) -> Exercise:
 
 def has_exercise(chapter: int) -> bool:
     return chapter in CHAPTERS and importlib.util.find_spec(f"minires.learn.exercises.chapter_{chapter:02}") is not None
+
+
+def answer_to(chapter: int) -> str:
+    """Return a right answer to a chapter's exercise, the text of a file."""
+    module = importlib.import_module(f"minires.learn.answers.chapter_{chapter:02}")
+    return inspect.getsource(module)
 
 
 def parts_of(chapter: int) -> list[Exercise]:

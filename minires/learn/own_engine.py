@@ -68,6 +68,11 @@ def gaps(text: str) -> list[str]:
     return [match[2] for match in GAP.finditer(text)]
 
 
+def answers(text: str) -> list[tuple[str, str]]:
+    """List what each gap of a text asks for, and the lines that fill it."""
+    return [(match[2], solved(match[0])) for match in GAP.finditer(text)]
+
+
 @dataclass(frozen=True)
 class Written:
     """What `write_chapter` did. filled: sections of earlier chapters that were not there, and were put in whole."""

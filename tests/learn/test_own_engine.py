@@ -129,7 +129,8 @@ WRONG_LINES = [
         2,
         "tensor.py",
         "x.grad = grad_x if x.grad is None else x.grad + grad_x",
-        "if x.grad is None:\n                    x.grad = grad_x\n                else:\n                    x.grad += grad_x",
+        "if x.grad is None:\n                    x.grad = grad_x\n"
+        "                else:\n                    x.grad += grad_x",
         "written into|does \\+= write",
     ),
     (2, "tensor.py", "if uses[x] == 0:\n                ready.append(x)", "ready.append(x)", "times: its gradient"),
@@ -331,3 +332,16 @@ def test_points_and_deepest(whole):
         assert importlib.import_module("whole.train").deepest() == "resnet20"
     finally:
         sys.path.remove(str(whole.parent))
+
+
+def test_the_answer_comes_after_the_hints(tmp_path, capsys):
+    folder = tmp_path / "mine"
+    assert main(["learn", "8", "--folder", str(folder)]) == 0
+    assert main(["learn", "8", "--answer", "--folder", str(folder)]) == 2
+    assert "the answer comes after 3 hints, and you have had 0" in capsys.readouterr().err
+    reader.note(folder, 8, hints=3)
+    assert main(["learn", "8", "--answer", "--folder", str(folder)]) == 0
+    out = capsys.readouterr().out
+    assert "# norm.py: dL/dx (N, C, H, W)" in out and "grad_x = (self.weight * self.inv_std)" in out
+    assert "def batch_norm_backward(" in out
+    assert reader.read_progress(folder)["8"] == {"hints": 3, "seen": True}

@@ -19,7 +19,7 @@ Edges = Sequence[Sequence[int]]  # for each tensor, from the leaves on, the numb
 def graph_of(module: ModuleType, edges: Edges, slopes: Sequence[Sequence[float]], leaf: Any) -> list[Any]:
     """Build tensors of the reader's: each the sum of its inputs times their slopes, made by one op."""
 
-    class Weighted(module.Op):  # type: ignore[name-defined, misc]
+    class Weighted(module.Op):  # type: ignore[name-defined]
         def __init__(self, slopes: Sequence[float]) -> None:
             self.slopes = slopes
 

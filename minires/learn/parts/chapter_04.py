@@ -14,7 +14,7 @@ from minires.learn.parts.tools import beside_it, part
 RIGHT = {
     "right": "the right gradient of x³",
     "two arrays, right": "the right gradients of x³ · w",
-    "softmax, right": "the right gradient of softmax: an output gradient of ones leaves nothing but rounding to compare",
+    "softmax, right": "the right gradient of softmax: an output gradient of ones leaves rounding alone to compare",
 }
 WRONG = {
     "twice": "twice the right gradient",
@@ -36,7 +36,7 @@ def softmax(x: Array) -> Array:
 def verdict(module: ModuleType, kind: str, x: Array, other: Array) -> Any:
     """Where the reader's code runs: what their gradcheck says of an op whose backward is right, or wrong."""
 
-    class Cube(beside_it(module, "tensor").Op):  # type: ignore[name-defined, misc]
+    class Cube(beside_it(module, "tensor").Op):  # type: ignore[misc]
         def forward(self, x: Array, other: Array | None = None) -> Array:
             self.x, self.other = x, other
             return x**3 if other is None else x**3 * other
@@ -54,7 +54,7 @@ def verdict(module: ModuleType, kind: str, x: Array, other: Array) -> Any:
             factor = {"twice": 2.0, "sign": -1.0, "larger": 1.25, "smaller": 0.8}.get(kind, 1.0)
             return (factor * grad + off,)
 
-    class Softmax(beside_it(module, "tensor").Op):  # type: ignore[name-defined, misc]
+    class Softmax(beside_it(module, "tensor").Op):  # type: ignore[misc]
         def forward(self, x: Array) -> Array:
             self.y = softmax(x)
             return self.y

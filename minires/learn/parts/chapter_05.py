@@ -16,12 +16,12 @@ def linear(module: ModuleType, x: Array, weight: Array, bias: Array, grad_y: Arr
     """Where the reader's code runs: what a Linear makes of x, and the gradients of x, weight and bias for grad_y."""
     layer = module.Linear(x.shape[1], weight.shape[1], np.random.default_rng(0))
     layer.weight.data, layer.bias.data = weight, bias
-    x = module.Tensor(x)
-    y = layer(x)
+    given = module.Tensor(x)
+    y = layer(given)
     if y is None or grad_y is None:
         return getattr(y, "data", y)
     y.backward(grad_y)
-    return x.grad, layer.weight.grad, layer.bias.grad
+    return given.grad, layer.weight.grad, layer.bias.grad
 
 
 def check_linear(mine: Any, seed: int) -> Iterator[str]:

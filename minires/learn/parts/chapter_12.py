@@ -25,12 +25,12 @@ def blocks_of(module: ModuleType, n: int) -> Any:
 def block(module: ModuleType, C: int, F: int, stride: int, x: Array, grad_y: Array) -> Any:
     """Where the reader's code runs: a block's weights, y, and the gradient of x."""
     made = module.BasicBlock(C, F, stride, np.random.default_rng(0))
-    x = beside_it(module, "tensor").Tensor(x)
-    y = made(x)
+    given = beside_it(module, "tensor").Tensor(x)
+    y = made(given)
     if y is None:
         return None
     y.backward(grad_y)
-    return [made.conv1.weight.data, made.conv2.weight.data], y.data, x.grad
+    return [made.conv1.weight.data, made.conv2.weight.data], y.data, given.grad
 
 
 def network(module: ModuleType, n: int, images: Array, labels: Array) -> Any:

@@ -38,7 +38,7 @@ def backward(module: ModuleType, name: str, options: list[Any], arrays: list[Arr
     return op.backward(grad_y)
 
 
-OPS = {"forward": forward, "backward": backward}
+OPS: Mapping[str, Callable[..., Any]] = {"forward": forward, "backward": backward}
 
 
 def check_op(

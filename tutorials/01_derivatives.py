@@ -24,7 +24,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 
 from minires import Tensor, ops
-from minires.learn import quick
+from minires.learn import quick  # true in tests, where a training takes a few steps only
 
 
 def f(x):
@@ -125,9 +125,26 @@ assert 1e-6 < best["central, float64"][0] < 1e-4  # ε^(1/3) is 6e-6
 # %%
 # Chains
 # ------
-# A network is a long chain of simple steps, and so is :math:`f`: here it is one step a line, forward, and then the
-# derivative, backward. Each step knows only its own derivative; the chain rule says that along a chain they are
-# **multiplied**. Where one value is used twice, as :math:`x` is here, what comes back along the ways is **added**.
+# A network is a long chain of simple steps, and so is :math:`f`. Each step knows only its own derivative. Two rules put
+# them together.
+#
+# **Along a chain, derivatives are multiplied.** If :math:`y` moves three times as fast as :math:`b`, and :math:`b` moves
+# twice as fast as :math:`x`, then :math:`y` moves six times as fast as :math:`x`.
+#
+# **Where a value is used twice, what comes back along the two ways is added.** Say :math:`y = g(a, b)`, and both
+# :math:`a` and :math:`b` are :math:`x`. Move :math:`x` by a small :math:`h`. Then both places move by :math:`h`:
+#
+# .. math::
+#
+#    g(x + h, x + h) - g(x, x)
+#    = \underbrace{g(x + h, x + h) - g(x, x + h)}_{\text{only the first place moved: } \approx h\, \partial g / \partial a}
+#    + \underbrace{g(x, x + h) - g(x, x)}_{\text{only the second place moved: } \approx h\, \partial g / \partial b}
+#
+# Divide by :math:`h`, and let it go to 0: the derivative is :math:`\partial g / \partial a + \partial g / \partial b`.
+# For :math:`y = x \cdot x` each place gives :math:`x`, and the sum is :math:`2x`, as it should be.
+#
+# Here is :math:`f`, one step a line, forward; and then its derivative, one step a line, backward. In which two lines is
+# ``x`` used? Look for the sum.
 
 
 def f_and_derivative(x):
@@ -157,7 +174,11 @@ print(f"by hand {slope:.12f}, central difference {central(f, x0, 1e-5):.12f}")
 # -----------------
 # A :class:`minires.Tensor` is an array that remembers how it was computed (chapter 2 builds one). Operators work on it
 # as on arrays, ``ops`` has what is no operator. ``backward`` goes through the chain from its end, and leaves the
-# derivative in ``grad``. Here at seven points at once; ``backward`` takes the gradient it starts from, ones.
+# derivative in ``grad``.
+#
+# Below, ``x`` holds seven points at once, so ``y`` holds seven numbers. ``backward`` needs to know which number is to be
+# differentiated, and there is only one such number in the end. ``y.backward(np.ones(7))`` says: the sum of the seven,
+# each counted once. Every :math:`y` hangs on its own :math:`x` alone. So what arrives at each point is its own slope.
 
 x = Tensor(np.linspace(-1.5, 1.5, 7), requires_grad=True)
 y = x * ops.exp(-(x * x))

@@ -68,8 +68,11 @@ np.testing.assert_allclose(leaf_x.grad, grad_x)
 np.testing.assert_allclose(leaf_w.grad, grad_w)
 
 # %%
-# And so does the formula. Write all slopes of one row of :math:`y` in a table, the *Jacobian*
-# :math:`J_{ij} = \partial y_j / \partial x_i`. The skip contributes the identity matrix, the branch its own table:
+# And so does the formula. Write all slopes of one row of :math:`y` in a table, :math:`J_{ij} = \partial y_j / \partial
+# x_i`: a row for each input, a column for each output. It is called the *Jacobian*. (Many books write it the other way
+# round, a row for each output. In our order the gradient is :math:`J` times what arrives, without a transpose: row
+# :math:`i` holds the slopes of everything that :math:`x_i` moves, and they are weighed and added.) The skip contributes
+# the identity matrix, the branch its own table:
 #
 # .. math::
 #

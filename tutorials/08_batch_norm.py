@@ -58,13 +58,34 @@ def batch_norm(x, weight, bias):
 
 
 # %%
-# Three ways lead from :math:`x` to :math:`y`: directly, through the variance, through the mean. Put the lines
-# together, and most of it cancels. With :math:`\sum_m \hat x_m = 0`, what is left is one line:
+# Three ways lead from :math:`x` to :math:`y`: directly, through the variance, through the mean. Put the lines together,
+# one at a time. Write :math:`s = (\sigma^2 + \varepsilon)^{-1/2}` for ``inv_std``, :math:`c_m = x_m - \mu` for
+# ``centred``, so that :math:`\hat x_m = c_m s`, and :math:`dy_m` for what arrives.
+#
+# 1. *What reaches the variance.* ``grad_inv_std`` is :math:`\sum_k \gamma\, dy_k\, c_k`. Since :math:`ds / d\sigma^2 =
+#    -\tfrac12 s^3`, ``grad_var`` is
+#
+#    .. math:: -\tfrac12 s^3 \gamma \sum_k dy_k\, c_k = -\tfrac12 s^2 \gamma \sum_k dy_k\, \hat x_k
+#
+# 2. *What reaches* ``centred``. Directly :math:`\gamma\, dy_m\, s`; and through its square a share :math:`1 / M` of
+#    ``grad_var``, times :math:`2 c_m`. With :math:`c_m = \hat x_m / s` the two are
+#
+#    .. math::
+#
+#       \gamma s\, dy_m - \gamma s\, \hat x_m\, \frac1M \sum_k dy_k\, \hat x_k
+#
+#    The ½ and the 2 have cancelled, and so has one :math:`s`.
+# 3. *What reaches the mean.* Minus the sum of line 2 over all :math:`m`. Its second part has the factor
+#    :math:`\sum_m \hat x_m`, which is 0: the centred numbers sum to 0. So the way through the variance does not reach the
+#    mean at all, and ``grad_mean`` is :math:`-\gamma s \sum_k dy_k`.
+# 4. *What reaches* :math:`x_m`. Line 2, and a share :math:`1 / M` of line 3. Take :math:`\gamma s` out of all three:
 #
 # .. math::
 #
 #    \frac{dL}{dx_m} = \frac{\gamma}{\sqrt{\sigma^2 + \varepsilon}} \Big( dy_m
 #    - \frac{1}{M} \sum_k dy_k - \hat x_m \, \frac{1}{M} \sum_k dy_k\, \hat x_k \Big)
+#
+# The first term is the direct way, the second came through the mean, the third through the variance.
 
 
 def batch_norm_grad_x(grad_y, x, weight):
@@ -83,7 +104,8 @@ print(f"x: mean {x.mean():.2f}, std {x.std():.2f};  y: mean {y.mean():.2f}, std 
 # %%
 # What the gradient means
 # -----------------------
-# Add 7 to every :math:`x`, or double all of them: :math:`y` stays what it was. So the gradient can have no part along
+# Add 7 to every :math:`x`: :math:`y` stays what it was. Double all of them: it stays as well (exactly for
+# :math:`\varepsilon = 0`, nearly otherwise). So the gradient can have no part along
 # "all up" and none along "all further apart", and the two subtractions take away just those. That is what fitting a
 # straight line does: **dL/dx is what a line through the points** :math:`(\hat x_m, dy_m)` **cannot explain**.
 

@@ -5,6 +5,10 @@ r"""
 Training a network means turning many knobs, a little at a time, so that an error gets smaller. For every knob there is
 one question: **if I turn it a little, does the error go up or down, and how fast?** The answer is a derivative. How
 does a computer find it? And how do we know that it is right?
+
+:Time: READING
+:Before it: no chapter; a little Python and NumPy
+:Afterwards: you can say what a gradient is, find one in two ways, and know how far to trust each
 """
 
 # %%
@@ -252,6 +256,15 @@ assert quick() or np.allclose(knobs.data, np.polyfit(points, targets, 1), atol=0
 # thousands it is hopeless, while ``backward`` costs a few forward passes, whatever the number of knobs. So:
 # **hand-written derivatives to train, finite differences to check them**.
 #
+# In five lines
+# -------------
+# - A derivative says how fast a number moves when another one is moved a little.
+# - A central difference finds it from two values, with an error of :math:`h^2` and of rounding, :math:`\varepsilon /
+#   h`.
+# - Along a chain derivatives are multiplied; where a value is used twice, they are added.
+# - Written down backward, line under line, a derivative is as exact as the function itself.
+# - Backward costs a few forward passes, whatever the number of knobs; differences cost two for each.
+#
 # Exercises
 # ---------
 # 1. On paper: the derivative of :math:`\tanh x = (e^x - e^{-x}) / (e^x + e^{-x})` in terms of :math:`\tanh x` itself.
@@ -261,6 +274,14 @@ assert quick() or np.allclose(knobs.data, np.polyfit(points, targets, 1), atol=0
 # 3. Replace 0.2 in the descent by 1.2, and run the chapter again. Which assertion fails, and what do the losses do?
 # 4. **In code**, with an examiner: ``minires learn 1`` writes a file with a gap for the numeric gradient of a function
 #    of any array, ``minires check 1`` looks at what you put there, and ``--hint`` gives away a little more each time.
+#
+# .. admonition:: Answers to the exercises on paper
+#    :collapsible: closed
+#
+#    - *1.* The quotient rule gives :math:`\frac{(e^x + e^{-x})^2 - (e^x - e^{-x})^2}{(e^x + e^{-x})^2} = 1 - \tanh^2
+#      x`.
+#    - *2.* Four thirds of the difference of step :math:`h/2` minus one third of that of step :math:`h`. The :math:`h^2`
+#      terms cancel; :math:`h^4` remains.
 #
 # Read next
 # ---------

@@ -6,6 +6,10 @@ Chapter 1 wrote a derivative down backward, line by line, under the function tha
 for a network of a hundred layers. If every number remembered which numbers it was made from, could a program walk back
 by itself? In what order? And why does the obvious way of walking take 134 million paths through a residual network of
 56 layers?
+
+:Time: READING
+:Before it: chapter 1
+:Afterwards: you have an engine of your own, on single numbers, and have trained a network with it
 """
 
 # %%
@@ -373,13 +377,28 @@ assert forgetful.op is None and y.op.released
 #    (Pdb) p float(grad_y), float(self.a), float(self.b)
 #    (1.0, 9.0, 0.5)
 #
+# In five lines
+# -------------
+# - A node holds a value, what it was computed from, and its slopes; the nodes are the graph.
+# - Walking back along every path is right, and takes :math:`2^n` paths through :math:`n` skips.
+# - Wait until all shares have arrived, and walk on once with their sum: that needs an order.
+# - In a topological order every node comes after all that were computed from it.
+# - An op does the same with arrays: forward keeps what backward will need.
+#
 # Exercises
 # ---------
-# 1. On paper: number the nodes of ``x * 2 + x * 3 + x`` in a right order. How many right orders are there?
+# 1. On paper: number the nodes of ``x * 2 + x * 3 + x`` in a right order, leaving out the plain numbers. How many right
+#    orders are there?
 # 2. Add ``sin`` to ``Node``, and compare with a central difference. Then replace ``tanh`` by ``relu`` in the network of
 #    this chapter: what does the boundary between the two answers look like now?
 # 3. **In code**, with an examiner: ``minires learn 2`` writes a file with a gap for an order that is right *and* needs
 #    no recursion. Once ``minires check 2`` is content, train the digits with it: ``minires check 2 --train``.
+#
+# .. admonition:: Answers to the exercises on paper
+#    :collapsible: closed
+#
+#    - *1.* Without the plain numbers 2 and 3: the last sum, the first sum, then the two products in either order, then
+#      ``x``. So there are two right orders.
 #
 # Read next
 # ---------

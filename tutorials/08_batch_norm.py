@@ -5,6 +5,10 @@ r"""
 Batch norm gives every channel of a batch mean 0 and variance 1. The formula is one line. Its gradient is the one that
 most people get wrong, because here **every number of the batch depends on every other**. What is it, where does it come
 from, and what do *training* and *evaluation* do differently?
+
+:Time: READING
+:Before it: chapter 5; chapter 7 for the pictures
+:Afterwards: you can derive batch norm's gradient, and say what its two modes do
 """
 
 # %%
@@ -244,14 +248,31 @@ y.backward(grad_y)
 np.testing.assert_allclose(x1.grad, grad_y / np.sqrt(layer.running_var[0] + layer.eps), rtol=1e-5)
 
 # %%
+# In five lines
+# -------------
+# - Batch norm gives each channel of a batch mean 0 and variance 1, then a learned scale and shift.
+# - Its gradient has three parts: the direct way, the way through the mean, the way through the variance.
+# - What is left is what a straight line through :math:`(\hat x, dy)` cannot explain.
+# - So the gradient of the outputs' sum is zero, and a check with ones passes anything.
+# - In evaluation running statistics stand for the batch's, and the gradient is a mere factor.
+#
 # Exercises
 # ---------
-# 1. On paper: derive the one-line formula from the nine lines. Begin with ``grad_mean``: which of its two sums is zero?
+# 1. On paper: in evaluation mode mean and variance are constants. Which of the four lines of the derivation are left,
+#    and what is :math:`dL/dx`?
 # 2. On paper: a batch of two images with one number per channel. What is :math:`\hat x`? What is :math:`dL/dx`? And why
 #    does the layer refuse a batch of one such image?
 # 3. Leave out the term with :math:`\hat x` in ``batch_norm_grad_x``. What does the first figure's right panel become?
 # 4. **In code**, with an examiner: ``minires learn 8`` writes a file with a gap for the backward pass, and
 #    ``minires check 8`` names the term that is wrong. Once it passes, train the digits with it.
+#
+# .. admonition:: Answers to the exercises on paper
+#    :collapsible: closed
+#
+#    - *1.* Mean and variance are constants there. The direct way is all that is left: :math:`\gamma\, dy_m /
+#      \sqrt{\sigma^2 + \varepsilon}`.
+#    - *2.* The two are +1 and −1, whatever they were (but for :math:`\varepsilon`), so :math:`dL/dx` is 0. With a
+#      single image the variance is 0, and the output is the bias, whatever the image: there is nothing to learn from.
 #
 # Read next
 # ---------

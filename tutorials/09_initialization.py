@@ -4,6 +4,10 @@ r"""
 
 "In deep networks gradients vanish." It is said of all of them, as if depth did it. Does it? What reaches the first
 layer of a network of 100 layers, before it has learned anything, and what decides that?
+
+:Time: READING
+:Before it: chapters 5 and 8
+:Afterwards: you can predict the size of a gradient at the first layer before anything is trained
 """
 
 # %%
@@ -241,6 +245,14 @@ if not quick():
     assert abs(np.mean(curves["pytorch"][-20:]) - math.log(10)) < 0.05 and np.mean(curves["he"][-20:]) < 1
 
 # %%
+# In five lines
+# -------------
+# - Each layer multiplies signal and gradient by about :math:`q`, so depth makes :math:`q^{100}` of it.
+# - He's variance makes :math:`q = 1` for ReLU; PyTorch's default has :math:`q = 0.41`, and all is gone.
+# - The sigmoid's slope is at most a quarter: there the old saying comes from.
+# - With batch norm the gradient of a plain ReLU network explodes, by 1.21 per layer.
+# - Initialization, norm and depth are three things; say which one you changed.
+#
 # Exercises
 # ---------
 # 1. On paper: a leaky ReLU of slope :math:`a` keeps :math:`(1 + a^2)/2` of the mean square. Which
@@ -249,6 +261,11 @@ if not quick():
 # 3. Can the sigmoid be saved by larger weights? Which :math:`\mathrm{Var}(w)` does its slope ask for? Try it.
 # 4. **In code**, with an examiner: ``minires learn 9`` writes a file with gaps for He's draw and for the backward of
 #    ELU, and ``minires check 9`` examines both.
+#
+# .. admonition:: Answers to the exercises on paper
+#    :collapsible: closed
+#
+#    - *1.* It is :math:`2 / ((1 + a^2) C)`. For :math:`a = \sqrt 5` that is :math:`1 / (3 C)`: PyTorch's default.
 #
 # Read next
 # ---------

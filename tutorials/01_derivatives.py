@@ -132,8 +132,8 @@ assert 1e-6 < best["central, float64"][0] < 1e-4  # ε^(1/3) is 6e-6
 # A network is a long chain of simple steps, and so is :math:`f`. Each step knows only its own derivative. Two rules put
 # them together.
 #
-# **Along a chain, derivatives are multiplied.** If :math:`y` moves three times as fast as :math:`b`, and :math:`b` moves
-# twice as fast as :math:`x`, then :math:`y` moves six times as fast as :math:`x`.
+# **Along a chain, derivatives are multiplied.** If :math:`y` moves three times as fast as :math:`b`, and :math:`b`
+# moves twice as fast as :math:`x`, then :math:`y` moves six times as fast as :math:`x`.
 #
 # **Where a value is used twice, what comes back along the two ways is added.** Say :math:`y = g(a, b)`, and both
 # :math:`a` and :math:`b` are :math:`x`. Move :math:`x` by a small :math:`h`. Then both places move by :math:`h`:
@@ -141,8 +141,8 @@ assert 1e-6 < best["central, float64"][0] < 1e-4  # ε^(1/3) is 6e-6
 # .. math::
 #
 #    g(x + h, x + h) - g(x, x)
-#    = \underbrace{g(x + h, x + h) - g(x, x + h)}_{\text{only the first place moved: } \approx h\, \partial g / \partial a}
-#    + \underbrace{g(x, x + h) - g(x, x)}_{\text{only the second place moved: } \approx h\, \partial g / \partial b}
+#    = \underbrace{g(x + h, x + h) - g(x, x + h)}_{\text{the first place moved: } \approx h\, \partial g/\partial a}
+#    + \underbrace{g(x, x + h) - g(x, x)}_{\text{the second place moved: } \approx h\, \partial g/\partial b}
 #
 # Divide by :math:`h`, and let it go to 0: the derivative is :math:`\partial g / \partial a + \partial g / \partial b`.
 # For :math:`y = x \cdot x` each place gives :math:`x`, and the sum is :math:`2x`, as it should be.
@@ -180,9 +180,10 @@ print(f"by hand {slope:.12f}, central difference {central(f, x0, 1e-5):.12f}")
 # as on arrays, ``ops`` has what is no operator. ``backward`` goes through the chain from its end, and leaves the
 # derivative in ``grad``.
 #
-# Below, ``x`` holds seven points at once, so ``y`` holds seven numbers. ``backward`` needs to know which number is to be
-# differentiated, and there is only one such number in the end. ``y.backward(np.ones(7))`` says: the sum of the seven,
-# each counted once. Every :math:`y` hangs on its own :math:`x` alone. So what arrives at each point is its own slope.
+# Below, ``x`` holds seven points at once, so ``y`` holds seven numbers. ``backward`` needs to know which number is to
+# be differentiated, and there is only one such number in the end. ``y.backward(np.ones(7))`` says: the sum of the
+# seven, each counted once. Every :math:`y` hangs on its own :math:`x` alone. So what arrives at each point is its own
+# slope.
 
 x = Tensor(np.linspace(-1.5, 1.5, 7), requires_grad=True)
 y = x * ops.exp(-(x * x))

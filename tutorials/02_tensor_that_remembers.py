@@ -279,7 +279,7 @@ for _ in range(150 if not quick() else 3):  # quick() is true in tests, which ta
     weights = [Node(weight.value - 0.2 * weight.grad) for weight in weights]
 
 right = sum([(network(across, up, weights).value > 0) == (wanted > 0) for across, up, wanted in points])
-print(f"{len(order):,} nodes in a step; error {losses[0]:.2f} → {losses[-1]:.3f}; {right} of {len(points)} points right")
+print(f"{len(order):,} nodes in a step; error {losses[0]:.2f} → {losses[-1]:.3f}; {right} of {len(points)} right")
 assert quick() or right >= 38
 
 grid = np.linspace(-1.2, 1.2, 30)

@@ -203,8 +203,8 @@ np.testing.assert_allclose(losses, losses_by_hand, rtol=1e-3, atol=1e-4)
 #    v \leftarrow \mu\, v + \frac{dL}{dw} \qquad w \leftarrow w - \text{lr} \cdot v
 #
 # Predict first: if the gradient is the same in every step, how large does :math:`v` become? The sum
-# :math:`1 + \mu + \mu^2 + \dots` is :math:`1 / (1 - \mu)`. With :math:`\mu = 0.9` the steps become ten times as long, so
-# ``lr`` is taken ten times smaller. Two lines by hand, one option of the optimizer:
+# :math:`1 + \mu + \mu^2 + \dots` is :math:`1 / (1 - \mu)`. With :math:`\mu = 0.9` the steps become ten times as long,
+# so ``lr`` is taken ten times smaller. Two lines by hand, one option of the optimizer:
 
 toy = Tensor(np.array([5.0, 5.0]), requires_grad=True)
 by_hand, v = toy.data.copy(), np.zeros(2)
@@ -228,7 +228,7 @@ figure, axes = plt.subplots(figsize=(7, 3.2), layout="constrained")
 axes.plot(*np.array(plain_way).T, ".-", color="0.6", label="without momentum")
 axes.plot(*np.array(ways).T, ".-", color="#009E73", label="with momentum 0.9")
 axes.plot(0, 0, "x", color="black", markersize=9, label="the lowest point")
-axes.set(xlabel="the steep direction", ylabel="the level direction", title="sixty steps of the same lr in a long valley")
+axes.set(xlabel="the steep direction", ylabel="the level direction", title="sixty steps in a long valley")
 axes.legend(fontsize=8)
 plt.show()
 assert np.linalg.norm(ways[-1]) < np.linalg.norm(plain_way[-1])
@@ -286,8 +286,8 @@ plt.show()
 # 1. On paper: the rows of :math:`p - [k = t]` sum to 0. Which term of softmax's gradient (chapter 4) sees to that?
 # 2. Leave the relu out, by hand and in the model. How many test digits are lost? Then let all weights and biases start
 #    at 0: which one of the four arrays moves at all, and why only that one?
-# 3. Give the network's ``optim.SGD`` the option ``momentum=0.9``. What must ``lr`` be for steps of the same length? Write
-#    the two lines of momentum into the loop by hand, and let the chapter compare the losses again.
+# 3. Give the network's ``optim.SGD`` the option ``momentum=0.9``. What must ``lr`` be for steps of the same length?
+#    Write the two lines of momentum into the loop by hand, and let the chapter compare the losses again.
 # 4. **In code**, with an examiner: ``minires learn 5`` writes a file with gaps for a linear layer's three gradients and
 #    for cross-entropy's, with label smoothing. ``minires check 5 --train`` trains a residual network with them.
 #

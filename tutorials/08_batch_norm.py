@@ -80,8 +80,8 @@ def batch_norm(x, weight, bias):
 #
 #    The ½ and the 2 have cancelled, and so has one :math:`s`.
 # 3. *What reaches the mean.* Minus the sum of line 2 over all :math:`m`. Its second part has the factor
-#    :math:`\sum_m \hat x_m`, which is 0: the centred numbers sum to 0. So the way through the variance does not reach the
-#    mean at all, and ``grad_mean`` is :math:`-\gamma s \sum_k dy_k`.
+#    :math:`\sum_m \hat x_m`, which is 0: the centred numbers sum to 0. So the way through the variance does not reach
+#    the mean at all, and ``grad_mean`` is :math:`-\gamma s \sum_k dy_k`.
 # 4. *What reaches* :math:`x_m`. Line 2, and a share :math:`1 / M` of line 3. Take :math:`\gamma s` out of all three:
 #
 # .. math::

@@ -150,9 +150,9 @@ for init, std in STD.items():
 # ----------------------
 # The 2 is ReLU's. Another activation :math:`a` passes another part of the signal on, and multiplies the gradient by
 # its slope :math:`a'`. The sigmoid's is :math:`y (1 - y) \le \tfrac14`, everywhere: this is where the saying comes
-# from, in the days before ReLU. Two that came after ReLU keep a slope on the negative side, too. ELU (Clevert and others,
-# 2015) bends smoothly to −1. SELU (Klambauer and others, 2017) is ELU stretched, with two constants chosen such that a
-# signal of mean 0 and variance 1 stays one from layer to layer:
+# from, in the days before ReLU. Two that came after ReLU keep a slope on the negative side, too. ELU (Clevert and
+# others, 2015) bends smoothly to −1. SELU (Klambauer and others, 2017) is ELU stretched, with two constants chosen such
+# that a signal of mean 0 and variance 1 stays one from layer to layer:
 #
 # .. math::
 #

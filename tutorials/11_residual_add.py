@@ -245,8 +245,8 @@ assert np.sum(skip > branch) > 20 and 5 < skip[0] / skip[-1] < 30
 #
 # Exercises
 # ---------
-# 1. On paper: multiply out the gradient of two blocks :math:`x + F(x)`. How many ways lead from the loss to :math:`x` through
-#    :math:`L` blocks, and how many of them take no branch at all?
+# 1. On paper: multiply out the gradient of two blocks :math:`x + F(x)`. How many ways lead from the loss to :math:`x`
+#    through :math:`L` blocks, and how many of them take no branch at all?
 # 2. Replace ``ops.residual_add(shortcut, y)`` by ``ops.residual_add(shortcut, 0.1 * y)``. Which of the left panel's
 #    curves falls? Does the network still learn?
 # 3. **In code**, with an examiner: ``minires learn 11`` has gaps for the backward pass of the addition, of a block, and

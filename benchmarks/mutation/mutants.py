@@ -7,7 +7,9 @@
     an option       axis, keepdims and the like left out, True for False
     a dtype         float64 in the place of an array's own; .astype left out
 
-What only refuses bad input (an `if` that raises) is left alone: that is not what a gradient check looks at.
+What only refuses bad input (an `if` that raises, a call of `check_…`, a `strict=True`) is marked as an argument check:
+such mutants are counted, and not run. A gradient check hands in what fits; that the rest is refused is tested in
+tests/ops/test_op_errors.py and tests/kernels/test_trusted_arrays.py. What saves and loads state is left alone.
 """
 
 import ast
@@ -27,7 +29,9 @@ ONLY = {
     "engine.py": {"accumulate", "deliver"},
     "optim/optimizer.py": {"Optimizer.step", "Optimizer.buffer", "Optimizer.zero_grad"},
 }
-NOT_ARITHMETIC = ("check", "cure", "state_dict", "_fitted", "_all_params", "params_with_grad", "nonempty_axes")
+OF_STATE = ("state_dict", "_fitted")
+REFUSE = ("check_broadcast", "check_shortcut", "cure", "check_norm", "check_images", "check_window", "check_labels",
+          "check_options", "check_range")  # functions that do nothing else  # fmt: skip
 
 OPERATORS: dict[type, type] = {ast.Add: ast.Sub, ast.Sub: ast.Add, ast.Mult: ast.Div, ast.Div: ast.Mult,
                                ast.FloorDiv: ast.Mult, ast.Pow: ast.Mult}  # fmt: skip
@@ -50,6 +54,7 @@ class Mutant:
     function: str  # its qualified name
     change: str  # "grad_a + grad_b → grad_a − grad_b", as source
     number: int  # of all changes of the file
+    argument_check: bool  # in what only refuses bad input
 
     @property
     def name(self) -> str:
@@ -58,9 +63,9 @@ class Mutant:
     def code(self) -> CodeType | None:
         """Compile the function with the change in it; None where Python has no such program."""
         tree = ast.parse((PACKAGE / self.file).read_text(encoding="utf-8"))
-        for number, (_, _, owner, place, index, old, new) in enumerate(all_changes(self.file, tree)):
+        for number, (_, change) in enumerate(all_changes(self.file, tree)):
             if number == self.number:
-                put(owner, place, index, ast.copy_location(new, old))
+                put(change.owner, change.place, change.index, ast.copy_location(change.new, change.old))
                 try:
                     module = compile(ast.fix_missing_locations(tree), str(PACKAGE / self.file), "exec")
                     return find(module, self.function)
@@ -73,11 +78,11 @@ def mutants_of(file: str) -> Iterator[Mutant]:
     """Yield all mutants of a file of the package, in order; a change that occurs again is numbered."""
     tree = ast.parse((PACKAGE / file).read_text(encoding="utf-8"))
     seen: dict[str, int] = {}
-    for number, (qualname, _, _, _, _, old, new) in enumerate(all_changes(file, tree)):
-        change = f"{source(old)} → {source(new)}"
-        seen[qualname + change] = seen.get(qualname + change, 0) + 1
-        again = f" ({seen[qualname + change]})" if seen[qualname + change] > 1 else ""
-        yield Mutant(file, qualname, change + again, number)
+    for number, (qualname, change) in enumerate(all_changes(file, tree)):
+        text = f"{source(change.old)} → {source(change.new)}" + " [argument check]" * change.argument_check
+        seen[qualname + text] = seen.get(qualname + text, 0) + 1
+        again = f" ({seen[qualname + text]})" if seen[qualname + text] > 1 else ""
+        yield Mutant(file, qualname, text + again, number, change.argument_check)
 
 
 def source(node: ast.AST) -> str:
@@ -86,14 +91,26 @@ def source(node: ast.AST) -> str:
     return " ".join(ast.unparse(node).split())
 
 
-def all_changes(file: str, tree: ast.Module) -> Iterator[tuple[Any, ...]]:
-    """Yield the function's name and node, and each change as `changes` does."""
+@dataclass
+class Change:
+    """A node, the place where it stands, and what is put there."""
+
+    owner: ast.AST
+    place: str  # a field of the owner
+    index: int | None  # in the field, where that is a list
+    old: Any
+    new: Any
+    argument_check: bool
+
+
+def all_changes(file: str, tree: ast.Module) -> Iterator[tuple[str, Change]]:
+    """Yield all changes of a file, each with the qualified name of its function."""
     for qualname, function in functions_of(tree):
         last = qualname.rpartition(".")[2]
-        if (file in ONLY and qualname not in ONLY[file]) or any(word in last for word in NOT_ARITHMETIC):
+        if (file in ONLY and qualname not in ONLY[file]) or any(word in last for word in OF_STATE):
             continue
-        for change in changes(function):
-            yield qualname, function, *change
+        for change in changes(function, last in REFUSE):
+            yield qualname, change
 
 
 def functions_of(tree: ast.Module) -> Iterator[tuple[str, ast.FunctionDef]]:
@@ -124,29 +141,31 @@ def put(owner: ast.AST, place: str, index: int | None, node: Any) -> None:
         getattr(owner, place)[index] = node
 
 
-def changes(function: ast.FunctionDef) -> Iterator[tuple[ast.AST, str, int | None, Any, Any]]:
-    """Yield (owner, field, index, old node, new node) of every change in a function's body."""
+def changes(function: ast.FunctionDef, argument_check: bool) -> Iterator[Change]:
+    """Yield every change in a function's body."""
     names = {node.id for node in ast.walk(function) if isinstance(node, ast.Name)}
     names |= {argument.arg for argument in function.args.args}
     for index, statement in enumerate(function.body):
         if not is_text(statement):
-            yield from below(function, "body", index, statement, names)
+            yield from below(function, "body", index, statement, names, argument_check)
 
 
-def below(owner: ast.AST, place: str, index: int | None, node: Any, names: set[str]) -> Iterator[Any]:
-    if refuses(node) or isinstance(node, ast.Raise | ast.JoinedStr | ast.Assert | ast.Import | ast.ImportFrom):
+def below(owner: ast.AST, place: str, index: int | None, node: Any, names: set[str], checks: bool) -> Iterator[Change]:
+    if isinstance(node, ast.Raise | ast.JoinedStr | ast.Assert | ast.Import | ast.ImportFrom):
         return
+    checks = checks or refuses(node)
     for new in replacements(node, names):
-        yield owner, place, index, node, new
+        yield Change(owner, place, index, node, new, checks)
     for field, value in ast.iter_fields(node):
         if field in ("annotation", "returns", "decorator_list", "ctx"):
             continue
+        inside = checks and not (isinstance(node, ast.If) and field == "orelse")  # an elif answers for itself
         if isinstance(value, ast.AST):
-            yield from below(node, field, None, value, names)
+            yield from below(node, field, None, value, names, inside)
         elif isinstance(value, list):
             for at, child in enumerate(value):
                 if isinstance(child, ast.AST) and not is_text(child):
-                    yield from below(node, field, at, child, names)
+                    yield from below(node, field, at, child, names, inside)
 
 
 def is_text(node: ast.AST) -> bool:
@@ -154,10 +173,14 @@ def is_text(node: ast.AST) -> bool:
 
 
 def refuses(node: ast.AST) -> bool:
-    """Say whether a statement does nothing but refuse bad input: `if …: raise`, `check_images(…)`."""
-    if isinstance(node, ast.Expr) and isinstance(node.value, ast.Call) and isinstance(node.value.func, ast.Name):
-        return node.value.func.id.startswith("check")
-    return isinstance(node, ast.If) and all(isinstance(one, ast.Raise) or refuses(one) for one in node.body)
+    """Say whether a node does nothing but refuse bad input: `if …: raise …`, `check_images(…)`, `strict=True`."""
+    if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
+        return isinstance(node.func.value, ast.Name) and node.func.value.id == "checks"  # those of the kernels
+    if isinstance(node, ast.Expr) and isinstance(node.value, ast.Call):
+        return refuses(node.value) or (isinstance(node.value.func, ast.Name) and node.value.func.id.startswith("check"))
+    if isinstance(node, ast.keyword):
+        return node.arg == "strict"
+    return isinstance(node, ast.If) and isinstance(node.body[-1], ast.Raise)
 
 
 def replacements(node: Any, names: set[str]) -> Iterator[ast.AST]:

@@ -1,18 +1,24 @@
 """How many mutants `minires gradcheck` kills: the measure of the checker.
 
-    python benchmarks/mutation/score.py                 # all; goes on where it was stopped
-    python benchmarks/mutation/score.py --seconds 600   # as many as fit, in random order
-    python benchmarks/mutation/score.py --mutants 100   # a sample
-    python benchmarks/mutation/score.py --report        # the table, from what is there
+    python benchmarks/mutation/score.py                          # all; goes on where it was stopped
+    python benchmarks/mutation/score.py --seconds 600            # as many as fit, in random order
+    python benchmarks/mutation/score.py --mutants 100            # a sample
+    python benchmarks/mutation/score.py --again survived         # those that survived, once more; also --again all
+    python benchmarks/mutation/score.py --report                 # the table, from what is there
 
 Each mutant (mutants.py) is planted in a fork of one warm process, by giving the function the mutant's code, and only
 the cases and updates that call the function are run, under the NumPy kernels: what `gradcheck --kernels numpy` and
-`gradcheck --updates` run. A mutant dies when one of them is not right, raises, or takes longer than a minute. The
-result, with every survivor, goes to benchmarks/results/mutation.json; equivalent.json lists the mutants that compute
-the same, or nothing that a gradient check is about, with the reason.
+`gradcheck --updates` run. A mutant dies when one of them is not right, raises, or computes for longer than LONGEST. The
+result, with every survivor, goes to benchmarks/results/mutation.json; a file of the package that has changed since is
+run anew, but whoever changes cases says `--again`.
+
+equivalent.json lists, under the reason, the mutants that compute the same numbers, and those that change no number that
+a gradient check is about. They are run too: one that dies is listed wrongly, and the report says so. The score is of
+the others; argument checks are counted, and not run (mutants.py).
 """
 
 import argparse
+import hashlib
 import json
 import os
 import random
@@ -32,8 +38,9 @@ from mutants import FILES, PACKAGE, Mutant, mutants_of  # noqa: E402
 
 RESULTS = Path(__file__).resolve().parents[1] / "results" / "mutation.json"
 EQUIVALENT = Path(__file__).with_name("equivalent.json")
-LONGEST = 60  # seconds
+LONGEST = 60  # seconds of computing, not of waiting for a processor
 SURVIVED, KILLED = 0, 1
+SAME, OTHER = "the same numbers", "no number of a gradient or an update"
 
 Check = Callable[[], bool]  # True where everything is right
 
@@ -104,8 +111,10 @@ def verdict(mutant: Mutant, run: list[Check]) -> str:
     child = os.fork()
     if child:
         _, status = os.waitpid(child, 0)
-        return "survived" if os.WIFEXITED(status) and os.WEXITSTATUS(status) == SURVIVED else "killed"
-    signal.alarm(LONGEST)
+        if os.WIFEXITED(status):
+            return "survived" if os.WEXITSTATUS(status) == SURVIVED else "killed"
+        return "killed, out of time" if os.WTERMSIG(status) == signal.SIGPROF else "killed"
+    signal.setitimer(signal.ITIMER_PROF, LONGEST)
     result = SURVIVED
     try:
         os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
@@ -127,18 +136,19 @@ def function_of(mutant: Mutant) -> Any:
     return found
 
 
-def score(seconds: float, number: int, seed: int, results: Path, find_checks: Callable[[], list[Tried]]) -> None:
+def score(args: argparse.Namespace, find_checks: Callable[[], list[Tried]]) -> None:
     """Run mutants in random order, the first so many of it, and write down now and then what is known."""
-    known = json.loads(results.read_text(encoding="utf-8"))["mutants"] if results.exists() else {}
-    equivalent = json.loads(EQUIVALENT.read_text(encoding="utf-8"))
+    known = remembered(args.results, args.again)
     mutants = [mutant for file in FILES for mutant in mutants_of(file)]
-    drawn = random.Random(seed).sample(mutants, min(number, len(mutants)))
-    open_ones = [mutant for mutant in drawn if mutant.name not in known and mutant.name not in equivalent]
+    drawn = random.Random(args.seed).sample(mutants, min(args.mutants, len(mutants)))
+    open_ones = [mutant for mutant in drawn if mutant.name not in known and not mutant.argument_check]
     tried = find_checks()
     for one in tried:
         trace(one)
+        if not one.check():
+            raise SystemExit(f"{one.name} is wrong before anything is planted")
     tried.sort(key=lambda one: one.seconds)
-    end = time.monotonic() + seconds
+    end = time.monotonic() + args.seconds
     for place, mutant in enumerate(open_ones):
         if time.monotonic() > end:
             break
@@ -146,49 +156,92 @@ def score(seconds: float, number: int, seed: int, results: Path, find_checks: Ca
         run = [one.check for one in tried if key in one.called]
         known[mutant.name] = verdict(mutant, run)
         if place % 10 == 9:
-            write(results, known, mutants, equivalent)
-    write(results, known, mutants, equivalent)
+            write(args.results, known, mutants)
+    write(args.results, known, mutants)
 
 
-def write(results: Path, known: dict[str, str], mutants: list[Mutant], equivalent: dict[str, str]) -> None:
+def remembered(results: Path, again: str) -> dict[str, str]:
+    """Return the verdicts that still hold: of files that are as they were, and not asked for again."""
+    if not results.exists() or again == "all":
+        return {}
+    record = json.loads(results.read_text(encoding="utf-8"))
+    same = {file for file, digest in record.get("sources", {}).items() if file in FILES and digest == digest_of(file)}
+    return {
+        name: verdict
+        for name, verdict in record["mutants"].items()
+        if name.partition(":")[0] in same and verdict != again
+    }
+
+
+def digest_of(file: str) -> str:
+    return hashlib.sha256((PACKAGE / file).read_bytes()).hexdigest()[:16]
+
+
+def listed() -> dict[str, str]:
+    """Return of each mutant in equivalent.json under which of the two kinds it stands."""
+    kinds = json.loads(EQUIVALENT.read_text(encoding="utf-8"))
+    return {name: kind for kind, reasons in kinds.items() for names in reasons.values() for name in names}
+
+
+def write(results: Path, known: dict[str, str], mutants: list[Mutant]) -> None:
     """Write the table by file, the survivors and all verdicts, at once or not at all."""
-    names = {mutant.name for mutant in mutants}
-    known = {name: verdict for name, verdict in sorted(known.items()) if name in names and name not in equivalent}
-    known = {name: verdict for name, verdict in known.items() if verdict != "no program"}
+    kinds = listed()
+    names = {mutant.name for mutant in mutants if not mutant.argument_check}
+    known = {name: verdict for name, verdict in sorted(known.items()) if name in names and verdict != "no program"}
     table = {}
     for file in FILES:
         mine = [name for name in known if name.startswith(file + ":")]
-        killed = sum(known[name] == "killed" for name in mine)
+        to_kill = [name for name in mine if name not in kinds]
+        killed = sum(known[name] != "survived" for name in to_kill)
         table[file] = {
-            "mutants": sum(name.startswith(file + ":") for name in names),
-            "equivalent": sum(name.startswith(file + ":") for name in equivalent if name in names),
+            "mutants": sum(mutant.file == file for mutant in mutants),
+            "argument checks": sum(mutant.file == file and mutant.argument_check for mutant in mutants),
             "run": len(mine),
+            "the same": sum(kinds.get(name) == SAME for name in mine),
+            "other": sum(kinds.get(name) == OTHER for name in mine),
             "killed": killed,
-            "score": round(100 * killed / len(mine), 1) if mine else None,
+            "score": round(100 * killed / len(to_kill), 1) if to_kill else None,
         }
-    survivors = [name for name in known if known[name] == "survived"]
-    record = {"files": table, "survivors": survivors, "mutants": known}
+    record = {
+        "columns": {
+            "argument checks": "mutants of what only refuses bad input: not run (mutants.py)",
+            "the same": f"listed in equivalent.json: {SAME}",
+            "other": f"listed in equivalent.json: {OTHER}",
+            "killed": "of those run that are not listed; the score is their share",
+        },
+        "files": table,
+        "survivors": [name for name in known if known[name] == "survived" and name not in kinds],
+        "out of time": [name for name in known if known[name] == "killed, out of time"],
+        "listed and killed": [name for name in known if name in kinds and known[name] != "survived"],
+        "sources": {file: digest_of(file) for file in FILES},
+        "mutants": known,
+    }
     temporary = results.with_suffix(".tmp")
     temporary.write_text(json.dumps(record, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
     os.replace(temporary, results)
 
 
+COLUMNS = ("mutants", "argument checks", "run", "the same", "other", "killed")
+
+
 def report(results: Path) -> None:
     record = json.loads(results.read_text(encoding="utf-8"))
-    print(f"{'file':30} mutants  equivalent    run  killed   score")
-    total = dict.fromkeys(("mutants", "equivalent", "run", "killed"), 0)
+    print(f"{'file':30}  {'  '.join(COLUMNS)}   score")
+    total = dict.fromkeys(COLUMNS, 0)
     for file, row in record["files"].items():
         for name in total:
             total[name] += row[name]
         print(line(file, row))
-    print(line("all", {**total, "score": round(100 * total["killed"] / max(1, total["run"]), 1)}))
-    for name in record["survivors"]:
-        print("survived", name)
+    to_kill = total["run"] - total["the same"] - total["other"]
+    print(line("all", {**total, "score": round(100 * total["killed"] / max(1, to_kill), 1)}))
+    for kind in ("survivors", "listed and killed"):
+        for name in record[kind]:
+            print(f"{kind}: {name}")
 
 
 def line(name: str, row: dict[str, Any]) -> str:
-    counts = f"{row['mutants']:7}  {row['equivalent']:10}  {row['run']:5}  {row['killed']:6}"
-    return f"{name:30} {counts}  {row['score'] or '-':>6}"
+    counts = "  ".join([str(row[column]).rjust(len(column)) for column in COLUMNS])
+    return f"{name:30}  {counts}  {'-' if row['score'] is None else row['score']:>6}"
 
 
 def main(find_checks: Callable[[], list[Tried]] = checks) -> None:
@@ -196,11 +249,12 @@ def main(find_checks: Callable[[], list[Tried]] = checks) -> None:
     parser.add_argument("--seconds", type=float, default=1e9, help="stop after so many (default: when all have run)")
     parser.add_argument("--mutants", type=int, default=10**9, help="the first so many of the order (default: all)")
     parser.add_argument("--seed", type=int, default=0, help="of the order")
+    parser.add_argument("--again", default="", metavar="VERDICT", help="run those that survived once more, or all")
     parser.add_argument("--results", type=Path, default=RESULTS)
     parser.add_argument("--report", action="store_true", help="print what is there, and run nothing")
     args = parser.parse_args()
     if not args.report:
-        score(args.seconds, args.mutants, args.seed, args.results, find_checks)
+        score(args, find_checks)
     report(args.results)
 
 

@@ -81,10 +81,10 @@ def summary(rows: list[Any]) -> list[tuple[str, ...]]:
     """Make a line of all cases of an op that the same functions computed in the same precision."""
     together: dict[tuple[str, ...], list[Any]] = {}
     for row in rows:
-        key = row.case.op, row.kernels, row.dtype, ", ".join(row.computed_by), row.verdict
+        key = row.case.op, row.kernels, row.dtype, ", ".join(row.computed_by), row.verdict, str(row.case.exactly)
         together.setdefault(key, []).append(row)
     lines = []
-    for (op, kernels, dtype, computed_by, verdict), same in together.items():
+    for (op, kernels, dtype, computed_by, verdict, _), same in together.items():
         worst = max(same, key=lambda row: row.error or 0.0)
         numbers = len(same), sum(row.checked for row in same), sum(row.kinks for row in same) or ""
         what = f"{op}: {computed_by}" if computed_by else op

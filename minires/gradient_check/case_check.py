@@ -3,6 +3,7 @@
 formula   the output is what the op's definition gives, written once more in plain NumPy
 float64   backward against central differences, under the first of the sets; the others give the same to rounding
 float32   the same function's gradients in units of their own rounding; one thread and two give the same bits
+exactly   where differences cannot tell: formulas of output and gradient, number by number, in both precisions
 """
 
 from collections.abc import Sequence
@@ -15,11 +16,13 @@ from minires.gradient_check import precision
 from minires.gradient_check.cases.space import Case
 from minires.gradient_check.differences import random_gradient
 from minires.gradient_check.function_check import evaluate, gradcheck
-from minires.gradient_check.precision import Reference
+from minires.gradient_check.precision import Reference, ordered
 from minires.gradient_check.report import GradientError
 from minires.kernels import Array
 
 ALWAYS = 10**6  # every element of a named case
+OWN_ROUNDINGS = 20  # of a number's own last digit that it may be off, in an exact case
+FORMULA = 1e-10  # what a formula in float64 may be off itself, where it cancels a little
 
 
 @dataclass
@@ -55,6 +58,9 @@ def check_case(case: Case, sets: Sequence[str], seed: int = 0) -> list[Row]:
     names = list(case.arguments)
     points = [array.astype(np.float32).astype(np.float64) for array in case.arguments.values()]
     rows, reference = [], None
+    if case.exactly:
+        kinds = [(kernel_set, dtype) for kernel_set in sets for dtype in (np.float64, np.float32)]
+        return [by_formula(case, names, points, kernel_set, dtype, seed) for kernel_set, dtype in kinds]
     for kernel_set in sets:
         with kernels.use(kernel_set):
             if reference is None:
@@ -132,6 +138,53 @@ def check_formula(case: Case, points: list[Array]) -> None:
             f"the output is not the op's formula: {y[tuple(index)]:.9g}, not {right[tuple(index)]:.9g} at {index}",
             precision.Report(case.name),
         )
+
+
+def by_formula(case: Case, names: list[str], points: list[Array], kernel_set: str, dtype: type, seed: int) -> Row:
+    """Check output and gradient number by number against formulas, in one precision."""
+    assert case.formula is not None and case.at_kinks is not None
+    row, last = Row(case, kernel_set, np.dtype(dtype).name, "WRONG"), kernel_set == "numba"
+    try:
+        with np.errstate(all="ignore"):
+            right_y = np.asarray(case.formula(*points))
+            given = random_gradient(right_y.shape, np.random.default_rng(seed)) if case.grad_y is None else case.grad_y
+            grad_y = given.astype(np.float32).astype(np.float64)
+            right_grad = np.asarray(case.at_kinks(grad_y, *points))
+        converted = [ordered(point.astype(dtype), name, last) for name, point in zip(names, points, strict=True)]
+        with kernels.use(kernel_set), precision.Recorder() as recorder:
+            found = precision.run(case, converted, ordered(grad_y.astype(dtype), "", last))
+        row.computed_by = recorder.names()
+        of_x = f"the gradient with respect to {names[0]}"
+        pairs = (("the output", found.y, right_y), (of_x, found.grads[0], right_grad))
+        row.error = max([off_exactly(what, array, right, dtype) for what, array, right in pairs])
+    except GradientError as error:
+        row.message = str(error)
+        return row
+    except Exception as error:
+        row.message = f"{type(error).__name__}: {error}"
+        return row
+    row.verdict, row.checked = "ok", found.grads[0].size
+    return row
+
+
+def off_exactly(what: str, array: Array, right: Array, dtype: type) -> float:
+    """Return by how many roundings of its own a number is off at most; GradientError for more than OWN_ROUNDINGS."""
+    if array.dtype != dtype or array.shape != right.shape:
+        message = f"{what} is {array.dtype} {array.shape}, and should be {np.dtype(dtype)} {right.shape}"
+        raise GradientError(message, precision.Report(what))
+    limits = np.finfo(dtype)
+    with np.errstate(all="ignore"):
+        right = np.where(np.abs(right) > limits.max, np.copysign(np.inf, right), right)
+        unit = max(float(limits.eps), FORMULA) * np.abs(right) + float(limits.tiny) / OWN_ROUNDINGS
+        same = (array == right) | (np.isnan(array) & np.isnan(right))
+        off = np.where(same, 0.0, np.abs(array - right) / unit)
+    off = np.where(np.isnan(off), np.inf, off)
+    worst = float(off.max(initial=0.0))
+    if not worst <= OWN_ROUNDINGS:
+        index = [int(place) for place in np.unravel_index(np.argmax(off), right.shape)]
+        numbers = f"{array[tuple(index)]:.9g}, not {right[tuple(index)]:.9g} at {index}"
+        raise GradientError(f"{what} is not the op's formula: {numbers}", precision.Report(what))
+    return worst
 
 
 def by_comparison(

@@ -10,8 +10,8 @@ import numpy as np
 
 from minires.engine import Op, Tensor, backward_order
 from minires.gradient_check.comparison import Comparison
+from minires.gradient_check.diagnosis import name_op_mistakes
 from minires.gradient_check.differences import Tolerance, random_gradient
-from minires.gradient_check.known.ops import name_op_mistakes
 from minires.kernels import Array
 
 DIRECTIONS = 3

@@ -1,183 +1,169 @@
-"""Which kind of mistake turns the right gradient into the one that backward gave.
+"""The mistake in a wrong backward, named: by an op's formulas, or by finite differences where it has none.
 
-Each function below knows one family of mistakes and answers with a sentence, or "" if its family does not fit.
-`wrong` is backward's gradient, `right` the one from finite differences, both complete; x is the argument and y the
-function's output.
+An op of minires.ops is run on small arrays drawn anew, and what its backward gives is fitted with its formulas, those
+of known/. Any other function, an op of the reader's own say, is run at points near the given ones, with its slopes by
+differences in the place of formulas: no term can be named there, but a factor, a sign, an axis, a wrong place.
+
+What is said gives, applied to the right gradients, those of backward on every sample. What fits nothing gets no name.
 """
 
-from itertools import combinations
+import copy
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 
+from minires.engine import Op, Tensor, no_grad
+from minires.gradient_check.differences import random_gradient
+from minires.gradient_check.fitting import Right, Sample, name_mistake, picture
+from minires.gradient_check.known.ops import known_of
+from minires.gradient_check.report import ArgumentReport
 from minires.kernels import Array
 
-CLOSE = 1e-5  # of the largest element: far above the error of finite differences, far below any mistake
+SAMPLES = 4
+NEAR = 0.03  # how far the points beside the given one lie, as a share of its numbers
+CLOSE = 1e-6  # what slopes by differences are good for
+NO_NAME = "its mistake is none of those that have a name"
 
 
-def diagnose(wrong: Array, right: Array, x: Array, y: Array) -> str:
-    """Say what kind of mistake fits, or "" if none does. The special ones come first."""
-    if same(wrong, right):
+def name_op_mistakes(op: Op, seed: int = 0) -> dict[int, str]:
+    """Run an op's backward on small inputs drawn anew; return what is wrong with the gradient of each input, "" if it
+    has no name. Inputs whose gradient is right there are left out."""
+    known = known_of(op)
+    if known is None:
+        return {}
+    samples: list[list[Sample]] = [[] for _ in known.rights]
+    for number in range(SAMPLES):
+        rng = np.random.default_rng([seed, number])
+        arrays = known.draw(rng, [tensor.data for tensor in op.inputs])
+        again = copy.copy(op)
+        again.has_run, again.released = False, False
+        y = again(*[Tensor(array.astype(np.float64), requires_grad=True) for array in arrays])
+        grad_y = random_gradient(y.shape, rng)
+        grads = again.backward(grad_y.copy())
+        for which, grad in zip(samples, grads, strict=False):
+            if grad is not None:
+                which.append(Sample((grad_y, *arrays, *known.more), np.asarray(grad)))
+    found = {}
+    for i, (right, which) in enumerate(zip(known.rights, samples, strict=True)):
+        if which and any(not right_here(right, sample) for sample in which):
+            found[i] = name_mistake(right, which)
+    return found
+
+
+def right_here(right: Right, sample: Sample) -> bool:
+    wanted = right.of(sample.arguments)
+    return wanted.shape == sample.given.shape and np.allclose(sample.given, wanted, rtol=1e-7, atol=1e-10)
+
+
+def diagnose(
+    function: Callable[..., Tensor],
+    points: Sequence[Array],
+    op: Op | None,
+    leaves: Sequence[Tensor],
+    wrong: Sequence[tuple[int, ArgumentReport]],
+) -> None:
+    """Write into the reports of wrong arguments what is wrong with their gradients.
+
+    op: the one that the function is made of, where it is one alone; leaves: what it was called with.
+    """
+    named: dict[int, str] | None = None
+    if op is not None and known_of(op) is not None:
+        try:
+            named = name_op_mistakes(op)
+        except Exception:  # whatever a wrong backward raises on inputs of other sizes
+            named = None
+    for position, report in wrong:
+        places = [i for i, one in enumerate(op.inputs) if one is leaves[position]] if op is not None else []
+        sentence = ""
+        if named is not None and len(places) == 1:
+            sentence = named.get(places[0], "right on other arrays, drawn anew: these sizes or numbers bring it out")
+        if not sentence and report.elements is not None:
+            sentence = named_by_differences(function, points, position)
+        report.diagnosis = sentence or NO_NAME + places_of(report)
+
+
+def places_of(report: ArgumentReport) -> str:
+    """Draw where the gradient is wrong, where each element was compared and some are right."""
+    if report.elements is None or report.gradient is None or report.gradient.shape != report.elements.shape:
         return ""
-    if not np.isfinite(wrong).all():
-        return f"backward's gradient is not finite at {np.count_nonzero(~np.isfinite(wrong))} of {wrong.size} elements"
-    return (
-        zero(wrong, right)
-        or constant_factor(wrong, right, x, y)
-        or moved(wrong, right)
-        or factor_by_element(wrong, right, x, y)
-        or missing_term(wrong, right, x, y)
-        or factor_along_axes(wrong, right)
-        or partly_right(wrong, right)
-    )
+    drawn = picture(report.gradient, report.elements)
+    return "" if drawn.startswith("all") else f"; {drawn}"
 
 
-def same(a: Array, b: Array) -> bool:
-    scale = max(np.abs(a).max(), np.abs(b).max())
-    return bool(np.abs(a - b).max() <= CLOSE * scale)
+def named_by_differences(function: Callable[..., Tensor], points: Sequence[Array], position: int) -> str:
+    """Name the mistake in one argument's gradient, from what comes back at points nearby; "" if none fits."""
+    samples = []
+    for number in range(SAMPLES):
+        rng = np.random.default_rng(number)
+        near = [point * (1 + NEAR * rng.uniform(-1, 1, point.shape)) for point in points]
+        leaves = [Tensor(point.copy(), requires_grad=i == position) for i, point in enumerate(near)]
+        with np.errstate(all="ignore"):
+            y = first_of(function(*leaves))
+            grad_y = random_gradient(y.shape, rng)
+            if y.requires_grad:
+                y.backward(grad_y.copy())
+            grad = leaves[position].grad
+            slopes = slopes_of(function, near, position)
+        given = np.zeros(near[position].shape) if grad is None else np.asarray(grad)
+        samples.append(Sample((grad_y, slopes, near[position], y.data), given))
+    if all(not same_size(sample).any() for sample in samples):
+        return "it should be 0: the output does not depend on this argument"
+    return name_mistake(BY_DIFFERENCES, samples)
 
 
-def zero(wrong: Array, right: Array) -> str:
-    if not wrong.any():
-        return "backward's gradient is zero: nothing flows back to this argument"
-    if np.abs(right).max() <= CLOSE * np.abs(wrong).max():
-        return "the gradient should be zero: the output does not depend on this argument"
-    return ""
+def same_size(sample: Sample) -> Array:
+    """Return the right gradient, without what is nothing beside the wrong one."""
+    right = BY_DIFFERENCES.of(sample.arguments)
+    return np.where(np.abs(right) > CLOSE * np.abs(sample.given).max(initial=0), right, 0)
 
 
-def constant_factor(wrong: Array, right: Array, x: Array, y: Array) -> str:
-    factor = np.sum(wrong * right) / np.sum(right * right)
-    if not same(wrong, factor * right):
-        return ""
-    if abs(factor + 1) < CLOSE:
-        return "the sign is wrong: backward gives −1 times the gradient"
-    sign, size = ("−" if factor < 0 else ""), abs(factor)
-    if abs(size - round(size)) < CLOSE * size:
-        number = round(size)
-        twice = ", or it was added twice" if number == 2 else ""
-        where = named_size(number, x, y)
-        return f"backward gives {sign}{number} times the gradient: a factor 1/{number} is missing{twice}{where}"
-    if abs(1 / size - round(1 / size)) < CLOSE / size:
-        number = round(1 / size)
-        where = named_size(number, x, y)
-        return f"backward gives {sign}1/{number} of the gradient: a factor {number} is missing{where}"
-    return f"backward gives {factor:.6g} times the gradient: a constant factor is wrong"
+def slopes_of(function: Callable[..., Tensor], points: Sequence[Array], position: int) -> Array:
+    """Return the table of slopes dy/dx, in the shape of y and then that of x, by central differences of two steps."""
+    x = points[position]
+
+    def y_at(index: tuple[int, ...], step: float) -> Array:
+        moved = x.copy()
+        moved[index] += step
+        with no_grad():
+            return first_of(function(*[Tensor(moved if i == position else one) for i, one in enumerate(points)])).data
+
+    def slope(index: tuple[int, ...], step: float) -> Array:
+        return (y_at(index, step) - y_at(index, -step)) / (2 * step)
+
+    columns = [(4 * slope(index, 5e-5) - slope(index, 1e-4)) / 3 for index in np.ndindex(x.shape)]
+    return np.stack(columns, axis=-1).reshape(*columns[0].shape, *x.shape)
 
 
-def named_size(number: int, x: Array, y: Array) -> str:
-    """Say where a shape has this number: as an axis, or as the product of several."""
-    for name, array in (("argument", x), ("output", y)):
-        for axes in subsets(array.ndim):
-            if number == np.prod([array.shape[axis] for axis in axes]):
-                return f" ({number} is the size of the {name}'s {axis_names(axes)})"
-    return ""
+def first_of(y: Any) -> Tensor:
+    return y[0] if isinstance(y, tuple) else y
 
 
-def moved(wrong: Array, right: Array) -> str:
-    """The right numbers in the wrong places: transposed, flipped, shifted, or otherwise permuted."""
-    shape, ndim = right.shape, right.ndim
-    for first, second in combinations(range(ndim), 2):
-        if shape[first] > 1 and shape[second] > 1 and same(wrong, np.swapaxes(right, first, second).reshape(shape)):
-            return f"the gradient is transposed: axes {first} and {second} are swapped"
-    for axes in subsets(ndim):
-        if same(wrong, np.flip(right, axes)):
-            return f"the gradient is flipped along {axis_names(axes)}"
-    for axis in range(ndim):
-        for shift in (1, -1, 2, -2):
-            if 2 * abs(shift) <= shape[axis] - 1 and shifted(wrong, right, axis, shift):
-                return f"the gradient is shifted by {shift:+d} along axis {axis}"
-    if right.size > 2 and same(np.sort(wrong, axis=None), np.sort(right, axis=None)):
-        return "the gradient holds the right numbers in the wrong places"
-    return ""
+def pulled_back(grad_y: Array, slopes: Array, *_: Array) -> Array:
+    """Return Σ dy · slopes, the gradient with respect to x."""
+    return np.tensordot(grad_y, slopes, grad_y.ndim)
 
 
-def shifted(wrong: Array, right: Array, axis: int, shift: int) -> bool:
-    """Whether wrong[i + shift] = right[i] along the axis wherever both exist."""
-    wrong, right = np.moveaxis(wrong, axis, 0), np.moveaxis(right, axis, 0)
-    if shift < 0:
-        wrong, right, shift = wrong[::-1], right[::-1], -shift
-    inner = wrong[shift:]
-    return bool(inner.any()) and same(inner, right[:-shift]) and not same(inner, right[shift:])
+def by(factor: Callable[[Array, Array], Array], divided: bool = False) -> Callable[..., Array]:
+    """Return the gradient with a factor of x and y too many, or too few; NaN, which fits nothing, for other shapes."""
+
+    def gradient(grad_y: Array, slopes: Array, x: Array, y: Array) -> Array:
+        if x.shape != y.shape:
+            return np.full(x.shape, np.nan)
+        right = pulled_back(grad_y, slopes)
+        return right / factor(x, y) if divided else right * factor(x, y)
+
+    return gradient
 
 
-def factor_by_element(wrong: Array, right: Array, x: Array, y: Array) -> str:
-    """A factor that a pointwise function's derivative has, or has not."""
-    factors = [("the argument", x)]
-    if y.shape == x.shape:
-        factors += [("the output", y), ("1 minus the output", 1 - y)]
-    for name, factor in factors:
-        if same(wrong * factor, right):
-            return f"a factor is missing: {name}"
-        if same(wrong, right * factor):
-            return f"there is a factor too many: {name}"
-    return ""
-
-
-def missing_term(wrong: Array, right: Array, x: Array, y: Array) -> str:
-    """A term left out: right − wrong is a known array times one number for each group of elements that share a sum."""
-    missing = right - wrong
-    for axes in sorted(subsets(right.ndim), key=len, reverse=True):
-        group = np.prod([right.shape[axis] for axis in axes])
-        if group < 3:  # a number for every two elements would fit too much
-            continue
-        off = f"a term is missing or wrong: over {axis_names(axes)} backward is off by"
-        if fits(missing, np.ones_like(right), axes):
-            return f"{off} a constant, as when a mean or a sum over them is dropped"
-        if fits(missing, x - x.mean(axes, keepdims=True), axes):
-            return f"{off} a multiple of x minus its mean, as when a normalization's x̂ term is dropped"
-        without_mean = missing - missing.mean(axes, keepdims=True)
-        if fits(without_mean, x - x.mean(axes, keepdims=True), axes):
-            return (
-                f"{off} a constant and a multiple of x minus its mean, as when a normalization takes its batch's "
-                "statistics for constants (or constants for its batch's), or counts its numbers wrongly"
-            )
-        if y.shape == x.shape and fits(missing, y, axes):
-            return f"{off} a multiple of the output, as when softmax's sum is dropped"
-        if y.shape == x.shape and fits(missing, np.exp(y), axes):
-            return f"{off} a multiple of e to the output, as when log_softmax's sum is dropped"
-    return ""
-
-
-def fits(array: Array, pattern: Array, axes: tuple[int, ...]) -> bool:
-    """Whether array = c · pattern with c constant over the axes."""
-    square = np.sum(pattern * pattern, axes, keepdims=True)
-    if not square.all():
-        return False
-    return same(array, np.sum(array * pattern, axes, keepdims=True) / square * pattern)
-
-
-def factor_along_axes(wrong: Array, right: Array) -> str:
-    """A factor that differs from channel to channel, say, and is constant within each."""
-    for axes in sorted(subsets(right.ndim), key=len, reverse=True):
-        rest = tuple([axis for axis in range(right.ndim) if axis not in axes])
-        if np.prod([right.shape[axis] for axis in axes]) >= 3 and fits(wrong, right, axes):
-            return f"the gradient is right up to a factor that depends on {axis_names(rest)} alone"
-    return ""
-
-
-def partly_right(wrong: Array, right: Array) -> str:
-    """Some elements right, some wrong: where are those?"""
-    off = np.abs(wrong - right) > CLOSE * max(np.abs(wrong).max(), np.abs(right).max())
-    number = np.count_nonzero(off)
-    if number > 0.9 * off.size:
-        return ""
-    text = f"{off.size - number} of {off.size} elements are right"
-    if not wrong[off].any():
-        text += "; at the others backward gives 0: contributions are lost (overwritten, masked or cropped)"
-    elif same(wrong[off], -right[off]):
-        text += "; at the others the sign is wrong"
-    elif np.all(np.abs(wrong[off]) < 0.99 * np.abs(right[off])):
-        text += "; at the others backward gives too little: contributions are lost (overwritten instead of added?)"
-    for axis in range(off.ndim):
-        hit = np.flatnonzero(off.any(axis=tuple([other for other in range(off.ndim) if other != axis])))
-        if len(hit) < off.shape[axis]:
-            text += f"; the wrong ones are at {', '.join(map(str, hit))} of 0…{off.shape[axis] - 1} along axis {axis}"
-    return text
-
-
-def subsets(ndim: int) -> list[tuple[int, ...]]:
-    """All non-empty sets of axes, small ones first."""
-    return [axes for length in range(1, ndim + 1) for axes in combinations(range(ndim), length)]
-
-
-def axis_names(axes: tuple[int, ...]) -> str:
-    return f"axis {axes[0]}" if len(axes) == 1 else "axes " + " and ".join(map(str, axes))
+FACTORS: dict[str, Callable[[Array, Array], Array]] = {
+    "the output": lambda x, y: y,
+    "1 minus the output": lambda x, y: 1 - y,
+    "the argument": lambda x, y: x,
+}
+BY_DIFFERENCES = Right(
+    pulled_back,
+    {f"a factor is missing: {name}": by(factor, divided=True) for name, factor in FACTORS.items()}
+    | {f"there is a factor too many: {name}": by(factor) for name, factor in FACTORS.items()},
+    close=CLOSE,
+)

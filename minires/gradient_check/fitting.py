@@ -72,7 +72,7 @@ def same(one: Array, other: Array, close: float = CLOSE) -> bool:
         return False
     with np.errstate(all="ignore"):
         scale = max(np.abs(one).max(initial=0), np.abs(other).max(initial=0))
-        return bool(np.abs(one - other).max(initial=0) <= close * scale)
+        return bool(np.isfinite(scale) and np.abs(one - other).max(initial=0) <= close * scale)
 
 
 def name_mistake(right: Right, samples: Sequence[Sample]) -> str:
@@ -97,7 +97,8 @@ def name_mistake(right: Right, samples: Sequence[Sample]) -> str:
     for sentence, values in [*transformed(right, samples, wanted), *listed(right, samples)]:
         if all(same(total(one), other, right.close) for one, other in zip(values, wanted, strict=True)):
             continue  # no mistake on these samples: whatever fits, fits otherwise
-        said = fitted([named(value) for value in values], given, sizes, right.close, right.divisor)
+        # A second mistake by a number without a name fits too easily: it would be no explanation.
+        said = fitted([named(value) for value in values], given, sizes, right.close, right.divisor, constants=False)
         if said is not None:
             return f"{sentence}; besides, {said}" if said else sentence
     return ""
@@ -130,16 +131,17 @@ def fitted(
     sizes: Sequence[Mapping[str, float]],
     close: float,
     divisor: str,
+    constants: bool = True,
 ) -> str | None:
     """Say with which coefficients the terms add up to the answers: "" if with 1 each, None if with none that has a
-    name."""
+    name; constants: 0.7 is a name."""
     found = [coefficients(one, answer, close) for one, answer in zip(terms, given, strict=True)]
     if any(one is None for one in found):
         return None
     names = list(terms[0])
     said: dict[str, list[str]] = {}  # what is said, and of which terms
     for name in names:
-        factor = name_factor([one[name] for one in found if one is not None], sizes, close, divisor)
+        factor = name_factor([one[name] for one in found if one is not None], sizes, close, divisor, constants)
         if factor is None:
             return None
         if factor:
@@ -148,16 +150,17 @@ def fitted(
 
 
 def coefficients(terms: Terms, given: Array, close: float) -> dict[str, float] | None:
-    """Return the coefficient of each term in the answer, None if they do not add up to it, or could in several ways."""
-    if any(np.shape(term) != np.shape(given) for term in terms.values()):
+    """Return the coefficient of each term in the answer, NaN for one that could have any; None if they do not add up to
+    it, or could in several ways."""
+    if any(np.shape(term) != np.shape(given) or not np.isfinite(term).all() for term in terms.values()):
         return None
     there = {name: np.ravel(term).astype(np.float64) for name, term in terms.items() if np.any(term)}
+    if not there and not np.any(given):
+        return dict.fromkeys(terms, np.nan)
     if not there or np.size(given) < 2 * len(there) and len(there) > 1:
         return None
     norms = {name: np.linalg.norm(term) for name, term in there.items()}
     matrix = np.stack([term / norms[name] for name, term in there.items()], axis=1)
-    if not np.isfinite(matrix).all():
-        return None
     solution, _, _, singular = np.linalg.lstsq(matrix, np.ravel(given), rcond=None)
     if singular[-1] < 1e-4 or not same(matrix @ solution, np.ravel(given), 10 * close):
         return None
@@ -166,7 +169,11 @@ def coefficients(terms: Terms, given: Array, close: float) -> dict[str, float] |
 
 
 def name_factor(
-    values: Sequence[float], sizes: Sequence[Mapping[str, float]], close: float, divisor: str = ""
+    values: Sequence[float],
+    sizes: Sequence[Mapping[str, float]],
+    close: float,
+    divisor: str = "",
+    constants: bool = True,
 ) -> str | None:
     """Name a coefficient that was found on several samples: "" for 1, "0", "−1", "M / N"; None if it has no name.
 
@@ -187,7 +194,7 @@ def name_factor(
             if is_all([sign * expression(one) for one in sizes]):
                 return text if sign > 0 else f"−{text}"
     constant = values[known[0]]
-    return f"{constant:.4g}".replace("-", "−") if is_all([constant] * len(values)) else None
+    return f"{constant:.4g}".replace("-", "−") if constants and is_all([constant] * len(values)) else None
 
 
 Expression = Callable[[Mapping[str, float]], float]

@@ -11,7 +11,7 @@ from minires.gradient_check.culprit import find_culprit
 from minires.gradient_check.diagnosis import diagnose
 from minires.gradient_check.differences import Tolerance, random_gradient
 from minires.gradient_check.inspection import inspect_backward
-from minires.gradient_check.report import ArgumentReport, GradientError, Report, describe_failure
+from minires.gradient_check.report import GradientError, Report, describe_failure
 from minires.kernels import Array
 
 
@@ -77,24 +77,33 @@ def gradcheck(
             comparison.directions(directions)
         if sampled_elements > 0:
             comparison.all_together()
-        report.arguments.append(finish(comparison.report, x, grad_x, y.data))
+        if comparison.report.checked == 0:
+            raise ValueError(
+                f"gradcheck: all of {labels[position]}, shape {x.shape}, is on kinks, where there is no derivative; "
+                "choose other inputs, random ones say"
+            )
+        report.arguments.append(comparison.report)
 
     if report.wrong:
-        culprit = find_culprit(y, tolerance, generator) if len(backward_order(y)) > 1 else ""
-        raise GradientError("gradcheck: " + describe_failure(report, culprit), report)
+        raise GradientError("gradcheck: " + explained(report, fn, points, y, leaves, tolerance), report)
     return report
 
 
-def finish(report: ArgumentReport, x: Array, grad_x: Array, y: Array) -> ArgumentReport:
-    """Refuse a check that compared nothing; add the diagnosis to one that failed."""
-    if report.checked == 0:
-        raise ValueError(
-            f"gradcheck: all of {report.name}, shape {x.shape}, is on kinks, where there is no derivative; "
-            "choose other inputs, random ones say"
-        )
-    if report.wrong and report.elements is not None:
-        report.diagnosis = diagnose(grad_x, report.elements, x, y)
-    return report
+def explained(
+    report: Report,
+    fn: Callable[..., Any],
+    points: list[Array],
+    y: Tensor,
+    leaves: list[Tensor],
+    tolerance: Tolerance,
+) -> str:
+    """Describe what is wrong: in a chain the op that is to blame, and where there is none, each argument's mistake."""
+    order, generator = backward_order(y), np.random.default_rng(0)
+    culprit = find_culprit(y, tolerance, generator) if len(order) > 1 else ""
+    if not culprit:
+        wrong = [(position, argument) for position, argument in enumerate(report.arguments) if argument.wrong]
+        diagnose(fn, points, order[0].op if len(order) == 1 else None, leaves, wrong)
+    return describe_failure(report, culprit)
 
 
 def as_float64(array: Any, position: int) -> Array:
@@ -152,6 +161,11 @@ def backward_grads(y: Tensor, leaves: list[Tensor], grad_y: Array, report: Repor
     grads = []
     for position, leaf in enumerate(leaves):
         grad = np.zeros(leaf.shape) if leaf.grad is None else leaf.grad
+        if type(grad) is not type(leaf.data):
+            raise GradientError(
+                f"gradcheck: argument {position}, an array, gets as gradient {type(grad).__name__}, which is none",
+                report,
+            )
         if leaf in inspected and not np.allclose(inspected[leaf], grad, rtol=1e-9, atol=own_size(grad), equal_nan=True):
             raise GradientError(
                 f"gradcheck: two backward passes through {report.subject}, the engine's and one by hand, give argument "

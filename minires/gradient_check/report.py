@@ -120,7 +120,7 @@ def describe_failure(report: Report, culprit: str = "") -> str:
             f"{argument.numeric:.9g} (relative error {argument.relative_error:.1e})"
         )
         if argument.diagnosis:
-            lines.append(f"    {argument.diagnosis}")
+            lines += [f"    {line}" for line in argument.diagnosis.splitlines()]
     if len(wrong) > SHOWN:
         lines.append(f"  and with respect to {', '.join([argument.name for argument in wrong[SHOWN:]])}")
     right = [argument.name for argument in report.arguments if argument.ok]

@@ -77,7 +77,7 @@ def conv_chain(
     """
     name, shape, settings = "conv_chain", x.shape, []
     folded = len(layers) > 0 and layers[0].weight is None
-    tensors, stride = [x], (1, 1)
+    tensors, stride = [x], 1
     if len(layers) == 0 or any((layer.weight is None) is not folded for layer in layers):
         raise ValueError(f"{name}: needs one layer or more, all with a norm or none, got {len(layers)}")
     for filters, weight, bias, by, padding, eps in layers:
@@ -90,7 +90,7 @@ def conv_chain(
         else:
             tensors += [filters, bias]
         settings.append((by, padding, float(eps)))
-        stride = stride[0] * by[0], stride[1] * by[1]
+        stride *= by[0]  # option A has one for both directions
     skip: Skip | None = None
     if isinstance(shortcut, Tensor):
         check_shortcut(name, shortcut.shape, shape)
@@ -105,7 +105,7 @@ def conv_chain(
 
 
 def checked_skip(
-    function: str, shortcut: str | None, x: tuple[int, ...], y: tuple[int, ...], stride: tuple[int, int]
+    function: str, shortcut: str | None, x: tuple[int, ...], y: tuple[int, ...], stride: int
 ) -> Skip:
     """Return the shortcut by its name; ValueError where it has not the chain's shape."""
     if shortcut not in SKIPS:
@@ -113,6 +113,6 @@ def checked_skip(
     if shortcut == "identity":
         check_shortcut(function, x, y)
     if shortcut == "A":
-        seen = (x[0], max(x[1], y[1]), -(-x[2] // stride[0]), -(-x[3] // stride[0]))  # it never takes channels away
+        seen = (x[0], max(x[1], y[1]), -(-x[2] // stride), -(-x[3] // stride))  # it never takes channels away
         check_shortcut(function, seen, y)
     return SKIPS[shortcut]

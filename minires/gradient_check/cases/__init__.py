@@ -1,7 +1,8 @@
 """Every public op with inputs that can show a mistake: sizes all different, strides, padding, batches of 1 and 2.
 
 One file for each file of ops, with `named(rng)`, the cases that are worth a name, and `SPACES`, from which cases are
-generated. `all_cases()` is the one list that `minires gradcheck` goes through; many tests take `named_cases()`.
+generated; in some `exact(rng)`, where formulas say what differences cannot: far out, at infinity, at NaN.
+`all_cases()` is the one list that `minires gradcheck` goes through; many tests take `named_cases()`.
 """
 
 import numpy as np
@@ -22,7 +23,7 @@ from minires.gradient_check.cases import (
 )
 from minires.gradient_check.cases.space import Case
 
-__all__ = ["FILES", "Case", "all_cases", "generated_cases", "named_cases"]
+__all__ = ["FILES", "Case", "all_cases", "exact_cases", "generated_cases", "named_cases"]
 
 FILES = (arithmetic, reduction, shape, activation, regularization, affine, convolution, normalization, shortcut,
          pooling, loss, chain)  # fmt: skip
@@ -41,9 +42,16 @@ def generated_cases(seed: int = 0, thorough: int = 0) -> list[Case]:
     return [case for space, rng in zip(spaces, generators, strict=True) for case in space.cases(rng, thorough)]
 
 
+def exact_cases(seed: int = 0) -> list[Case]:
+    """Return the cases that are compared with formulas alone."""
+    generators = np.random.default_rng([seed, 2]).spawn(len(FILES))
+    makers = [getattr(file, "exact", None) for file in FILES]
+    return [case for make, rng in zip(makers, generators, strict=True) if make is not None for case in make(rng)]
+
+
 def all_cases(seed: int = 0, thorough: int = 0) -> list[Case]:
-    """Return the named and the generated cases of all ops, with random inputs drawn from `seed`."""
-    return side_by_side(named_cases(seed) + generated_cases(seed, thorough))
+    """Return the named, the exact and the generated cases of all ops, with random inputs drawn from `seed`."""
+    return side_by_side(named_cases(seed) + exact_cases(seed) + generated_cases(seed, thorough))
 
 
 def side_by_side(cases: list[Case]) -> list[Case]:

@@ -86,6 +86,8 @@ def named(rng: np.random.Generator) -> list[Case]:
         Case("power", "tensor ** 3", lambda x: x**3, {"x": away_from_zero(rng, 3, 4)}, lambda x: x * x * x),
         Case("power", "2 ** tensor", lambda x: 2**x, {"x": normal((3, 4))}, np.exp2),
         Case("power", "exponents 0 and 1", power_of(np.array([0.0, 1.0, 2.0])), {"a": np.array([0.0, 0.0, -1.5])}),
+        Case("power", "exponents −1", power_of(np.array([-1.0, 2.0, -1.0])), {"a": np.array([0.7, -1.2, -1.5])},
+             lambda a: np.array([1.0, a[1], 1.0]) * np.array([1 / a[0], a[1], 1 / a[2]])),
         Case("power", "zero to a power", zero_to, {"b": np.array([1.0, 2.0, 0.5])}),
         Case("negative", "", ops.negative, {"x": normal((3, 4))}, np.negative),
         Case("exp", "", ops.exp, {"x": normal((3, 4))}, np.exp),
@@ -108,8 +110,30 @@ def named(rng: np.random.Generator) -> list[Case]:
             lambda a, b: np.where(condition, a, b),
         ),
         Case("add", "a leaf in four places", four_uses, {"x": normal((2, 3))}, lambda x: x + x * x * x),
+        Case("where", "a condition that is a tensor", lambda a, b: ops.where(Tensor(condition), a, b),
+             {"a": normal((3, 4)), "b": normal((3, 4))}, lambda a, b: np.where(condition, a, b)),
+        Case("multiply", "by constants", by_constants, {"x": normal((2, 3))}, lambda x: x * (CONSTANTS - 0.5)),
+        Case("add", "a single number in four places", four_uses, {"x": normal(())}, lambda x: x + x * x * x),
         Case("add", "an intermediate in four places", lambda x: four_uses(ops.exp(x)), {"x": 0.5 * normal((2, 3))}),
-    ]
+    ]  # fmt: skip
+
+
+def exact(rng: np.random.Generator) -> list[Case]:
+    base = np.array([0.0, 1.5, 0.0])
+
+    def gradient(grad_b: Any, b: Any) -> Any:
+        return grad_b * np.where(base == 0, 0, base**b * np.log(np.where(base == 0, 1, base)))
+
+    b = np.array([0.0, 2.0, 1.0])
+    return [Case("power", "zero to the zeroth", zero_to, {"b": b}, lambda b: base**b, gradient, exactly=True)]
+
+
+CONSTANTS = np.array([2.0, -1.0, 0.25])
+
+
+def by_constants(x: Tensor) -> Tensor:
+    """Multiply by a tensor that is made of an array and a number alone."""
+    return ops.multiply(x, ops.subtract(kernels_for(x.data).xp.asarray(CONSTANTS, x.dtype), 0.5))
 
 
 def power_of(exponents: Any) -> Callable[[Tensor], Tensor]:
@@ -127,7 +151,7 @@ def four_uses(x: Tensor) -> Tensor:
 
 NUMBERS = {"operation": ("x + number", "number + x", "x − number", "number − x", "x · number", "number · x",
                          "x / number", "number / x", "x ** number", "number ** x"),
-           "number": (3, 0.7, -2.0)}  # fmt: skip
+           "number": (3, 0.7, -2.0, np.float64(1.25), np.array(2))}  # fmt: skip
 
 SPACES = [
     *[Space(name, {"shapes": SHAPES}, partial(binary, name)) for name in FORMULAS],

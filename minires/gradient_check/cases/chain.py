@@ -72,11 +72,12 @@ def named(rng: np.random.Generator) -> list[Case]:
         chain_case(rng, "one layer, 3×3, stride 2, padding 1", (2, 2, 5, 6), [((3, 2, 3, 3), 2, 1, eps)]),
         chain_case(rng, "one layer, 3×2, shortcut", (2, 2, 5, 6), [((3, 2, 3, 2), 1, 0, eps)], shortcut),
         chain_case(rng, "one layer, identity", (2, 3, 4, 5), [same], "identity"),
-        chain_case(
-            rng, "identity", (2, 3, 4, 5), [((3, 3, 3, 3), 1, 0, eps), ((3, 3, 3, 3), 1, 2, eps)], "identity"
-        ),
+        chain_case(rng, "identity", (2, 3, 4, 5), [((3, 3, 3, 3), 1, 0, eps), ((3, 3, 3, 3), 1, 2, eps)], "identity"),
         chain_case(
             rng, "option A, stride 2", (3, 2, 5, 4), [((5, 2, 3, 3), 2, 1, eps), ((5, 5, 3, 3), 1, 1, eps)], "A"
+        ),
+        chain_case(
+            rng, "option A, one column, strides that differ", (2, 2, 5, 1), [((4, 2, 3, 3), (2, 3), 1, eps)], "A"
         ),
         chain_case(
             rng,
@@ -85,9 +86,7 @@ def named(rng: np.random.Generator) -> list[Case]:
             [((2, 4, 1, 1), 1, 0, eps), ((2, 2, 3, 3), 1, 1, eps), ((4, 2, 1, 1), 1, 0, eps)],
             "identity",
         ),
-        chain_case(
-            rng, "no shortcut", (2, 2, 4, 5), [((3, 2, 3, 3), (1, 2), (1, 0), eps), ((2, 3, 1, 1), 1, 0, eps)]
-        ),
+        chain_case(rng, "no shortcut", (2, 2, 4, 5), [((3, 2, 3, 3), (1, 2), (1, 0), eps), ((2, 3, 1, 1), 1, 0, eps)]),
     ]
 
 

@@ -68,6 +68,7 @@ def named(rng: np.random.Generator) -> list[Case]:
         Case("conv2d", "3×3, stride 2, padding 1", at(2, 1), arguments(3, 3)),
         Case("conv2d", "3×2, stride (2, 1), padding (1, 2)", at((2, 1), (1, 2)), arguments(3, 2)),
         Case("conv2d", "1×1, stride 2", at(2, 0), arguments(1, 1)),
+        Case("conv2d", "stride in an array", at(np.array([2, 1]), 1), arguments(3, 3)),
         Case("conv2d", "no bias", at(1, 1), {"x": normal((2, 3, 4, 5)), "weight": normal((2, 3, 3, 3))}),
     ]
 
@@ -105,6 +106,7 @@ SPACES = [
             corner((3, 3), (16, 24), (19, 21), 5, padding=(1, 1), large=True),
             corner((3, 3), (16, 24), (33, 30), 2, padding=(1, 1), stride=(2, 2), large=True),
             corner((7, 7), (3, 2), (66, 68), large=True),  # more columns than are made at once
+            corner((7, 7), (6, 2), (66, 68), 1, large=True),  # and so of a single image
         ),
     )
 ]

@@ -43,16 +43,49 @@ def tied(rng: np.random.Generator, size: Pair, stride: Pair) -> Case:
     x = rng.integers(0, 3, (2, 2, 5, 6)).astype(np.float64)
     x[0, 0, 0, 0] = 9.0
 
-    def to_the_first(grad_y: Any, x: Any) -> Any:
-        grad_x = np.zeros(x.shape)
-        for n, c, i, j in np.ndindex(grad_y.shape):
-            h, w = i * stride[0], j * stride[1]
-            u, v = divmod(int(np.argmax(x[n, c, h : h + size[0], w : w + size[1]])), size[1])
-            grad_x[n, c, h + u, w + v] += grad_y[n, c, i, j]
-        return grad_x
-
+    to_the_first = partial(to_the_winner, size=size, stride=stride, padding=(0, 0))
     formula = partial(pooled, size=size, stride=stride, padding=(0, 0), maximum=True)
     return Case("", "", lambda x: ops.max_pool2d(x, size, stride), {"x": x}, formula, to_the_first)
+
+
+def to_the_winner(grad_y: Any, x: Any, size: Pair, stride: Pair, padding: Pair) -> Any:
+    """Give each window's gradient to the first of its largest pixels, or to the last of its NaNs; none to padding."""
+    grad_x = np.zeros(x.shape)
+    for n, c, i, j in np.ndindex(grad_y.shape):
+        h, w = i * stride[0] - padding[0], j * stride[1] - padding[1]
+        inside = [(u, v) for u in range(max(h, 0), min(h + size[0], x.shape[2]))
+                  for v in range(max(w, 0), min(w + size[1], x.shape[3]))]  # fmt: skip
+        winner = inside[0]
+        for place in inside:
+            if np.isnan(x[n, c][place]) or x[n, c][place] > x[n, c][winner]:
+                winner = place
+        grad_x[n, c][winner] += grad_y[n, c, i, j]
+    return grad_x
+
+
+def not_finite(size: Pair, stride: Pair, padding: Pair, x: Any) -> Case:
+    window = {"size": size, "stride": stride, "padding": padding}
+    variant = f"not finite, window {size}, stride {stride}, padding {padding}"
+    return Case(
+        "max_pool2d",
+        variant,
+        lambda x: ops.max_pool2d(x, size, stride, padding),
+        {"x": x},
+        partial(pooled, maximum=True, **window),
+        partial(to_the_winner, **window),
+        exactly=True,
+    )
+
+
+def exact(rng: np.random.Generator) -> list[Case]:
+    x = distinct(rng, 2, 2, 5, 6)
+    x[0, 0], x[0, 1, :3], x[1, 0, 2, 3:] = -np.inf, -np.inf, np.inf
+    x[1, 1, 1, 2], x[1, 1, 2, 1], x[1, 1, 4, 5] = np.nan, np.nan, -np.inf
+    return [
+        not_finite((3, 3), (2, 2), (1, 1), x),
+        not_finite((2, 3), (1, 2), (0, 1), x),
+        not_finite((4, 2), (3, 1), (2, 1), x),
+    ]
 
 
 def global_pool(rng: np.random.Generator, image: Pair, N: int, C: int) -> Case:

@@ -76,6 +76,7 @@ def named(rng: np.random.Generator) -> list[Case]:
     mask = rng.random((4, 3)) > 0.5
     return [
         Case("reshape", "", lambda x: ops.reshape(x, 4, -1), {"x": normal((2, 3, 4))}),
+        Case("reshape", "sizes in an array", lambda x: ops.reshape(x, np.array([6, 4])), {"x": normal((2, 3, 4))}),
         Case("transpose", "", lambda x: ops.transpose(x, 1, 2, 0), {"x": normal((2, 3, 4))}),
         Case("transpose", "reversed", lambda x: ops.transpose(x), {"x": normal((2, 3))}),
         Case("flatten", "", ops.flatten, {"x": normal((2, 3, 2, 2))}),

@@ -28,6 +28,9 @@ class Case:
         there is no derivative (relu at 0, equal maxima), and differences cannot tell.
     each_element: small enough that every element is compared by itself; else random directions and some elements are.
     large: reaches paths that small arrays do not (threads, groups of images); random directions alone.
+    exactly: formula and at_kinks say what output and gradient are, number by number, each to its own last digits, and
+        infinities and NaN in their places; no differences are taken. For arguments at which those cannot tell.
+    grad_y: the output gradient, where a random one would hide what the case looks for.
     """
 
     op: str  # the public function's name
@@ -38,6 +41,8 @@ class Case:
     at_kinks: Callable[..., Any] | None = None
     each_element: bool = True
     large: bool = False
+    exactly: bool = False
+    grad_y: Array | None = None
 
     @property
     def name(self) -> str:

@@ -44,3 +44,69 @@ def pointwise_right(y_of: Callable[[Array], Array], slope: Callable[[Array], Arr
             "all gets through: the slope is missing": lambda g, x: g,
         },
     )
+
+
+def two_sided_right(slope: Callable[[Array], Array], scale: float = 1.0) -> Right:
+    """Return what is known of y = scale · x above 0, and another function below: slope(x) is that one's, unscaled."""
+
+    def times(factor: Callable[[Array], Array]) -> Callable[..., Array]:
+        return lambda g, x: g * factor(x)
+
+    mistakes = {
+        "the slope below 0 is missing: nothing comes back from there": times(lambda x: scale * (x > 0)),
+        "the slope below 0 is missing: all gets through": times(lambda x: np.full(x.shape, scale)),
+        "the sides are exchanged": times(lambda x: scale * np.where(x > 0, slope(x), 1)),
+        "this is the slope alone: it must be multiplied by what arrives": (
+            lambda g, x: scale * np.where(x > 0, 1, slope(x))
+        ),
+    }
+    if scale != 1:
+        mistakes |= {
+            "the scale is missing": times(lambda x: np.where(x > 0, 1, slope(x))),
+            "the scale is missing above 0": times(lambda x: np.where(x > 0, 1, scale * slope(x))),
+            "the scale is missing below 0": times(lambda x: np.where(x > 0, scale, slope(x))),
+        }
+    return Right(times(lambda x: scale * np.where(x > 0, 1, slope(x))), mistakes)
+
+
+def elu_right(alpha: float, scale: float) -> Right:
+    """y = scale · x, or scale · alpha · (eˣ − 1)."""
+    right = two_sided_right(lambda x: alpha * np.exp(np.minimum(x, 0)), scale)
+
+    def below(slope: Callable[[Array], Array]) -> Callable[..., Array]:
+        return lambda g, x: g * scale * np.where(x > 0, 1, slope(np.minimum(x, 0)))
+
+    mistakes = {
+        "below 0 the factor alpha is missing": below(np.exp),
+        "below 0 this is the value, not the slope: alpha · (eˣ − 1)": below(lambda x: alpha * np.expm1(x)),
+        "below 0 the factor eˣ is missing": below(lambda x: np.full(x.shape, alpha)),
+    }
+    same = abs(alpha - 1) < 1e-12  # then alpha is no factor that can be missing
+    return Right(right.terms, {**right.variants, **({} if same else mistakes)})
+
+
+def sign_right() -> Right:
+    """y = |x|."""
+    return Right(
+        lambda g, x: g * np.sign(x),
+        {
+            "the sign of x is forgotten: all gets through as it is": lambda g, x: g,
+            "multiplied by x, where its sign belongs": lambda g, x: g * x,
+            "multiplied by |x|, where the sign of x belongs": lambda g, x: g * np.abs(x),
+            "only what is above 0 gets through": lambda g, x: g * (x > 0),
+        },
+    )
+
+
+def dropout_right(kept: Array, scale: float) -> Right:
+    """y = x · scale where x was kept; scale = 1 / (1 − p)."""
+    return Right(
+        lambda g, x: g * kept * scale,
+        {
+            "what was kept is not scaled by 1 / (1 − p)": lambda g, x: g * kept,
+            "multiplied by 1 − p, and should be divided": lambda g, x: g * kept / scale,
+            "what was dropped gets a gradient, too": lambda g, x: g * scale,
+            "what was dropped gets a gradient, too, and nothing is scaled": lambda g, x: g,
+            "the mask is turned round: what was dropped gets the gradient": lambda g, x: g * ~kept * scale,
+        },
+    )

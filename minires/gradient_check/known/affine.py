@@ -3,6 +3,7 @@
 import numpy as np
 
 from minires.gradient_check.fitting import Right
+from minires.gradient_check.known.arithmetic import mean_to, sum_to
 from minires.kernels import Array
 
 
@@ -47,21 +48,30 @@ LINEAR = {
 }
 
 
+BATCHES = "a mean is taken over the batches that were broadcast, and should be a sum"
+
+
 def matmul_right() -> dict[str, Right]:
-    """Return what is known of the gradients of a and b of y = a @ b, matrices."""
+    """Return what is known of the gradients of a and b of y = a @ b, matrices or batches of them, broadcast."""
     return {
         "a": Right(
-            lambda g, a, b: g @ b.T,
-            {"multiplied by a, where the other factor belongs": lambda g, a, b: g.sum() * a},
+            lambda g, a, b: sum_to(g @ b.swapaxes(-1, -2), a.shape),
+            {
+                "multiplied by a, where the other factor belongs": lambda g, a, b: g.sum() * a,
+                BATCHES: lambda g, a, b: mean_to(g @ b.swapaxes(-1, -2), a.shape),
+            },
             matmul_sizes,
         ),
         "b": Right(
-            lambda g, a, b: a.T @ g,
-            {"multiplied by b, where the other factor belongs": lambda g, a, b: g.sum() * b},
+            lambda g, a, b: sum_to(a.swapaxes(-1, -2) @ g, b.shape),
+            {
+                "multiplied by b, where the other factor belongs": lambda g, a, b: g.sum() * b,
+                BATCHES: lambda g, a, b: mean_to(a.swapaxes(-1, -2) @ g, b.shape),
+            },
             matmul_sizes,
         ),
     }
 
 
 def matmul_sizes(grad_y: Array, a: Array, b: Array) -> dict[str, float]:
-    return {"N": a.shape[0], "C": a.shape[1], "F": b.shape[1]}
+    return {"N": a.shape[-2], "C": a.shape[-1], "F": b.shape[-1]}

@@ -1,6 +1,8 @@
-"""The gradient of cross-entropy with label smoothing s, term by term, and the mistakes that people make in it.
+"""The gradients of losses, term by term, and the mistakes that people make in them.
 
 L = −Σₙ Σ_k q[n,k] · log p[n,k] / N      dL/dlogits = (p − q) / N      q = (1 − s) at the label, + s / K everywhere
+
+s smooths the labels. A label below 0 is ignored, and N counts the others.
 """
 
 from typing import Any
@@ -13,16 +15,21 @@ from minires.kernels import Array
 
 
 def one_hot(labels: Array, K: int) -> Array:
-    return np.eye(K)[labels]
+    """Return a row of zeros and a 1 for each label, of zeros for one that is ignored."""
+    return np.eye(K)[np.maximum(labels, 0)] * (labels >= 0)[:, None]
+
+
+def counted(labels: Array) -> int:
+    return int(np.sum(labels >= 0))
 
 
 def of_logits(s: float, **changes: Any) -> Any:
     """Return the terms of the loss's gradient, or those with changes: what stands for p, for 1/N, and so on."""
 
     def terms(grad_loss: Array, logits: Array, labels: Array) -> dict[str, Array]:
-        p, (N, K) = softmax(logits, 1), logits.shape
-        hot = one_hot(labels, K)
-        given = {"loss": grad_loss, "p": p, "hot": hot, "spread": np.full((N, K), s / K)}
+        K, N, kept = logits.shape[1], counted(labels), (labels >= 0)[:, None]
+        p, hot = softmax(logits, 1) * kept, one_hot(labels, K)
+        given = {"loss": grad_loss, "p": p, "hot": hot, "spread": np.full(logits.shape, s / K) * kept}
         for name, change in changes.items():
             given[name] = change(p, labels, hot)
         found = {
@@ -35,13 +42,24 @@ def of_logits(s: float, **changes: Any) -> Any:
 
 
 def sizes(grad_loss: Array, logits: Array, labels: Array) -> dict[str, float]:
-    return {"N": logits.shape[0], "K": logits.shape[1]}
+    N, ignored = counted(labels), np.sum(labels < 0)
+    return {"N": N, "K": logits.shape[1]} | ({"all N": N + ignored} if ignored else {})
 
 
 def cross_entropy_right(s: float) -> Right:
     """Return what is known of the gradient of the logits, as a function of (grad_loss, logits, labels)."""
     variants: dict[str, Any] = {
-        "the mean over the images is forgotten": lambda g, z, labels: len(z) * total(of_logits(s)(g, z, labels)),
+        "the mean over the images is forgotten": (
+            lambda g, z, labels: counted(labels) * total(of_logits(s)(g, z, labels))
+        ),
+        "an image whose label is ignored gets a gradient, as if it had none of the labels": (
+            lambda g, z, labels: (
+                total(of_logits(s)(g, z, labels)) + g * softmax(z, 1) * (labels < 0)[:, None] / counted(labels)
+            )
+        ),
+        "an image whose label is ignored gets a gradient, as if it had the first of the labels": (
+            lambda g, z, labels: total(of_logits(s)(g, z, np.maximum(labels, 0))) * len(z) / counted(labels)
+        ),
         "this is the gradient of the loss's opposite: the sign is wrong": (
             lambda g, z, labels: -total(of_logits(s)(g, z, labels))
         ),
@@ -95,3 +113,58 @@ def cross_entropy_right(s: float) -> Right:
 
 def smoothed(labels: Array, K: int, s: float) -> Array:
     return (1 - s) * one_hot(labels, K) + s / K
+
+
+def mse_rights() -> list[Right]:
+    """L = Σ (prediction − target)² / size, for prediction and target."""
+
+    def terms(sign: int) -> Any:
+        return lambda g, p, t: {
+            "the prediction's term": sign * g * 2 * p / p.size,
+            "the target's term": -sign * g * 2 * t / p.size,
+        }
+
+    def mistakes(sign: int) -> dict[str, Any]:
+        return {
+            "what arrives at the loss is forgotten": lambda g, p, t: sign * 2 * (p - t) / p.size,
+            "this is the gradient of |prediction − target|": lambda g, p, t: sign * g * np.sign(p - t) / p.size,
+            "the difference is squared in it": lambda g, p, t: sign * g * 2 * (p - t) ** 2 / p.size,
+            "divided by the number of rows, and should be by that of all numbers": (
+                lambda g, p, t: sign * g * 2 * (p - t) / (len(p) if p.ndim else 1)
+            ),
+            "the factor 2 of the square is missing": lambda g, p, t: sign * g * (p - t) / p.size,
+        }
+
+    def of_all(g: Array, p: Array, t: Array) -> dict[str, float]:
+        return {"size": p.size}
+
+    return [Right(terms(sign), mistakes(sign), of_all, "size") for sign in (1, -1)]
+
+
+def soft_cross_entropy_right(targets: Array) -> Right:
+    """losses[n] = −Σ_k t[n,k] · log p[n,k]: the probabilities count as often as the targets of their row."""
+    mass = targets.sum(axis=1, keepdims=True)
+
+    def terms(g: Array, z: Array, p: Any = None, mass: Array = mass) -> dict[str, Array]:
+        probabilities = softmax(z, 1) if p is None else p(z)
+        return {
+            "the probabilities (p · Σ t)": g[:, None] * probabilities * mass,
+            "the targets (t)": -g[:, None] * targets,
+        }
+
+    hard = one_hot(targets.argmax(axis=1), targets.shape[1])
+    return Right(
+        terms,
+        {
+            "the probabilities are not multiplied by Σ t, the row's targets together": (
+                lambda g, z: terms(g, z, mass=np.ones_like(mass))
+            ),
+            "the targets are taken for hard ones, the largest of each row": (
+                lambda g, z: g[:, None] * (softmax(z, 1) * mass - hard)
+            ),
+            "the logits stand where their probabilities belong": lambda g, z: terms(g, z, p=lambda z: z),
+            "what arrives is summed over the images first": (lambda g, z: g.sum() * (softmax(z, 1) * mass - targets)),
+            "it is divided by the number of images; each has its own loss": (lambda g, z: total(terms(g, z)) / len(z)),
+        },
+        lambda g, z: {"N": z.shape[0], "K": z.shape[1]},
+    )

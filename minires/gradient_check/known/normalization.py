@@ -162,3 +162,34 @@ def batch_norm_right(eps: float, axes: tuple[int, ...]) -> dict[str, Right]:
         "weight": Right(summed(lambda p: p.grad_y * p.x_hat), {s: summed(f) for s, f in WEIGHT.items()}, sizes),
         "bias": Right(summed(lambda p: p.grad_y), {s: summed(f) for s, f in BIAS.items()}, sizes),
     }
+
+
+def inference_right(mean: Array, var: Array, eps: float, axes: tuple[int, ...]) -> dict[str, Right]:
+    """Return what is known of the gradients of x, weight and bias where mean and var are given: constants."""
+
+    def parts(arguments: tuple[Array, ...]) -> Parts:
+        grad_y, x, weight = arguments[:3]
+        own = parts_of(grad_y, x, weight, eps, axes)
+        given_mean, given_var = mean.reshape(own.weight.shape), var.reshape(own.weight.shape)
+        inv_std = 1 / np.sqrt(given_var + eps)
+        return replace(with_x_hat(own, (x - given_mean) * inv_std), mean=given_mean, var=given_var, inv_std=inv_std)
+
+    def of_x(change: Change) -> Any:
+        return lambda *arguments: input_terms(change(parts(arguments)))[DIRECT]
+
+    def training(*arguments: Array) -> Array:
+        return sum(input_terms(parts(arguments)).values(), np.zeros(()))
+
+    def summed(array: Callable[[Parts], Array]) -> Any:
+        return lambda *arguments: array(parts(arguments)).sum(axes)
+
+    factors = {
+        sentence: change for sentence, change in INPUT.items() if "factor" in sentence and "last" not in sentence
+    }
+    mistakes = {sentence: of_x(change) for sentence, change in factors.items()}
+    mistakes["this is training's formula; given statistics are constants, and x does not move them"] = training
+    return {
+        "x": Right(of_x(lambda p: p), mistakes),
+        "weight": Right(summed(lambda p: p.grad_y * p.x_hat), {s: summed(f) for s, f in WEIGHT.items()}),
+        "bias": Right(summed(lambda p: p.grad_y), {s: summed(f) for s, f in BIAS.items()}),
+    }

@@ -1,28 +1,56 @@
-"""Which ops have known gradients, and the mistake in an op's backward, named on small arrays drawn anew."""
+"""Which ops have known gradients: for each its formulas, and how to draw inputs for it."""
 
-import copy
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from minires.engine import Op, Tensor
-from minires.gradient_check.differences import random_gradient
-from minires.gradient_check.fitting import Right, Sample, name_mistake
-from minires.gradient_check.known.activation import pointwise_right, relu_right
+from minires.engine import Op
+from minires.gradient_check.fitting import Right
+from minires.gradient_check.known.activation import (
+    dropout_right,
+    elu_right,
+    pointwise_right,
+    relu_right,
+    sign_right,
+    two_sided_right,
+)
 from minires.gradient_check.known.affine import linear_right, matmul_right
+from minires.gradient_check.known.arithmetic import binary_rights, where_rights
+from minires.gradient_check.known.chain import chain_rights, convolved
 from minires.gradient_check.known.convolution import conv2d_right
-from minires.gradient_check.known.loss import cross_entropy_right
-from minires.gradient_check.known.normalization import batch_norm_right
-from minires.gradient_check.known.pooling import global_pool_right, pool_right
+from minires.gradient_check.known.drawing import Draw, as_it_was, broadcast_alike, images, of_shape, some_shape
+from minires.gradient_check.known.loss import cross_entropy_right, mse_rights, soft_cross_entropy_right
+from minires.gradient_check.known.normalization import batch_norm_right, inference_right
+from minires.gradient_check.known.pooling import adaptive_pool_right, global_pool_right, pool_right
 from minires.gradient_check.known.probabilities import log_softmax_right, softmax_right
+from minires.gradient_check.known.reduction import reduction_right
+from minires.gradient_check.known.shape import (
+    concatenate_rights,
+    getitem_right,
+    pad_right,
+    reshape_right,
+    transpose_right,
+)
 from minires.gradient_check.known.shortcut import option_a_right, residual_add_right
 from minires.kernels import Array
-
-SAMPLES = 4
-
-Draw = Callable[[np.random.Generator, list[Array]], list[Array]]
+from minires.kernels.chain import Skip
+from minires.ops import (
+    activation,
+    affine,
+    arithmetic,
+    chain,
+    convolution,
+    loss,
+    normalization,
+    pooling,
+    reduction,
+    regularization,
+    shape,
+    shortcut,
+    soft_cross_entropy,
+)
 
 
 @dataclass(frozen=True)
@@ -39,59 +67,8 @@ class Known:
 
 def known_of(op: Op) -> Known | None:
     """Return what is known of an op, None for one that nothing is known of."""
-    maker = KNOWN.get(type(op).__name__)
+    maker = KNOWN.get(type(op))
     return maker(op) if maker is not None else None
-
-
-def name_op_mistakes(op: Op, seed: int = 0) -> dict[int, str]:
-    """Run an op's backward on small inputs drawn anew; return what is wrong with the gradient of each input, "" if it
-    has no name. Inputs whose gradient is right there are left out."""
-    known = known_of(op)
-    if known is None:
-        return {}
-    samples: list[list[Sample]] = [[] for _ in known.rights]
-    for number in range(SAMPLES):
-        rng = np.random.default_rng([seed, number])
-        arrays = known.draw(rng, [tensor.data for tensor in op.inputs])
-        again = copy.copy(op)
-        again.has_run, again.released = False, False
-        y = again(*[Tensor(array.astype(np.float64), requires_grad=True) for array in arrays])
-        grad_y = random_gradient(y.shape, rng)
-        grads = again.backward(grad_y.copy())
-        for which, grad in zip(samples, grads, strict=False):
-            if grad is not None:
-                which.append(Sample((grad_y, *arrays, *known.more), np.asarray(grad)))
-    found = {}
-    for i, (right, which) in enumerate(zip(known.rights, samples, strict=True)):
-        if which and any(not right_here(right, sample) for sample in which):
-            found[i] = name_mistake(right, which)
-    return found
-
-
-def right_here(right: Right, sample: Sample) -> bool:
-    wanted = right.of(sample.arguments)
-    return wanted.shape == sample.given.shape and np.allclose(sample.given, wanted, rtol=1e-7, atol=1e-10)
-
-
-def of_shape(shape: Callable[[np.random.Generator, list[Array]], tuple[int, ...]]) -> Draw:
-    """Draw all inputs with one shape."""
-
-    def draw(rng: np.random.Generator, arrays: list[Array]) -> list[Array]:
-        chosen = shape(rng, arrays)
-        return [rng.standard_normal(chosen) for _ in arrays]
-
-    return draw
-
-
-def some_shape(rng: np.random.Generator, arrays: list[Array]) -> tuple[int, ...]:
-    """A small shape of as many axes as the first input has."""
-    return tuple(map(int, 3 + rng.permutation(arrays[0].ndim) % 3 + rng.integers(0, 2)))
-
-
-def images(rng: np.random.Generator, least: tuple[int, int] = (1, 1)) -> tuple[int, int, int]:
-    """A small batch, and a height and a width that differ and are no smaller than `least`."""
-    height, width = rng.permutation([6, 7]) + rng.integers(0, 2)
-    return int(2 + rng.integers(0, 2)), max(int(height), least[0]), max(int(width), least[1])
 
 
 def conv2d(op: Any) -> Known:
@@ -128,21 +105,18 @@ def linear(op: Any) -> Known:
     return Known(list(linear_right().values())[: len(op.inputs)], draw)
 
 
-def matmul(op: Any) -> Known | None:
-    if any(tensor.data.ndim != 2 for tensor in op.inputs):
-        return None
-
+def matmul(op: Any) -> Known:
     def draw(rng: np.random.Generator, arrays: list[Array]) -> list[Array]:
         N, C, F = map(int, rng.permutation([3, 4, 5]) + rng.integers(0, 2))
-        return [rng.standard_normal((N, C)), rng.standard_normal((C, F))]
+        leading = broadcast_alike(rng, [np.ones(array.shape[:-2]) for array in arrays])
+        a, b = [batch.shape for batch in leading]
+        return [rng.standard_normal((*a, N, C)), rng.standard_normal((*b, C, F))]
 
     return Known(list(matmul_right().values()), draw)
 
 
-def cross_entropy(op: Any) -> Known | None:
-    labels = np.asarray(op.labels)
-    if (labels == op.ignore_index).any():
-        return None
+def cross_entropy(op: Any) -> Known:
+    labels = np.where(op.labels == op.ignore_index, -1, op.labels)  # -1: ignored, for the formulas
 
     def draw(rng: np.random.Generator, arrays: list[Array]) -> list[Array]:
         return [2 * rng.standard_normal((len(labels), arrays[0].shape[1] + int(rng.integers(0, 3))))]
@@ -150,7 +124,7 @@ def cross_entropy(op: Any) -> Known | None:
     return Known([cross_entropy_right(op.label_smoothing)], draw, (labels,))
 
 
-def pooling(kind: str) -> Callable[[Any], Known]:
+def pooled(kind: str) -> Callable[[Any], Known]:
     def known(op: Any) -> Known:
         def draw(rng: np.random.Generator, arrays: list[Array]) -> list[Array]:
             N, H, W = images(rng, op.kernel_size)
@@ -189,20 +163,111 @@ def sigmoid(x: Array) -> Array:
     return 1 / (1 + np.exp(-x))
 
 
-KNOWN: dict[str, Callable[[Any], Known | None]] = {
-    "Conv2d": conv2d,
-    "BatchNorm": batch_norm,
-    "Linear": linear,
-    "MatMul": matmul,
-    "CrossEntropy": cross_entropy,
-    "MaxPool2d": pooling("max"),
-    "AvgPool2d": pooling("mean"),
-    "GlobalAvgPool2d": global_pool,
-    "ResidualAdd": lambda op: Known(list(residual_add_right().values()), of_shape(some_shape)),
-    "OptionA": option_a,
-    "ReLU": pointwise(lambda op: relu_right()),
-    "Tanh": pointwise(lambda op: pointwise_right(np.tanh, lambda x: 1 - np.tanh(x) ** 2)),
-    "Sigmoid": pointwise(lambda op: pointwise_right(sigmoid, lambda x: sigmoid(x) * (1 - sigmoid(x)))),
-    "Softmax": along_axis(softmax_right),
-    "LogSoftmax": along_axis(log_softmax_right),
+def binary(name: str, base_above_zero: bool = False) -> Callable[[Any], Known]:
+    def draw(rng: np.random.Generator, arrays: list[Array]) -> list[Array]:
+        a, b = broadcast_alike(rng, arrays)
+        return [np.abs(a), b] if base_above_zero else [a, b]
+
+    return lambda op: Known(binary_rights(name), draw)
+
+
+def above_zero(y_of: Callable[[Array], Array], slope: Callable[[Array], Array]) -> Callable[[Any], Known]:
+    def draw(rng: np.random.Generator, arrays: list[Array]) -> list[Array]:
+        return [rng.uniform(0.5, 2, some_shape(rng, arrays))]
+
+    return lambda op: Known([pointwise_right(y_of, slope)], draw)
+
+
+def reduced(kind: str) -> Callable[[Any], Known]:
+    def draw(rng: np.random.Generator, arrays: list[Array]) -> list[Array]:
+        x = rng.standard_normal(some_shape(rng, arrays))
+        return [rng.integers(0, 4, x.shape) * 1.0 if kind == "max" else x]  # a maximum with ties
+
+    return lambda op: Known([reduction_right(kind, op.axes, op.keepdims)], draw)
+
+
+def batch_norm_inference(op: Any) -> Known:
+    axes = (0,) if op.inputs[0].data.ndim == 2 else (0, 2, 3)
+    rights = inference_right(op.mean.astype(np.float64), op.var.astype(np.float64), op.eps, axes)
+
+    def draw(rng: np.random.Generator, arrays: list[Array]) -> list[Array]:
+        C, (N, _, W) = len(arrays[1]), images(rng)
+        x = rng.normal(1, 0.8, (N + 4, C) if arrays[0].ndim == 2 else (N, C, 2, W))
+        return [x, rng.uniform(0.5, 2, C), rng.standard_normal(C)]
+
+    return Known([rights["x"], rights["weight"], rights["bias"]], draw)
+
+
+def adaptive_pool(op: Any) -> Known:
+    def draw(rng: np.random.Generator, arrays: list[Array]) -> list[Array]:
+        N, H, W = images(rng)
+        return [rng.standard_normal((N, 2, H + op.output_size[0], W + op.output_size[1]))]
+
+    return Known([adaptive_pool_right(op.output_size)], draw)
+
+
+SKIPS = {Skip.NOTHING: "nothing", Skip.IDENTITY: "identity", Skip.OPTION_A: "option A", None: "given"}
+
+
+def conv_chain(op: Any) -> Known:
+    strides = [int(np.prod([stride[way] for stride, _, _ in op.settings])) for way in range(2)]
+
+    def draw(rng: np.random.Generator, arrays: list[Array]) -> list[Array]:
+        (N, C, H, W), grown = arrays[0].shape, rng.integers(0, 3, 2)
+        # Larger by whole strides: then the shortcut still has the shape of what it is added to.
+        x = rng.standard_normal((min(N, 2) + 1, C, H + int(grown[0]) * strides[0], W + int(grown[1]) * strides[1]))
+        drawn, y = [x], x
+        for i, (stride, padding, _) in enumerate(op.settings):
+            filters, F = rng.standard_normal(arrays[1 + 3 * i].shape), len(arrays[1 + 3 * i])
+            drawn += [filters, rng.uniform(0.5, 2, F), rng.standard_normal(F)]
+            y = convolved(y, filters, stride, padding)
+        return [*drawn, rng.standard_normal(y.shape)][: len(arrays)]
+
+    return Known(chain_rights(op.settings, SKIPS[op.skip]), draw)
+
+
+KNOWN: dict[type[Op], Callable[[Any], Known | None]] = {
+    arithmetic.Add: binary("Add"),
+    arithmetic.Subtract: binary("Subtract"),
+    arithmetic.Multiply: binary("Multiply"),
+    arithmetic.Divide: binary("Divide"),
+    arithmetic.Power: binary("Power", base_above_zero=True),
+    arithmetic.Negative: pointwise(lambda op: Right(lambda g, x: -g)),
+    arithmetic.Exp: pointwise(lambda op: pointwise_right(np.exp, np.exp)),
+    arithmetic.Log: above_zero(np.log, lambda x: 1 / x),
+    arithmetic.Sqrt: above_zero(np.sqrt, lambda x: 0.5 / np.sqrt(x)),
+    arithmetic.Abs: pointwise(lambda op: sign_right()),
+    arithmetic.Where: lambda op: Known(where_rights(op.condition), as_it_was),
+    reduction.Sum: reduced("sum"),
+    reduction.Mean: reduced("mean"),
+    reduction.Max: reduced("max"),
+    reduction.Var: reduced("var"),
+    shape.Reshape: lambda op: Known([reshape_right()], as_it_was),
+    shape.Transpose: lambda op: Known([transpose_right(op.axes)], of_shape(some_shape)),
+    shape.Pad: lambda op: Known([pad_right(op.widths)], of_shape(some_shape)),
+    shape.Concatenate: lambda op: Known(concatenate_rights(op.axis, len(op.inputs)), as_it_was),
+    shape.Getitem: lambda op: Known([getitem_right(op.index)], as_it_was),
+    activation.ReLU: pointwise(lambda op: relu_right()),
+    activation.LeakyReLU: pointwise(lambda op: two_sided_right(lambda x: np.full(x.shape, op.negative_slope))),
+    activation.ELU: pointwise(lambda op: elu_right(op.alpha, op.scale)),
+    activation.Tanh: pointwise(lambda op: pointwise_right(np.tanh, lambda x: 1 - np.tanh(x) ** 2)),
+    activation.Sigmoid: pointwise(lambda op: pointwise_right(sigmoid, lambda x: sigmoid(x) * (1 - sigmoid(x)))),
+    activation.Softmax: along_axis(softmax_right),
+    activation.LogSoftmax: along_axis(log_softmax_right),
+    regularization.Dropout: lambda op: Known([dropout_right(np.asarray(op.kept), op.scale)], as_it_was),
+    affine.Linear: linear,
+    affine.MatMul: matmul,
+    convolution.Conv2d: conv2d,
+    chain.ConvChain: conv_chain,
+    normalization.BatchNorm: batch_norm,
+    normalization.BatchNormInference: batch_norm_inference,
+    shortcut.ResidualAdd: lambda op: Known(list(residual_add_right().values()), of_shape(some_shape)),
+    shortcut.OptionA: option_a,
+    pooling.MaxPool2d: pooled("max"),
+    pooling.AvgPool2d: pooled("mean"),
+    pooling.GlobalAvgPool2d: global_pool,
+    pooling.AdaptiveAvgPool2d: adaptive_pool,
+    loss.CrossEntropy: cross_entropy,
+    loss.MSELoss: lambda op: Known(mse_rights(), of_shape(lambda rng, arrays: (3 + int(rng.integers(0, 3)), 4))),
+    soft_cross_entropy.SoftCrossEntropy: lambda op: Known([soft_cross_entropy_right(op.targets)], as_it_was),
 }

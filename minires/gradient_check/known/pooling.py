@@ -105,3 +105,37 @@ def shares(window: Array, which: str) -> Array:
     elif which == "mean":
         one = np.full_like(flat, 1 / flat.shape[2])
     return one.reshape(window.shape)
+
+
+def adaptive_pool_right(output: Pair) -> Right:
+    """The mean of I×J windows: window i runs from ⌊i·H/I⌋ to ⌈(i+1)·H/I⌉, so that sizes differ and windows overlap."""
+    I, J = output
+
+    def gradient(grad_y: Array, x: Array, overwrite: bool = False, share: Callable[..., float] | None = None) -> Array:
+        result, (H, W) = np.zeros(x.shape), x.shape[2:]
+        for i in range(I):
+            for j in range(J):
+                top, bottom = i * H // I, -(-(i + 1) * H // I)
+                left, right = j * W // J, -(-(j + 1) * W // J)
+                size = (bottom - top) * (right - left) if share is None else share(H, W)
+                place = (..., slice(top, bottom), slice(left, right))
+                back = grad_y[:, :, i : i + 1, j : j + 1] / size
+                result[place] = back if overwrite else result[place] + back
+        return result
+
+    return Right(
+        gradient,
+        {
+            "windows overwrite each other: a pixel in several windows must add up what comes from all": (
+                lambda grad_y, x: gradient(grad_y, x, overwrite=True)
+            ),
+            "not divided by the size of the window": lambda grad_y, x: gradient(grad_y, x, share=lambda H, W: 1),
+            "all windows are taken to have one size, H·W / (I·J)": (
+                lambda grad_y, x: gradient(grad_y, x, share=lambda H, W: H * W / (I * J))
+            ),
+            "divided by the number of all pixels, not by the window's": (
+                lambda grad_y, x: gradient(grad_y, x, share=lambda H, W: H * W)
+            ),
+        },
+        lambda grad_y, x: {"N": x.shape[0], "I·J": I * J, "H·W": x.shape[2] * x.shape[3]},
+    )

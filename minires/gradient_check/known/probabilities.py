@@ -25,15 +25,16 @@ def summed(array: Array, axis: int | tuple[int, ...]) -> Array:
     return np.asarray(array.sum(axis=axis, keepdims=True))
 
 
+def others(x: Array, axis: int) -> tuple[int, ...]:
+    return tuple([one for one in range(x.ndim) if one != axis % x.ndim])
+
+
 def log_softmax_right(axis: int) -> Right:
     def terms(grad_y: Array, x: Array, p: Any = softmax, total: Any = summed) -> dict[str, Array]:
         return {
             "the direct term (dy)": grad_y,
             "the term of the sum (softmax · Σ dy)": -p(x, axis) * total(grad_y, axis),
         }
-
-    def others(x: Array) -> tuple[int, ...]:
-        return tuple([one for one in range(x.ndim) if one != axis % x.ndim])
 
     return Right(
         terms,
@@ -42,7 +43,7 @@ def log_softmax_right(axis: int) -> Right:
                 lambda g, x: terms(g, x, total=lambda grad, axis: grad)
             ),
             "the gradients are summed over the batch: what meets is a row, one image's": (
-                lambda g, x: terms(g, x, total=lambda grad, axis: summed(grad, others(grad)))
+                lambda g, x: terms(g, x, total=lambda grad, axis: summed(grad, others(grad, axis)))
             ),
             "all gradients are summed; what meets is a row, one image's": (
                 lambda g, x: terms(g, x, total=lambda grad, axis: summed(grad, tuple(range(grad.ndim))))
@@ -59,7 +60,7 @@ def log_softmax_right(axis: int) -> Right:
             "y stands for the softmax, which is e to the y": lambda g, x: terms(g, x, p=log_softmax),
             "e is taken twice": lambda g, x: terms(g, x, p=lambda x, axis: np.exp(softmax(x, axis))),
             "the softmax runs along the wrong axis": (
-                lambda g, x: terms(g, x, p=lambda x, axis: softmax(x, others(x)[0] if others(x) else axis))
+                lambda g, x: terms(g, x, p=lambda x, axis: softmax(x, others(x, axis)[0] if others(x, axis) else axis))
             ),
             "the softmax is multiplied into the sum, where it stands in front of it": (
                 lambda g, x: g - summed(softmax(x, axis) * g, axis)
@@ -99,6 +100,15 @@ def softmax_right(axis: int) -> Right:
         terms,
         {
             "this is log_softmax's gradient, dy − y · Σ dy": lambda g, x: g - softmax(x, axis) * summed(g, axis),
+            "the sum runs along the wrong axis": (
+                lambda g, x: softmax(x, axis) * (g - summed(g * softmax(x, axis), others(x, axis)[:1] or axis))
+            ),
+            "the sum runs over the batch, or over all axes but the right one": (
+                lambda g, x: softmax(x, axis) * (g - summed(g * softmax(x, axis), others(x, axis) or axis))
+            ),
+            "the sum runs over all axes": (
+                lambda g, x: softmax(x, axis) * (g - summed(g * softmax(x, axis), tuple(range(x.ndim))))
+            ),
             "the factor y in front is missing": lambda g, x: g - summed(g * softmax(x, axis), axis),
             "the sum lacks the factor y": lambda g, x: softmax(x, axis) * (g - summed(g, axis)),
             "each number's own share stands for the sum: y · (1 − y) · dy, the diagonal alone": (

@@ -62,9 +62,7 @@ def pool(
             return ops.max_pool2d(x, *window, ceil_mode=ceil_mode)
         return ops.avg_pool2d(x, *window, ceil_mode, with_padding)
 
-    formula = partial(
-        pooled, size=size, stride=steps, padding=padding, ceil_mode=ceil_mode, with_padding=with_padding
-    )
+    formula = partial(pooled, size=size, stride=steps, padding=padding, ceil_mode=ceil_mode, with_padding=with_padding)
     return Case("", "", fn, {"x": x}, formula)
 
 

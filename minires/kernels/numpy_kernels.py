@@ -504,8 +504,8 @@ def chain_backward(
 
 # Convolution with groups and dilation, which no chapter needs. It uses what stands above, and so comes last.
 
-from minires.kernels.numpy_grouped_convolution import (  # noqa: E402, F401
-    grouped_conv2d_forward,
-    grouped_conv2d_grad_input,
-    grouped_conv2d_grad_weight,
-)
+from minires.kernels import numpy_grouped_convolution  # noqa: E402
+
+grouped_conv2d_forward = numpy_grouped_convolution.grouped_conv2d_forward
+grouped_conv2d_grad_input = numpy_grouped_convolution.grouped_conv2d_grad_input
+grouped_conv2d_grad_weight = numpy_grouped_convolution.grouped_conv2d_grad_weight

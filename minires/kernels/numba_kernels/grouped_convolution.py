@@ -124,7 +124,8 @@ def grouped_conv2d_forward(
     F, C, KH, KW = weight.shape
     sizes = sizes_of(x.shape, weight.shape, *window)
     b = weight.reshape(groups, F // groups, C, KH, KW).transpose(3, 4, 0, 2, 1)
-    y = nhwc_empty(x.shape[0], F, *sizes[5:7], x.dtype)
+    I, J = sizes[5:7]
+    y = nhwc_empty(x.shape[0], F, I, J, x.dtype)
     grouped_products(flat(x), contiguous(b), flat(y), sizes)
     if bias is not None:
         y += bias.reshape(F, 1, 1)

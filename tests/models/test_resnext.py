@@ -131,6 +131,18 @@ def test_a_file_of_torch_save_loads(twins, tmp_path):
     np.testing.assert_allclose(ours.eval()(Tensor(x)).data, expected, rtol=1e-8, atol=1e-9)
 
 
+@pytest.mark.parametrize("name", ["resnext50_32x4d", "resnet50"])
+def test_groups_are_read_off_a_files_arrays(name):
+    arrays = models.resnext50_32x4d(num_classes=7, init=None).state_dict()
+    options = interop.options_of(arrays)
+    assert (options["groups"], options["width_per_group"]) == (32, 4)
+    made = models.make(name, init=None, **options)
+    assert [array.shape for array in made.state_dict().values()] == [array.shape for array in arrays.values()]
+    assert "groups" not in interop.options_of(models.resnet50(init=None).state_dict())
+    wide = models.make("resnet50", width_per_group=128, init=None).state_dict()
+    assert interop.options_of(wide)["width_per_group"] == 128
+
+
 @pytest.mark.parametrize("norm, init", [("batch", "zero_gamma"), ("none", "fixup"), ("none", "skipinit_sqrt")])
 @pytest.mark.parametrize("options", [{}, {"skip": False}, {"stride_on": "1x1", "shortcut": "A"}], ids=str)
 def test_the_other_switches_of_the_family_go_with_it(norm, init, options):

@@ -22,6 +22,7 @@ CORNER = 12  # the radius of its corners
 # Fill by the kind of op: light tints of Okabe and Ito's colours, which colour-blind readers tell apart.
 COLOURS = {
     "Conv2d": "#cfe6f5",
+    "GroupedConv2d": "#cfe6f5",
     "Linear": "#cfe6f5",
     "BatchNorm": "#fbe8c6",
     "BatchNormInference": "#fbe8c6",

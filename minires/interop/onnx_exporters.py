@@ -23,6 +23,8 @@ from minires.ops import (
     arithmetic,
     chain,
     convolution,
+    general_pooling,
+    grouped_convolution,
     loss,
     normalization,
     pooling,
@@ -173,6 +175,12 @@ def conv(graph: "Graph", stride: tuple[int, int], padding: tuple[int, int], *inp
     return graph.node("Conv", *inputs, strides=list(stride), pads=[*padding, *padding])
 
 
+def grouped_conv2d(graph: "Graph", step: Step, x: str, weight: str, *bias: str) -> str:
+    stride, padding, dilation = (list(step.options[name]) for name in ("stride", "padding", "dilation"))
+    pads, groups = [*padding, *padding], step.options["groups"]
+    return graph.node("Conv", x, weight, *bias, strides=stride, pads=pads, dilations=dilation, group=groups)
+
+
 def batch_norm_inference(graph: "Graph", step: Step, x: str, weight: str, bias: str) -> str:
     mean, var = graph.state(step.options["mean"]), graph.state(step.options["var"])
     return graph.node("BatchNormalization", x, weight, bias, mean, var, epsilon=step.options["eps"])
@@ -202,8 +210,38 @@ def avg_pool2d(graph: "Graph", step: Step, x: str) -> str:
 
 
 def window(step: Step) -> dict[str, list[int]]:
-    size, stride, padding = (step.options[name] for name in ("kernel_size", "stride", "padding"))
+    size, stride, padding = window_of(step)
     return {"kernel_shape": list(size), "strides": list(stride), "pads": [*padding, *padding]}
+
+
+def ceil_max_pool2d(graph: "Graph", step: Step, x: str) -> str:
+    """With what windows reach beyond the image as padding: runtimes differ in what their ceil_mode leaves out."""
+    return graph.node("MaxPool", x, **window_with_room(step, "max_pool2d"))
+
+
+def general_avg_pool2d(graph: "Graph", step: Step, x: str) -> str:
+    """ONNX divides by KH·KW also where a window reaches beyond a padding that counts: set right by a constant."""
+    if not step.options["ceil_mode"]:
+        return graph.node("AveragePool", x, count_include_pad=0, **window(step))
+    if not step.options["count_include_pad"]:
+        return graph.node("AveragePool", x, count_include_pad=0, **window_with_room(step, "avg_pool2d"))
+    y = graph.node("AveragePool", x, count_include_pad=1, **window_with_room(step, "avg_pool2d"))
+    shares = general_pooling.window_shares(step.shape, step.input_shapes[0], *window_of(step), True)  # type: ignore[arg-type]
+    return graph.node("Mul", y, graph.constant(np.asarray(shares, step.dtype)))
+
+
+def window_with_room(step: Step, function: str) -> dict[str, list[int]]:
+    """Return a window of ceil_mode, in attributes of ONNX: its padding behind goes as far as the windows do."""
+    shape = step.input_shapes[0]
+    if shape[2] is None or shape[3] is None:
+        raise ValueError(f"save_onnx: {step}: the size of its images follows the batch")
+    room = general_pooling.room_behind(function, shape, *window_of(step))  # type: ignore[arg-type]
+    P, Q = step.options["padding"]
+    return {**window(step), "pads": [P, Q, P + room[0], Q + room[1]]}
+
+
+def window_of(step: Step) -> tuple[Any, Any, Any]:
+    return step.options["kernel_size"], step.options["stride"], step.options["padding"]
 
 
 def global_avg_pool2d(graph: "Graph", step: Step, x: str) -> str:
@@ -306,6 +344,7 @@ EXPORTERS: dict[type[Op], Exporter] = {
     arithmetic.Abs: plain("Abs"),
     arithmetic.Where: where,
     convolution.Conv2d: conv2d,
+    grouped_convolution.GroupedConv2d: grouped_conv2d,
     chain.ConvChain: conv_chain,
     loss.CrossEntropy: cross_entropy,
     loss.MSELoss: mse_loss,
@@ -314,6 +353,8 @@ EXPORTERS: dict[type[Op], Exporter] = {
     normalization.BatchNormInference: batch_norm_inference,
     pooling.MaxPool2d: max_pool2d,
     pooling.AvgPool2d: avg_pool2d,
+    general_pooling.CeilMaxPool2d: ceil_max_pool2d,
+    general_pooling.GeneralAvgPool2d: general_avg_pool2d,
     pooling.GlobalAvgPool2d: global_avg_pool2d,
     pooling.AdaptiveAvgPool2d: adaptive_avg_pool2d,
     reduction.Sum: reduction_of("ReduceSum"),

@@ -282,7 +282,8 @@ def of_another(names: Iterable[str], own: dict[str, Array]) -> str:
 
 
 def options_of(arrays: dict[str, Array]) -> dict[str, Any]:
-    """Read from a ResNet's arrays what its maker must be told: in_channels, num_classes, stem, shortcut.
+    """Read from a ResNet's arrays what its maker must be told: in_channels, num_classes, stem, shortcut; of a ResNeXt,
+    or one of wider bottlenecks, groups and width_per_group.
 
     The names may be foreign. Depth and block are not to be read from it: those are the maker's name. ValueError for
     arrays that have no first convolution or no classifier.
@@ -293,11 +294,16 @@ def options_of(arrays: dict[str, Array]) -> dict[str, Any]:
         if len(shapes.get(name, ())) != ndim:
             listed = ", ".join([*list(shapes)[:8], *["…"] * (len(shapes) > 8)])
             raise ValueError(f"options_of: no ResNet's arrays, {name} is not among them; there are {listed}")
+    middle, last = shapes.get("layer1.0.conv2.weight", ()), shapes.get("layer1.0.conv3.weight", ())
+    wide: dict[str, int] = {}
+    if len(middle) == len(last) == 4 and middle[:2] != (last[0] // 4, last[0] // 4):
+        wide = {"groups": middle[0] // max(1, middle[1]), "width_per_group": middle[1]}
     return {
         "in_channels": shapes["conv1.weight"][1],
         "num_classes": shapes["fc.weight"][0],
         "stem": "imagenet" if shapes["conv1.weight"][2] == 7 else "cifar",
         "shortcut": "B" if any(".downsample." in name for name in shapes) else "A",
+        **wide,
     }
 
 

@@ -49,8 +49,10 @@ class Scalars(nn.Module):
 class ShiftedConv2d(nn.Conv2d):
     """A convolution of x + input_bias, one number, which starts at 0."""
 
-    def __init__(self, in_channels: int, out_channels: int, kernel_size: int, stride: int, padding: int) -> None:
-        super().__init__(in_channels, out_channels, kernel_size, stride, padding, bias=False, init=None)
+    def __init__(
+        self, in_channels: int, out_channels: int, kernel_size: int, stride: int, padding: int, groups: int = 1
+    ) -> None:
+        super().__init__(in_channels, out_channels, kernel_size, stride, padding, 1, groups, bias=False, init=None)
         self.input_bias = nn.Parameter(np.zeros(1, np.float32))
 
     def forward(self, x: Tensor) -> Tensor:
@@ -78,12 +80,12 @@ class OptionA(nn.Module):
         return ops.option_a(x, self.out_channels, self.stride)
 
 
-def conv(in_channels: int, out_channels: int, kernel_size: int, stride: int, norm: str) -> nn.Conv2d:
+def conv(in_channels: int, out_channels: int, kernel_size: int, stride: int, norm: str, groups: int = 1) -> nn.Conv2d:
     """Make a branch's convolution, padded so that stride 1 keeps the size."""
-    padding = kernel_size // 2
+    padding, bias = kernel_size // 2, norm != "batch"
     if norm == "fixup":
-        return ShiftedConv2d(in_channels, out_channels, kernel_size, stride, padding)
-    return nn.Conv2d(in_channels, out_channels, kernel_size, stride, padding, bias=norm != "batch", init=None)
+        return ShiftedConv2d(in_channels, out_channels, kernel_size, stride, padding, groups)
+    return nn.Conv2d(in_channels, out_channels, kernel_size, stride, padding, groups=groups, bias=bias, init=None)
 
 
 def linear(in_features: int, out_features: int, norm: str) -> nn.Linear:

@@ -73,6 +73,27 @@ VALUE_ERRORS = [
         lambda: ops.conv2d(IMAGES, ones(2, 3, 5, 3)),
         r"a 5×3 window does not fit x \(2, 3, 4, 5\) with padding \(0, 0\): 4×5",
     ),
+    (
+        lambda: ops.conv2d(IMAGES, ones(6, 3, 3, 3), groups=3),
+        r"conv2d: x \(2, 3, 4, 5\) and weight \(6, 3, 3, 3\) .* groups 3 .* of its group alone: weight \(6, 1, …\)",
+    ),
+    (
+        lambda: ops.conv2d(ones(2, 6, 4, 5), ones(8, 3, 3, 3), groups=4),
+        r"conv2d: .* with groups 4 dividing C and F; choose groups that divide both, such as 2",
+    ),
+    (lambda: ops.conv2d(ones(2, 4, 4, 5), ones(6, 1, 3, 3), groups=4), "groups 4 dividing C and F; choose .* as 2"),
+    (lambda: ops.conv2d(ones(2, 4, 5, 6), ones(6, 3, 3, 3), groups=2), r"come last: x.transpose\(0, 3, 1, 2\)"),
+    (lambda: ops.conv2d(ones(4, 5, 6), ones(6, 2, 3, 3), groups=2), r"conv2d: x \(4, 5, 6\) .* \(F, C / groups, KH"),
+    (lambda: ops.conv2d(IMAGES, ones(2, 3, 3, 3), groups=0), "conv2d: groups must be at least 1, got 0"),
+    (lambda: ops.conv2d(IMAGES, ones(2, 3, 3, 3), dilation=0), "conv2d: dilation must be .* at least 1, got 0"),
+    (lambda: ops.conv2d(IMAGES, ones(2, 3, 3, 3), dilation=1.5), "conv2d: dilation must be .* got 1.5"),
+    (lambda: ops.conv2d(IMAGES, ones(2, 3, 3, 3), dilation=(1, 2, 1)), r"conv2d: dilation must be .* got \(1, 2, 1\)"),
+    (lambda: ops.conv2d(IMAGES, ones(3, 1, 3, 3), ones(2), groups=3), r"conv2d: bias \(2,\) must be \(3,\), one per"),
+    (lambda: ops.conv2d(IMAGES, ones(3, 1, 3, 3), stride=0, groups=3), "conv2d: stride must be .* at least 1, got 0"),
+    (
+        lambda: ops.conv2d(IMAGES, ones(2, 3, 3, 3), dilation=2),
+        r"weight \(2, 3, 3, 3\) with dilation \(2, 2\) is a 5×5 window, which does not fit x .* 4×5; .* less dilation",
+    ),
     (lambda: ops.batch_norm(ones(2, 3, 4), ones(3), ones(3)), r"batch_norm: x \(2, 3, 4\) must be \(N, C, H, W\) or"),
     (
         lambda: ops.batch_norm(IMAGES, ones(4), ones(3)),
@@ -94,6 +115,13 @@ VALUE_ERRORS = [
     (lambda: ops.max_pool2d(IMAGES, 2, stride=0), "max_pool2d: stride must be .* at least 1, got 0"),
     (lambda: ops.max_pool2d(IMAGES, 3, padding=2), r"padding \(2, 2\) is more than half of the window \(3, 3\)"),
     (lambda: ops.avg_pool2d(IMAGES, (2, 6)), "avg_pool2d: a 2×6 window does not fit x"),
+    (
+        lambda: ops.max_pool2d(IMAGES, (9, 2), 3, ceil_mode=True),
+        r"max_pool2d: a 9×2 window does not fit x \(2, 3, 4, 5\) with padding \(0, 0\), stride \(3, 3\) and ceil_mode",
+    ),
+    (lambda: ops.avg_pool2d(IMAGES, 5, 1, 0, True), "avg_pool2d: a 5×5 window does not fit x .* and ceil_mode"),
+    (lambda: ops.avg_pool2d(IMAGES, 3, 2, 2, True), r"padding \(2, 2\) is more than half of the window \(3, 3\)"),
+    (lambda: ops.avg_pool2d(IMAGES, (2, 6), count_include_pad=False), "avg_pool2d: a 2×6 window does not fit x"),
     (lambda: ops.avg_pool2d(IMAGES, 2, padding=(0, -1)), "avg_pool2d: padding must be .* at least 0"),
     (lambda: ops.global_avg_pool2d(ones(2, 3)), r"global_avg_pool2d: x \(2, 3\) must be non-empty images"),
     (lambda: ops.adaptive_avg_pool2d(ones(2, 3, 0, 4), 1), "adaptive_avg_pool2d: x .* must be non-empty images"),
@@ -125,6 +153,8 @@ VALUE_ERRORS = [
 ]
 
 TYPE_ERRORS = [
+    (lambda: ops.conv2d(IMAGES, ones(2, 3, 3, 3), groups=1.5), "conv2d: groups must be a whole number, got 1.5"),
+    (lambda: ops.conv2d(IMAGES, ones(2, 3, 3, 3), groups=None), "conv2d: groups must be a whole number, got None"),
     (
         lambda: ops.where(ones(2).data, ones(2), ones(2)),
         "where: condition must be an array of bools, such as x.data > 0",

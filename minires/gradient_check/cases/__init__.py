@@ -13,6 +13,8 @@ from minires.gradient_check.cases import (
     arithmetic,
     chain,
     convolution,
+    general_pooling,
+    grouped_convolution,
     loss,
     normalization,
     pooling,
@@ -26,7 +28,7 @@ from minires.gradient_check.cases.space import Case
 __all__ = ["FILES", "Case", "all_cases", "exact_cases", "generated_cases", "named_cases"]
 
 FILES = (arithmetic, reduction, shape, activation, regularization, affine, convolution, normalization, shortcut,
-         pooling, loss, chain)  # fmt: skip
+         pooling, loss, chain, grouped_convolution, general_pooling)  # fmt: skip
 
 
 def named_cases(seed: int = 0) -> list[Case]:

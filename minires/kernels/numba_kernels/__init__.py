@@ -6,6 +6,7 @@
                        layer_backward.py, with what is done before a convolution (prologue.py) and behind it
                        (epilogue.py) while it is in the cache
     activation.py, pooling.py, shortcut.py, loss.py, optimizers.py
+    grouped_convolution.py   convolution with groups and dilation, in plain loops
     padding.py         windows of images in the cache
     layout.py          memory order: channels-last
     machine/           what makes them fast: the matrix product (tile.py) in vectors (simd.py), threads, compilation,
@@ -25,6 +26,11 @@ from minires.kernels.numba_kernels.convolution import (
     conv2d_grad_input,
     conv2d_grad_weight,
     im2col,
+)
+from minires.kernels.numba_kernels.grouped_convolution import (
+    grouped_conv2d_forward,
+    grouped_conv2d_grad_input,
+    grouped_conv2d_grad_weight,
 )
 from minires.kernels.numba_kernels.loss import cross_entropy_backward, cross_entropy_forward
 from minires.kernels.numba_kernels.machine.memory import keep_freed_memory
@@ -62,6 +68,9 @@ __all__ = [
     "conv2d_grad_weight",
     "cross_entropy_backward",
     "cross_entropy_forward",
+    "grouped_conv2d_forward",
+    "grouped_conv2d_grad_input",
+    "grouped_conv2d_grad_weight",
     "im2col",
     "max_pool2d_backward",
     "max_pool2d_forward",

@@ -55,9 +55,10 @@ def initialize(model: Module, init: str = "he", seed: int | None = None) -> None
 def start(module: Module, name: str, parameter: Parameter, init: str, generator: np.random.Generator) -> None:
     """Give one parameter its start by its shape and its name in its module."""
     weight = getattr(module, "weight", None)
-    if parameter.ndim >= 2:
+    is_norm = getattr(module, "weight_is_scale", False)  # whose weight may have several axes, as layer norm's
+    if parameter.ndim >= 2 and not is_norm:
         write(parameter, draw_weight(init, parameter.shape, generator))
-    elif name == "bias" and init == "pytorch" and weight is not None and weight.ndim >= 2:
+    elif name == "bias" and init == "pytorch" and weight is not None and weight.ndim >= 2 and not is_norm:
         bound = 1 / math.sqrt(fans(weight.shape)[0])
         write(parameter, generator.uniform(-bound, bound, parameter.shape))
     elif name == "weight":

@@ -12,6 +12,9 @@ from minires.gradient_check.cases import (
     arithmetic,
     chain,
     convolution,
+    gaussian,
+    group_normalization,
+    layer_normalization,
     loss,
     normalization,
     pooling,
@@ -25,7 +28,7 @@ from minires.gradient_check.cases.space import Case
 __all__ = ["FILES", "Case", "all_cases", "generated_cases", "named_cases"]
 
 FILES = (arithmetic, reduction, shape, activation, regularization, affine, convolution, normalization, shortcut,
-         pooling, loss, chain)  # fmt: skip
+         pooling, loss, chain, gaussian, group_normalization, layer_normalization)  # fmt: skip
 
 
 def named_cases(seed: int = 0) -> list[Case]:

@@ -1,7 +1,7 @@
 """The Hessian's product with a vector, and its largest eigenvalue: how a loss curves around its parameters.
 
-Ops give arrays, not tensors, in their backward, so a gradient cannot be differentiated once more. It can be differenced:
-with g the gradient at the parameters θ, all in float64,
+Ops give arrays, not tensors, in their backward, so a gradient cannot be differentiated once more. Differences of it can
+be taken: with g the gradient at the parameters θ, all in float64,
 
     H v ≈ (g(θ + ε v) − g(θ − ε v)) / 2ε        ε = (2⁻⁵²)^(1/3) · (1 + ‖θ‖) / ‖v‖
 

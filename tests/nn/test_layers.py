@@ -130,7 +130,7 @@ def test_batch_norm_refuses_one_value_per_channel_and_wrong_shapes():
         norm(image(2, 3))
     with pytest.raises(ValueError, match=r"BatchNorm2d: expected .* with C = 3, got \(2, 4, 5, 5\)"):
         norm(image(2, 4, 5, 5))
-    with pytest.raises(ValueError, match=r"BatchNorm1d: expected x \(N, C\) or \(N, C, L\) with C = 3, got \(2, 3, 4, 4\)"):
+    with pytest.raises(ValueError, match=r"BatchNorm1d: expected x \(N, C\) or \(N, C, L\) with C = 3, got \(2, 3, 4"):
         nn.BatchNorm1d(3)(image(2, 3, 4, 4))
 
 

@@ -8,7 +8,7 @@ import time
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--depths", type=int, nargs="+", default=[20, 56], metavar="N", help="layers, 6n+2 (20 56)")
     parser.add_argument("--init", nargs="+", default=["he"], metavar="NAME", help="initializations (he)")
-    parser.add_argument("--norm", nargs="+", default=["batch"], metavar="NAME", help="batch, none or both (batch)")
+    parser.add_argument("--norm", nargs="+", default=["batch"], metavar="NAME", help="batch, group, layer, none")
     parser.add_argument("--skip", nargs="+", default=["off", "on"], choices=["off", "on"],
                         help="without skips, with skips or both (off on)")
     parser.add_argument("--activation", default="relu", metavar="NAME", help="relu, elu, selu, … (relu)")

@@ -20,7 +20,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--seed", type=int, default=0, metavar="N", help="of weights and batch (0)")
     model = parser.add_argument_group("the model, where it should differ from the paper's")
     model.add_argument("--skip", choices=["off", "on"], default="on", help="off: the plain twin (on)")
-    model.add_argument("--norm", metavar="NAME", help="batch or none")
+    model.add_argument("--norm", metavar="NAME", help="batch, group, layer or none")
     model.add_argument("--init", metavar="NAME", help="initialization: he, pytorch, zero_gamma, fixup, …")
     model.add_argument("--activation", metavar="NAME", help="relu, elu, selu, …")
     model.add_argument("--shortcut", metavar="NAME", help="A, B, C or always")

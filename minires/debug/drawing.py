@@ -26,6 +26,8 @@ COLOURS = {
     "Linear": "#cfe6f5",
     "BatchNorm": "#fbe8c6",
     "BatchNormInference": "#fbe8c6",
+    "GroupNorm": "#fbe8c6",
+    "LayerNorm": "#fbe8c6",
     "ReLU": "#f6d8c9",
     "ResidualAdd": "#c9ebdd",
     "CrossEntropy": "#efd7e5",

@@ -80,7 +80,8 @@ def load_weights(
     path = Path(path)
     arrays, notes = read_file(path, part)
     own = model.state_dict()
-    ignored = [name for name in arrays if name.rpartition(".")[2] in COUNTERS]
+    counted = any([name.endswith("num_batches_tracked") for name in own])  # by batch norms with momentum=None
+    ignored = [name for name in arrays if name.rpartition(".")[2] in COUNTERS and not counted]
     try:
         names = own_names([name for name in arrays if name not in ignored], own, patterns)
     except ValueError as error:

@@ -69,9 +69,12 @@ def takes(layers: Layers) -> bool:
         return False
     if is_folded(layers):
         return not per_thread.recording
-    return all([type(norm) is nn.BatchNorm2d and norm.training and not norm.frozen for _, norm in layers]) and all(
-        [conv.bias is None for conv, _ in layers]
-    )
+    return all([estimates(norm) for _, norm in layers]) and all([conv.bias is None for conv, _ in layers])
+
+
+def estimates(norm: Any) -> bool:
+    """Say whether a layer is a batch norm with weight and bias that takes its batch's statistics."""
+    return type(norm) is nn.BatchNorm2d and norm.training and not norm.frozen and norm.weight is not None
 
 
 def is_plain(conv: Any) -> bool:

@@ -56,13 +56,14 @@ def initialize(model: Module, init: str = "he", seed: int | None = None) -> None
 def start(module: Module, name: str, parameter: Parameter, init: str, generator: np.random.Generator) -> None:
     """Give one parameter its start by its shape and its name in its module."""
     weight = getattr(module, "weight", None)
+    is_norm = getattr(module, "weight_is_scale", False)  # whose weight may have several axes, as layer norm's
     groups = getattr(module, "groups", 1)
     if parameter.ndim == 4 and parameter is weight and isinstance(groups, int) and groups > 1:
         shape = (parameter.shape[0] // groups, *parameter.shape[1:])  # of the filters of one group
         write(parameter, np.concatenate([draw_weight(init, shape, generator) for _ in range(groups)]))
-    elif parameter.ndim >= 2:
+    elif parameter.ndim >= 2 and not is_norm:
         write(parameter, draw_weight(init, parameter.shape, generator))
-    elif name == "bias" and init == "pytorch" and weight is not None and weight.ndim >= 2:
+    elif name == "bias" and init == "pytorch" and weight is not None and weight.ndim >= 2 and not is_norm:
         bound = 1 / math.sqrt(fans(weight.shape)[0])
         write(parameter, generator.uniform(-bound, bound, parameter.shape))
     elif name == "weight":

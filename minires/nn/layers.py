@@ -71,7 +71,7 @@ class Conv2d(Module):
 
 
 class Linear(Module):
-    """y = x @ weight.T + bias for x (N, C), weight (F, C), bias (F,) or none."""
+    """y = x @ weight.T + bias for x (N, C) or (…, C), weight (F, C), bias (F,) or none."""
 
     def __init__(
         self,

@@ -48,7 +48,7 @@ def test_switches(tmp_path, capsys):
     ("option", "value", "known"),
     [
         ("--init", "best", "known: pytorch, lecun, xavier, he"),
-        ("--norm", "layer", "known: batch, none"),
+        ("--norm", "instance", "known: batch, none, group, layer"),
         ("--activation", "swish", "known: relu"),
         ("--kernels", "fortran", "known: numpy, numba"),
         ("--skip", "maybe", "off"),

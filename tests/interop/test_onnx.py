@@ -24,6 +24,7 @@ FAMILY = [
     *[("resnet20", {"shortcut": shortcut}, CIFAR) for shortcut in ("B", "C", "always")],
     *[("resnet20", {"norm": "none", "init": init}, CIFAR) for init in ("skipinit", "fixup", "he")],
     ("resnet20", {"skip": False}, CIFAR),
+    *[("resnet20", {"norm": norm, "shortcut": "B"}, CIFAR) for norm in ("group", "layer")],
     ("resnet20", {"block": "misplaced_norm"}, CIFAR),
     *[("resnet20", {"activation": activation}, CIFAR) for activation in ACTIVATIONS],
 ]

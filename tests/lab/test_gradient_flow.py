@@ -201,7 +201,7 @@ def test_ctrl_c_leaves_what_is_finished(tmp_path, monkeypatch):
         ({"depths": ()}, "there is no network"),
         ({"depths": (8, 8)}, "given twice"),
         ({"init": "best"}, "unknown init 'best'; known: pytorch, lecun"),
-        ({"norm": "layer"}, "unknown norm 'layer'; known: batch, none"),
+        ({"norm": "instance"}, "unknown norm 'instance'; known: batch, none, group, layer"),
         ({"activation": "swish"}, "unknown activation 'swish'; known: relu"),
         ({"init": "zero_gamma"}, "starts every branch at zero, so without skips nothing passes"),
         ({"init": "skipinit"}, "pass norm='none'"),

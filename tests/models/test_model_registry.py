@@ -36,7 +36,7 @@ def test_all_names_are_offered():
         ("resnet20", {"depht": 3}, "resnet20 has no option 'depht'; known: activation, block, .*norm.*skip.*width"),
         ("resnet18", {"width": 3}, "resnet18 has no option 'width'; known: .*num_classes.*stem"),
         ("resnet20", {"block": "basics"}, "unknown block 'basics'; known: basic, .*misplaced_norm, always_projected"),
-        ("resnet20", {"norm": "layer"}, "unknown norm 'layer'; known: batch, none"),
+        ("resnet20", {"norm": "instance"}, "unknown norm 'instance'; known: batch, none, group, layer"),
         ("resnet20", {"shortcut": "D"}, "unknown shortcut 'D'; known: A, B, C, always"),
         ("resnet20", {"shortcut": "D", "skip": False}, "unknown shortcut 'D'; known: A, B, C, always"),
         ("resnet20", {"stem": "mnist"}, "unknown stem 'mnist'; known: cifar, imagenet"),

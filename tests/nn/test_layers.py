@@ -19,6 +19,8 @@ def image(*shape, dtype=np.float32, seed=0):
         (nn.LeakyReLU(0.3), lambda x: ops.leaky_relu(x, 0.3)),
         (nn.ELU(0.7), lambda x: ops.elu(x, 0.7)),
         (nn.SELU(), ops.selu),
+        (nn.GELU(), ops.gelu),
+        (nn.GELU("tanh"), lambda x: ops.gelu(x, "tanh")),
         (nn.Tanh(), ops.tanh),
         (nn.Sigmoid(), ops.sigmoid),
         (nn.Flatten(), ops.flatten),
@@ -145,7 +147,7 @@ def test_batch_norm_refuses_one_value_per_channel_and_wrong_shapes():
         norm(image(2, 3))
     with pytest.raises(ValueError, match=r"BatchNorm2d: expected .* with C = 3, got \(2, 4, 5, 5\)"):
         norm(image(2, 4, 5, 5))
-    with pytest.raises(ValueError, match=r"BatchNorm1d: expected x \(N, C\) with C = 3, got \(2, 3, 4, 4\)"):
+    with pytest.raises(ValueError, match=r"BatchNorm1d: expected x \(N, C\) or \(N, C, L\) with C = 3, got \(2, 3, 4"):
         nn.BatchNorm1d(3)(image(2, 3, 4, 4))
 
 

@@ -13,7 +13,8 @@ from minires.kernels import Array, checks, numpy_kernels
 from minires.kernels.numba_kernels.gradient_sums import BY_Y, NO_RELU, sum_gradients_by_16
 from minires.kernels.numba_kernels.layout import contiguous, empty_like, flat
 from minires.kernels.numba_kernels.machine.compilation import COMPILED
-from minires.kernels.numba_kernels.machine.simd import HAS_SIMD, LANES
+from minires.kernels.numba_kernels.machine.processor import HAS_SIMD
+from minires.kernels.numba_kernels.machine.simd import LANES
 from minires.kernels.numba_kernels.machine.threads import CHUNKS
 from minires.kernels.numba_kernels.normalization_passes import (
     block_pixels,

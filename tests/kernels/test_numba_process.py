@@ -15,9 +15,9 @@ import pytest
 
 from minires import Tensor, kernels, models, ops, optim
 
-pytest.importorskip("numba")
+numba = pytest.importorskip("numba")
 from minires.kernels.numba_kernels import layout  # noqa: E402
-from minires.kernels.numba_kernels.machine import compilation, threads  # noqa: E402
+from minires.kernels.numba_kernels.machine import compilation, scheduling, threads  # noqa: E402
 
 IMAGES = np.random.default_rng(0).standard_normal((32, 3, 32, 32)).astype(np.float32)
 LABELS = np.arange(32) % 10
@@ -127,6 +127,49 @@ def test_a_container_may_have_less_than_the_cores_it_sees(text, cores, tmp_path)
     assert threads.quota(tmp_path / "missing") == sys.maxsize
     (tmp_path / "cpu.max").write_text(f"{text}\n", encoding="ascii")
     assert threads.quota(tmp_path / "cpu.max") == cores
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_getscheduler"), reason="Linux alone")
+def test_asking_for_short_slices_changes_nothing_else():
+    found = []
+
+    def in_a_thread():
+        here = threading.get_native_id()
+        os.setpriority(os.PRIO_PROCESS, here, os.getpriority(os.PRIO_PROCESS, here) + 1)
+        before = os.getpriority(os.PRIO_PROCESS, here), os.sched_getscheduler(here), os.sched_getaffinity(here)
+        found.append(isinstance(scheduling.ask_for_short_slices(), bool))
+        found.append((os.getpriority(os.PRIO_PROCESS, here), os.sched_getscheduler(here)) == before[:2])
+        found.append(os.sched_getaffinity(here) == before[2])
+
+    thread = threading.Thread(target=in_a_thread)
+    thread.start()
+    thread.join(60)
+    assert found == [True] * 3
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_getscheduler"), reason="Linux alone")
+@pytest.mark.parametrize("machine", ["riscv64", "x86_64"])
+def test_a_system_that_knows_nothing_of_slices_is_none_the_worse(machine, monkeypatch):
+    monkeypatch.setattr(scheduling.platform, "machine", lambda: machine)
+    monkeypatch.setitem(scheduling.NUMBERS, "x86_64", (100_000, 100_001))  # calls that there are not
+    assert scheduling.ask_for_short_slices() is False
+
+
+def test_a_thread_that_waits_for_long_sees_the_chunk_that_is_done():
+    counter, began = np.zeros(2, np.int64), threading.Event()
+    call = threads.wait if numba.config.DISABLE_JIT else numba.njit(nogil=True)(lambda c, n: threads.wait(c, n))
+
+    def late():
+        began.set()
+        time.sleep(0.1)  # far more than it takes until `wait` sleeps
+        counter[1] = 3
+
+    thread = threading.Thread(target=late)
+    thread.start()
+    assert began.wait(60)
+    call(counter, 3)
+    assert counter[1] == 3
+    thread.join(60)
 
 
 def on_both_threads():

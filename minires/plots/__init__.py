@@ -3,6 +3,7 @@
 from minires.plots.curves import training_curves
 from minires.plots.filters import first_layer
 from minires.plots.gradients import PANELS, comparison, gradient_flow
+from minires.plots.lab import experiment
 from minires.plots.predictions import confusion_matrix, misclassified
 from minires.plots.style import COLOURS
 
@@ -11,6 +12,7 @@ __all__ = [
     "PANELS",
     "comparison",
     "confusion_matrix",
+    "experiment",
     "first_layer",
     "gradient_flow",
     "misclassified",

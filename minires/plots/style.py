@@ -3,8 +3,10 @@
 import io
 from pathlib import Path
 
+from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 
 from minires.runs import records
@@ -26,5 +28,14 @@ def save(figure: Figure, path: Path) -> Path:
     """Write the figure as PNG, whole or not at all."""
     image = io.BytesIO()
     FigureCanvasAgg(figure).print_png(image)
+    records.write_bytes(path, image.getvalue())
+    return path
+
+
+def save_svg(figure: Figure, path: Path) -> Path:
+    """Write the figure as SVG, whole or not at all; the same figure gives the same bytes."""
+    image = io.BytesIO()
+    with rc_context({"svg.hashsalt": "minires", "svg.fonttype": "path"}):
+        FigureCanvasSVG(figure).print_svg(image, metadata={"Date": None})
     records.write_bytes(path, image.getvalue())
     return path

@@ -129,6 +129,7 @@ SWITCHES = {"name": TEXT, "depth": COUNT, "skip": FLAG, "init": TEXT, "norm": TE
 NETWORK = {"name": TEXT, "runs": [{"seed": COUNT, "initial": NORMS, "trained": OrNull(TRAINED)}]}
 REPORT = OneOf({
     "networks": {"steps": COUNT, "networks": [NETWORK]},
+    "experiment": {"experiment": TEXT, "settings": SECTION, "tables": SECTION, "verdict": TEXT},
     "model": {"model": TEXT, "parameters": Maybe(COUNT), "outcome": Maybe(TEXT), "steps": Maybe(COUNT)},
 })  # fmt: skip
 EVALUATION = {
@@ -143,7 +144,9 @@ FILES = {
     ),
     "metrics.jsonl": RunFile(METRICS, "mend that line or delete it", check_order),
     "report.json": RunFile(
-        REPORT, "minires train --resume RUN writes a training's anew, minires compare makes another", check_networks
+        REPORT,
+        "minires train --resume RUN writes a training's anew, minires compare or lab makes another",
+        check_networks,
     ),
     "evaluation.json": RunFile(EVALUATION, "minires evaluate RUN writes it anew"),
     "predictions.csv": RunFile(

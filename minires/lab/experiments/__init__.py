@@ -9,6 +9,21 @@ from minires.lab.experiment import Experiment
 
 NAMES = (
     "twin",
+    "degradation",
+    "layer-responses",
+    "shattered-gradients",
+    "lesion",
+    "paths",
+    "landscape",
+    "shortcuts",
+    "preactivation",
+    "no-norm",
+    "batch-norm",
+    "width",
+    "stem",
+    "optimizers",
+    "activations",
+    "articles",
 )  # fmt: skip
 APART: tuple[str, ...] = ()  # too long for `minires lab all`
 

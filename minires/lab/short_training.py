@@ -8,6 +8,7 @@ import numpy as np
 
 from minires import training
 from minires.data import Loader, load, load_digits
+from minires.data.loader import normalize
 from minires.engine import Tensor, no_grad
 from minires.kernels import Array
 from minires.lab.progress import Progress
@@ -46,10 +47,9 @@ def load_images(data: str, limit: int = LIMIT) -> Images:
         return Images(*load_digits())
     dataset = load(data)
     train, test = (limit, limit // 5) if limit else (None, None)
-    mean, std = (array[:, np.newaxis, np.newaxis] for array in (dataset.mean, dataset.std))
     return Images(
-        ((dataset.train_images[:train] - mean) / std).astype(np.float32), dataset.train_labels[:train],
-        ((dataset.test_images[:test] - mean) / std).astype(np.float32), dataset.test_labels[:test],
+        normalize(dataset.train_images[:train], dataset.mean, dataset.std), dataset.train_labels[:train],
+        normalize(dataset.test_images[:test], dataset.mean, dataset.std), dataset.test_labels[:test],
     )  # fmt: skip
 
 

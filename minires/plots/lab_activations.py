@@ -4,7 +4,7 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
-from minires.plots.lab_common import legend, note, sheet, values_of, where
+from minires.plots.lab_common import foot, sheet, values_of, where
 from minires.plots.style import SERIES
 
 
@@ -22,7 +22,6 @@ def draw(report: dict[str, Any]) -> Figure:
             axes.fill_between(depths, [row["low"] for row in own], [row["high"] for row in own], color=colour, alpha=0.18, lw=0)
         axes.set(title=kind, xlabel="linear layers")
     panels[0].set_ylabel("log10 of ‖dL/dx‖ / ‖dL/dh_last‖")
-    legend(figure, panels[0])
     seeds = report["settings"]["seeds"]
-    note(figure, report, f"geometric mean of {seeds} seeds, bands from the least to the largest; grey: within a factor of 100")
+    foot(figure, report, panels[0], f"geometric mean of {seeds} seeds, bands from the least to the largest; grey: within a factor of 100")
     return figure

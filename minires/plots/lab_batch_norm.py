@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 
-from minires.plots.lab_common import bars, draw_line, note, sheet, values_of, where
+from minires.plots.lab_common import bars, draw_line, foot, sheet, values_of, where
 from minires.plots.style import SERIES
 
 
@@ -34,5 +34,5 @@ def draw(report: dict[str, Any]) -> Figure:
     frozen = [float(np.mean([row["accuracy"] for row in where(rows, frozen=value)])) for value in (True, False)]
     bars(tuning, ["frozen", "of the batch"], frozen, [SERIES[0], SERIES[1]], ".0%")
     tuning.set(title="Fine-tuned in batches of 2:\nstatistics", xlabel="accuracy on mirrored test images")
-    note(figure, report)
+    foot(figure, report)
     return figure

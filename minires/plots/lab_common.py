@@ -61,20 +61,23 @@ def guessing(axes: Axes, classes: int = 10) -> None:
     axes.set_ylim(bottom=0)
 
 
-def legend(figure: Figure, axes: Axes, columns: int = 4) -> None:
-    """Put the legend of these axes below the figure, as wide as it is."""
-    handles, labels = axes.get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower center", ncols=min(len(labels), columns), frameon=False,
-                  handlelength=3)  # fmt: skip
+def foot(figure: Figure, report: Mapping[str, Any], axes: Axes | None = None, words: str = "", columns: int = 4) -> None:
+    """Put below the panels what they show, of which images and seeds, and the legend of `axes`, as wide as the figure.
 
-
-def note(figure: Figure, report: Mapping[str, Any], words: str = "") -> None:
-    """Say below the panels which images and seeds the figure shows, and what its bands are."""
+    words: in place of those about the seeds.
+    """
     settings = report["settings"]
     seeds = settings.get("seeds", 1)
-    said = "one seed" if seeds == 1 else f"mean over {seeds} seeds; bands: from the least to the largest"
-    parts = [{"digits": "handwritten digits", "cifar10": "CIFAR-10"}.get(settings.get("data", ""), ""), words or said]
-    figure.supxlabel("; ".join([part for part in parts if part]), fontsize=8, color="0.4")
+    said = words or ("one seed" if seeds == 1 else f"mean over {seeds} seeds; bands: from the least to the largest")
+    images = {"digits": "handwritten digits", "cifar10": "CIFAR-10"}.get(settings.get("data", ""), "")
+    text = "; ".join([part for part in (images, said) if part])
+    if axes is None:
+        figure.supxlabel(text, fontsize=8, color="0.4")
+        return
+    handles, labels = axes.get_legend_handles_labels()
+    made = figure.legend(handles, labels, loc="outside lower center", ncols=min(len(labels), columns), frameon=False,
+                         handlelength=3, title=text, title_fontsize=8)  # fmt: skip
+    made.get_title().set_color("0.4")
 
 
 def bars(axes: Axes, names: Iterable[str], values: Sequence[float | None], colours: Sequence[str], spec: str) -> None:

@@ -4,7 +4,7 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
-from minires.plots.lab_common import bars, draw_line, guessing, legend, network_style, note, sheet, values_of, where
+from minires.plots.lab_common import bars, draw_line, foot, guessing, network_style, sheet, values_of, where
 from minires.plots.style import COLOURS
 
 
@@ -26,6 +26,5 @@ def draw(report: dict[str, Any]) -> Figure:
     bars(ratios, names, means, colours, ".1f")
     ratios.set(title="Before: log10 of ‖dL/dh‖,\nstem over last block", xlabel="0: as large; above: it explodes")
     ratios.axvline(0, color="0.4", linewidth=0.8)
-    legend(figure, losses)
-    note(figure, report)
+    foot(figure, report, losses)
     return figure

@@ -7,7 +7,7 @@ from matplotlib.cm import ScalarMappable
 from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
 
-from minires.plots.lab_common import note, values_of, where
+from minires.plots.lab_common import foot, values_of, where
 
 FAR = 30.0  # losses are cut here, and the cut is drawn as such
 
@@ -38,7 +38,7 @@ def draw(report: dict[str, Any]) -> Figure:
     bar = figure.colorbar(ScalarMappable(scale, "viridis"), ax=figure.axes, shrink=0.6, pad=0.03)
     bar.set_label(f"loss (cut at {FAR:.0f})")
     bar.set_ticks([0.01, 0.1, 1, 10], labels=["0.01", "0.1", "1", "10"])
-    note(figure, report, "one seed; cross: the trained weights")
+    foot(figure, report, words="one seed; cross: the trained weights")
     return figure
 
 

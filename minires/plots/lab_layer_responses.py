@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 
-from minires.plots.lab_common import legend, network_style, note, over_seeds, sheet, values_of, where
+from minires.plots.lab_common import foot, network_style, over_seeds, sheet, values_of, where
 
 
 def draw(report: dict[str, Any]) -> Figure:
@@ -26,6 +26,5 @@ def draw(report: dict[str, Any]) -> Figure:
     ordered.set(title="In order (faint: where a stage begins)", xlabel="3×3 convolution in the blocks",
                 ylabel="standard deviation after its norm")  # fmt: skip
     ranked.set(title="The same, sorted by size", xlabel="rank")
-    legend(figure, ordered)
-    note(figure, report)
+    foot(figure, report, ordered)
     return figure

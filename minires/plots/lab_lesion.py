@@ -3,8 +3,9 @@
 from typing import Any
 
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
-from minires.plots.lab_common import draw_line, legend, network_style, note, sheet, values_of, where
+from minires.plots.lab_common import draw_line, foot, network_style, sheet, values_of, where
 
 
 def draw(report: dict[str, Any]) -> Figure:
@@ -20,6 +21,7 @@ def draw(report: dict[str, Any]) -> Figure:
         draw_line(swapped, where(own, kind="swapped"), "block", "accuracy", **{**style, "linestyle": ""})
         draw_line(several, [row for row in own if row["kind"] in ("whole", "several deleted")], "count", "accuracy", **style)
     for axes in (single, swapped, several):
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         axes.axhline(0.1, color="0.5", linewidth=0.8)
     single.set(title="One block deleted", xlabel="block", ylabel="test accuracy (dotted: whole)", ylim=(0, 1.02))
     swapped.set(title="A block and the next swapped", xlabel="block")
@@ -27,9 +29,8 @@ def draw(report: dict[str, Any]) -> Figure:
     several.set_xticks(sorted(values_of([row for row in rows if row["kind"] in ("whole", "several deleted")], "count")))
     single.annotate("guessing", (0.99, 0.1), (0, 3), xycoords=("axes fraction", "data"), textcoords="offset points",
                     ha="right", color="0.4", fontsize=8)  # fmt: skip
-    legend(figure, single)
     draws = report["settings"]["draws"]
     seeds = report["settings"]["seeds"]
-    note(figure, report, f"{'one seed' if seeds == 1 else f'{seeds} seeds'}; at the right {draws} draws of blocks each, "
-                         "bands from the least to the largest")  # fmt: skip
+    foot(figure, report, single, f"{'one seed' if seeds == 1 else f'{seeds} seeds'}; at the right {draws} draws of blocks each, "
+                         "bands from the least to the largest")
     return figure

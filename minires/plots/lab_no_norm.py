@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 
-from minires.plots.lab_common import bars, draw_line, guessing, legend, note, sheet, values_of, where
+from minires.plots.lab_common import bars, draw_line, foot, guessing, sheet, values_of, where
 from minires.plots.style import SERIES
 
 TOP = 6.0
@@ -17,7 +17,7 @@ def draw(report: dict[str, Any]) -> Figure:
     names = values_of(rows, "start")
     colours = dict(zip(names, SERIES, strict=False))
     highest = 0.0
-    for number, name in enumerate(names):
+    for name in names:
         own = where(report["tables"]["losses"], start=name)
         style = {"color": colours[name], "linestyle": "--" if name.startswith("batch norm") else "-"}
         label = name + " (diverged)" * any([row["diverged_at"] is not None for row in where(rows, start=name)])
@@ -40,6 +40,5 @@ def draw(report: dict[str, Any]) -> Figure:
     bars(growth, names, means, [colours[name] for name in names], ".1f")
     growth.axvline(0, color="0.4", linewidth=0.8)
     growth.set(title="Before: log10 of the signal's variance,\nlast block over stem")
-    legend(figure, losses, 3)
-    note(figure, report)
+    foot(figure, report, losses, columns=3)
     return figure

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 
-from minires.plots.lab_common import bars, draw_line, guessing, legend, note, sheet, values_of, where
+from minires.plots.lab_common import bars, draw_line, foot, guessing, sheet, values_of, where
 from minires.plots.style import SERIES
 
 
@@ -35,8 +35,7 @@ def draw(report: dict[str, Any]) -> Figure:
     right.grid(axis="x", color="0.9")
     right.set(title="Accuracy", xlabel="share of images")
     right.legend(frameon=False, fontsize=8)
-    legend(figure, losses, 3)
-    note(figure, report)
+    foot(figure, report, losses, columns=3)
     return figure
 
 

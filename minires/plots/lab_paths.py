@@ -4,8 +4,9 @@ from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
-from minires.plots.lab_common import legend, note, sheet, values_of, where
+from minires.plots.lab_common import foot, sheet, values_of, where
 from minires.plots.style import SERIES
 
 
@@ -31,8 +32,9 @@ def draw(report: dict[str, Any]) -> Figure:
         weights = paths * means
         weighed.plot(lengths, weights / weights.sum(), label=moment, **style)
         weighed.plot(lengths, sums / sums.sum(), color=SERIES[number], linestyle=":", linewidth=1.5)
+    for axes in (counts, single, weighed):
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     single.set(yscale="log", title="Gradient of one path", xlabel="branches on the path", ylabel="‖gradient‖ over that without a branch")
     weighed.set(title="All paths of a length together", xlabel="branches on the path", ylabel="share", ylim=0)
-    legend(figure, single)
-    note(figure, report, "solid: number of paths times mean norm; dotted: norm of their sum, in which they cancel")
+    foot(figure, report, single, "solid: number of paths times mean norm; dotted: norm of their sum, in which they cancel")
     return figure

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 
-from minires.plots.lab_common import bars, draw_line, guessing, note, sheet, values_of, where
+from minires.plots.lab_common import bars, draw_line, foot, guessing, sheet, values_of, where
 from minires.plots.style import SERIES
 
 
@@ -33,5 +33,5 @@ def draw(report: dict[str, Any]) -> Figure:
     guessing(losses)
     losses.set(title="Training loss,\nbatch by batch", xlabel="step", ylabel="cross-entropy")
     losses.legend(frameon=False, fontsize=8)
-    note(figure, report)
+    foot(figure, report)
     return figure

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 
-from minires.plots.lab_common import bars, draw_line, note, sheet, values_of, where
+from minires.plots.lab_common import bars, draw_line, foot, sheet, values_of, where
 from minires.plots.style import COLOURS, SERIES
 
 
@@ -33,5 +33,5 @@ def draw(report: dict[str, Any]) -> Figure:
     ratios.axvline(0, color="0.4", linewidth=0.8)
     ratios.tick_params(axis="y", labelsize=8)
     ratios.set(title="log10 of the ratio, stem over last block", xlabel="before any training")
-    note(figure, report)
+    foot(figure, report)
     return figure

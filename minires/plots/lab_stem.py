@@ -5,16 +5,17 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 
-from minires.plots.lab_common import bars, draw_line, guessing, note, sheet, values_of, where
+from minires.plots.lab_common import bars, draw_line, foot, guessing, sheet, where
 from minires.plots.style import SERIES
 
+LAYERS = ("conv1", "maxpool", "layer1", "layer2", "layer3", "layer4")
 NAMES = {"cifar": "3×3", "imagenet": "7×7 and pool"}
 
 
 def draw(report: dict[str, Any]) -> Figure:
     figure, (sizes, costs, losses) = sheet(3, width=12.6, height=4)
     rows = report["tables"]["sizes"]
-    layers = values_of(rows, "layer")
+    layers = [layer for layer in LAYERS if where(rows, layer=layer)]
     for number, (stem, name) in enumerate(NAMES.items()):
         own = where(rows, stem=stem)
         places = [layers.index(row["layer"]) for row in own]
@@ -37,5 +38,5 @@ def draw(report: dict[str, Any]) -> Figure:
         draw_line(losses, where(report["tables"]["losses"], stem=stem), "step", "loss", color=SERIES[number], label=name)
     guessing(losses)
     losses.set(title="Training loss of the small one", xlabel="step", ylabel="cross-entropy")
-    note(figure, report)
+    foot(figure, report)
     return figure

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 
-from minires.plots.lab_common import legend, note, sheet, values_of, where
+from minires.plots.lab_common import foot, sheet, values_of, where
 from minires.plots.style import SERIES
 
 
@@ -29,6 +29,5 @@ def draw(report: dict[str, Any]) -> Figure:
     ranges.set_xticks(ticks, [str(tick) for tick in ticks])
     ranges.minorticks_off()
     ranges.axhline(1, color="0.6", linewidth=0.8)
-    legend(figure, variance)
-    note(figure, report, f"{rows[0]['draws']} draws of the weights each; points: geometric means")
+    foot(figure, report, variance, f"{rows[0]['draws']} draws of the weights each; points: geometric means")
     return figure

@@ -25,7 +25,7 @@ NAMES = (
     "activations",
     "articles",
 )  # fmt: skip
-APART: tuple[str, ...] = ()  # too long for `minires lab all`
+APART: tuple[str, ...] = ("paper-cifar10",)  # too long for `minires lab all`
 
 
 def find(name: str) -> Experiment:

@@ -146,8 +146,13 @@ def judge(tables: Tables, settings: Settings) -> Verdict:
         f"once trained, a channel's mean is {findings[-2].value:.2g} off. The two modes are two networks: with batches of {sizes[0]} "
         f"they disagree about {differ[sizes[0]]:.0%} of the images, with {sizes[-1]} about {differ[sizes[-1]]:.0%}. Exact "
         "are the identities: a sum has no gradient, and the scale of a filter before a norm does nothing but set its "
-        f"learning rate. Fine-tuning in batches of two: {tuned[True]:.0%} with frozen statistics, {tuned[False]:.0%} without."
+        f"learning rate."
     )
+    both = f"{tuned[True]:.0%} with frozen statistics, {tuned[False]:.0%} with the batch's"
+    if tuned[True] >= tuned[False]:
+        words += f" Fine-tuned in batches of two: {both}."
+    else:
+        words += f" Freezing them, which is advised for batches of two, does not help on these mirrored images: {both}."
     return Verdict("half right", words, findings, open="Why batch norm helps: “internal covariate shift” is disputed.")
 
 

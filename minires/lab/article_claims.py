@@ -15,7 +15,7 @@ from minires.kernels.norms import norm
 from minires.lab import mlp_twin
 from minires.lab.experiments import activations, batch_norm, optimizers, preactivation
 from minires.lab.progress import Progress
-from minires.lab.short_training import load_images, train
+from minires.lab.trials import load_images, train
 from minires.models.schemes import residual_blocks
 from minires.ops.shortcut import ResidualAdd
 

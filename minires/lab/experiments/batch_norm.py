@@ -11,7 +11,7 @@ from minires.engine import Tensor, no_grad
 from minires.kernels import Array
 from minires.lab.experiment import Experiment, Finding, Row, Settings, Tables, Verdict, seeds_of
 from minires.lab.progress import Progress
-from minires.lab.short_training import DATA, Images, accuracy, load_images, mean, settle, train
+from minires.lab.trials import DATA, Images, accuracy, load_images, mean, settle, train
 from minires.models import cifar_resnet
 
 EPS = 1e-12  # an eps of the usual size breaks the identities in the fifth digit

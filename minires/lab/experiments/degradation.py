@@ -6,7 +6,7 @@ from minires.lab.comparison import measure
 from minires.lab.conclusions import log10_ratio
 from minires.lab.experiment import TOO_SMALL, Experiment, Finding, Row, Settings, Tables, Verdict, seeds_of
 from minires.lab.progress import Progress
-from minires.lab.short_training import DATA, load_images, mean, train
+from minires.lab.trials import DATA, load_images, mean, train
 from minires.models import cifar_resnet
 
 

@@ -14,7 +14,7 @@ from minires.data import Loader
 from minires.kernels import Array
 from minires.lab.experiment import TOO_SMALL, Experiment, Finding, Row, Settings, Tables, Verdict, seeds_of
 from minires.lab.progress import Progress
-from minires.lab.short_training import DATA, load_images, settle, train
+from minires.lab.trials import DATA, load_images, settle, train
 from minires.models import cifar_resnet
 from minires.nn import Module
 

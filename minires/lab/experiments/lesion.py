@@ -14,7 +14,7 @@ from minires import nn
 from minires.engine import Tensor
 from minires.lab.experiment import TOO_SMALL, Experiment, Finding, Row, Settings, Tables, Verdict, seeds_of
 from minires.lab.progress import Progress
-from minires.lab.short_training import DATA, accuracy, load_images, settle, train
+from minires.lab.trials import DATA, accuracy, load_images, settle, train
 from minires.models import cifar_resnet
 from minires.models.parts import shortcut_layer
 

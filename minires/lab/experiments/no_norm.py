@@ -8,7 +8,7 @@ import numpy as np
 from minires.engine import Tensor, backward_order
 from minires.lab.experiment import TOO_SMALL, Experiment, Finding, Row, Settings, Tables, Verdict, seeds_of
 from minires.lab.progress import Progress
-from minires.lab.short_training import DATA, load_images, mean, train
+from minires.lab.trials import DATA, load_images, mean, train
 from minires.models import cifar_resnet
 from minires.nn import Module
 from minires.ops.shortcut import ResidualAdd

@@ -10,7 +10,7 @@ from minires import training
 from minires.kernels.norms import norm
 from minires.lab.experiment import Experiment, Finding, Row, Settings, Tables, Verdict, seeds_of
 from minires.lab.progress import Progress
-from minires.lab.short_training import DATA, Images, accuracy, load_images, mean, settle
+from minires.lab.trials import DATA, Images, accuracy, load_images, mean, settle
 from minires.models import cifar_resnet
 from minires.nn import Module
 from minires.optim import SGD, Adam, MultiStepLR, Optimizer

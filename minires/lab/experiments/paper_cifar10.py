@@ -14,7 +14,7 @@ from minires import runs
 from minires.data.loader import normalize
 from minires.lab.experiment import TOO_SMALL, Experiment, Finding, Row, Settings, Tables, Verdict, seeds_of
 from minires.lab.progress import Progress
-from minires.lab.short_training import accuracy, mean
+from minires.lab.trials import accuracy, mean
 from minires.runs import checkpoint, records
 from minires.runs.building import load_data
 

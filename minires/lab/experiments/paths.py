@@ -9,7 +9,7 @@ from minires.kernels.norms import norm
 from minires.lab import path_gradients
 from minires.lab.experiment import Experiment, Finding, Row, Settings, Tables, Verdict, seeds_of
 from minires.lab.progress import Progress
-from minires.lab.short_training import DATA, load_images, train
+from minires.lab.trials import DATA, load_images, train
 from minires.models import cifar_resnet
 from minires.nn import Module
 

@@ -8,7 +8,7 @@ from minires.lab.comparison import measure
 from minires.lab.conclusions import log10_ratio
 from minires.lab.experiment import Experiment, Finding, Row, Settings, Tables, Verdict, seeds_of
 from minires.lab.progress import Progress
-from minires.lab.short_training import DATA, load_images, mean
+from minires.lab.trials import DATA, load_images, mean
 from minires.models import BasicBlock, cifar_resnet
 from minires.nn import Module
 

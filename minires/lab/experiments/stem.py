@@ -6,7 +6,7 @@ from typing import Any
 from minires import nn
 from minires.lab.experiment import TOO_SMALL, Experiment, Finding, Row, Settings, Tables, Verdict, seeds_of
 from minires.lab.progress import Progress
-from minires.lab.short_training import DATA, accuracy, load_images, mean, settle, train
+from minires.lab.trials import DATA, accuracy, load_images, mean, settle, train
 from minires.models import BasicBlock, ResNet, resnet18
 from minires.observe.counting import layer_costs
 

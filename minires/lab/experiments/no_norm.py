@@ -77,8 +77,10 @@ def judge(tables: Tables, settings: Settings) -> Verdict:
     words += f" {best}, one number a block, keeps it and reaches {losses[best]:.2f}; batch norm {losses['batch norm']:.2f}."
     if nothing is not None and nothing < 2.0:
         return Verdict(TOO_SMALL, f"{words} At this size a network with nothing there trains as well.", findings)
-    trained = [name for name in SCALED if losses[name] is not None and losses[name] < 2.0]
-    answer = "right" if trained and growth["nothing"] >= 3 else TOO_SMALL
+    waiting = [name for name in SCALED if losses[name] is None or losses[name] >= 2.0]
+    if waiting:
+        words += f" {' and '.join(waiting)} {'has' if len(waiting) == 1 else 'have'} not begun to learn within {steps} steps."
+    answer = TOO_SMALL if len(waiting) == len(SCALED) or growth["nothing"] < 3 else "half right" if waiting else "right"
     return Verdict(answer, words, findings, open="How far they stay behind batch norm in the end: the papers say tenths of a percent.")
 
 
@@ -88,7 +90,7 @@ EXPERIMENT = Experiment(
     source="De and Smith 2020 (SkipInit); Zhang et al. 2019 (Fixup); Goyal et al. 2017 (γ = 0)",
     expected="with nothing in place of norms it diverges or does not learn, SkipInit and Fixup learn",
     would_change="a learning rate so small that even the exploding network moves without diverging",
-    settings={"depth": 44, "width": 8, "steps": 50, "lr": 0.05, "batch_size": 64, "seeds": 1},
+    settings={"depth": 44, "width": 8, "steps": 120, "lr": 0.05, "batch_size": 64, "seeds": 1},
     full={"depth": 110, "width": 16, "steps": 64_000, "lr": 0.1, "batch_size": 128},
     data=DATA,
     seconds=35,

@@ -29,7 +29,7 @@ def draw(report: dict[str, Any]) -> Figure:
         if own and label != name:
             last = max([row["step"] for row in own])
             height = min(TOP, np.mean([row["loss"] for row in where(own, step=last)]))
-            losses.plot(last, height, marker="x", markersize=9, markeredgewidth=2, color=colours[name])
+            losses.plot(last, height, marker="x", markersize=9, markeredgewidth=2, color=colours[name], clip_on=False)
     guessing(losses)
     if highest > TOP:
         losses.set_ylim(0, TOP)

@@ -6,7 +6,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from minires.plots.lab_common import bars, draw_line, foot, guessing, sheet, values_of, where
-from minires.plots.style import SERIES
+from minires.plots.style import DASHES, SERIES
 
 
 def draw(report: dict[str, Any]) -> Figure:
@@ -15,7 +15,8 @@ def draw(report: dict[str, Any]) -> Figure:
     names = values_of(rows, "way")
     for number, name in enumerate(names):
         own = smoothed(where(report["tables"]["losses"], way=name))
-        draw_line(losses, own, "step", "loss", color=SERIES[number % len(SERIES)], label=name, linewidth=1.5)
+        draw_line(losses, own, "step", "loss", color=SERIES[number % len(SERIES)], label=name, linewidth=1.8,
+                  linestyle=DASHES[number % 4])  # fmt: skip
     guessing(losses)
     losses.set(title="Training loss, means over 5 steps", xlabel="step", ylabel="cross-entropy")
 
@@ -28,7 +29,7 @@ def draw(report: dict[str, Any]) -> Figure:
     sparse.tick_params(axis="y", labelsize=8)
     places = np.arange(len(names))
     for key, marker, label in (("train_accuracy", "o", "trained with"), ("test_accuracy", "D", "test")):
-        right.scatter(means(key), places, c=colours, marker=marker, s=46, facecolors="none" if marker == "o" else None)
+        right.scatter(means(key), places, c=colours, marker=marker, s=46)
         right.scatter([], [], color="0.4", marker=marker, label=label)
     right.set_yticks(places, [""] * len(names))
     right.invert_yaxis()

@@ -27,7 +27,8 @@ def draw(report: dict[str, Any]) -> Figure:
         known = [row["log10_gradient_ratio"] for row in own if row["log10_gradient_ratio"] is not None]
         means.append(float(np.mean(known)) if known else None)
         error = own[0]["published_error"]
-        labels.append(name + (f"\n{error:.2f} % in the paper" if error else ""))
+        said = f"\n{error:.2f} % in the paper" if error else "\nfails in the paper" if name == "dropout" else ""
+        labels.append(name + said)
         colours.append(COLOURS["plain"] if name.startswith("none") else COLOURS["residual"] if error else "0.6")
     bars(ratios, labels, means, colours, ".1f")
     ratios.axvline(0, color="0.4", linewidth=0.8)

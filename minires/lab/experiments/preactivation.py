@@ -93,14 +93,19 @@ def judge(tables: Tables, settings: Settings) -> Verdict:
             f" After {settings['steps']} steps of {settings['trained_depth']} layers the losses are "
             f"{losses['full pre-activation']:.2f} and {losses['original']:.2f}."
         )
-    clean = findings[0].inside and findings[1].inside
-    return Verdict("right" if clean else "not shown at this size", words, findings,
-                   open="The published errors differ by tenths of a percent at 110 layers and by 2.7 points at 1001.")  # fmt: skip
+    straight = [order for order, value in through.items() if value is not None and abs(value - 1) < 1e-9]
+    if not findings[0].inside or not findings[1].inside:
+        return Verdict("not shown at this size", words, findings)
+    still = "The published errors differ by tenths of a percent at 110 layers and by 2.7 points at 1001."
+    if len(straight) > 1:
+        words += f" But so do all orders with nothing after the addition: {', '.join(straight)}."
+        return Verdict("half right", words, findings, open=still)
+    return Verdict("right", words, findings, open=still)
 
 
 def last_loss(tables: Tables, order: str, steps: int) -> float | None:
     """Return the mean loss of the last ten steps, over seeds; None where no training got there."""
-    values = [row["loss"] for row in tables["losses"] if row["order"] == order and row["step"] > steps - 10]
+    values = [row["loss"] for row in tables.get("losses", []) if row["order"] == order and row["step"] > steps - 10]
     return mean(values)
 
 

@@ -19,9 +19,16 @@ def draw(report: dict[str, Any]) -> Figure:
             depths, colour = [row["layers"] for row in own], SERIES[number]
             axes.plot(depths, [row["log10_gradient_ratio"] for row in own], marker="osD^"[number % 4], color=colour,
                       label=own[0]["label"])  # fmt: skip
-            axes.fill_between(depths, [row["low"] for row in own], [row["high"] for row in own], color=colour, alpha=0.18, lw=0)
+            axes.fill_between(
+                depths, [row["low"] for row in own], [row["high"] for row in own], color=colour, alpha=0.18, lw=0
+            )
         axes.set(title=kind, xlabel="linear layers")
     panels[0].set_ylabel("log10 of ‖dL/dx‖ / ‖dL/dh_last‖")
     seeds = report["settings"]["seeds"]
-    foot(figure, report, panels[0], f"geometric mean of {seeds} seeds, bands from the least to the largest; grey: within a factor of 100")
+    foot(
+        figure,
+        report,
+        panels[0],
+        f"geometric mean of {seeds} seeds, bands from the least to the largest; grey: within a factor of 100",
+    )
     return figure

@@ -15,7 +15,9 @@ def draw(report: dict[str, Any]) -> Figure:
     rows = report["tables"]["claims"]
     cells = [[str(row["number"]), f"{row['claim']} [{row['articles']}]", row["measured"], row["verdict"],
               f"{row['why']} ({row['explained_in']})"] for row in rows]  # fmt: skip
-    wrapped = [[textwrap.wrap(cell, width) for cell, (_, width, _) in zip(line, COLUMNS, strict=True)] for line in cells]
+    wrapped = [
+        [textwrap.wrap(cell, width) for cell, (_, width, _) in zip(line, COLUMNS, strict=True)] for line in cells
+    ]
     heights = [max([len(cell) for cell in line]) + 0.7 for line in wrapped]
     height = LINE * (sum(heights) + 2)
     figure = Figure(figsize=(14.5, height + 0.3), dpi=130)
@@ -29,7 +31,13 @@ def draw(report: dict[str, Any]) -> Figure:
     for row, line, lines in zip(rows, wrapped, heights, strict=True):
         axes.axhline(top, color="0.85", linewidth=0.6)
         for number, (cell, (name, _, left)) in enumerate(zip(line, COLUMNS, strict=True)):
-            colour = COLOURS[row["verdict"]] if name == "verdict" else "0.35" if row["holds"] is None and number == 2 else "black"
+            colour = (
+                COLOURS[row["verdict"]]
+                if name == "verdict"
+                else "0.35"
+                if row["holds"] is None and number == 2
+                else "black"
+            )
             axes.text(left, top + 0.35, "\n".join(cell), fontsize=8, va="top", color=colour, linespacing=1.15,
                       fontweight="bold" if name == "verdict" else "normal")  # fmt: skip
         if row["holds"] is False:

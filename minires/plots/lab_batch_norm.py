@@ -26,7 +26,9 @@ def draw(report: dict[str, Any]) -> Figure:
     rows = report["tables"]["moments"]
     names = values_of(rows, "moment")
     labels = [f"{what},\n{name.replace(', ', ',' + chr(10))}" for name in names for what in ("|mean|", "|std − 1|")]
-    values = [float(np.mean([row[key] for row in where(rows, moment=name)])) for name in names for key in ("mean", "std")]
+    values = [
+        float(np.mean([row[key] for row in where(rows, moment=name)])) for name in names for key in ("mean", "std")
+    ]
     bars(moments, labels, values, [SERIES[0], SERIES[0], SERIES[1], SERIES[1]], ".2g")
     moments.set(title="A channel's distance\nfrom mean 0, deviation 1")
     moments.tick_params(axis="y", labelsize=8)

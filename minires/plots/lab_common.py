@@ -61,7 +61,9 @@ def guessing(axes: Axes, classes: int = 10) -> None:
     axes.set_ylim(bottom=0)
 
 
-def foot(figure: Figure, report: Mapping[str, Any], axes: Axes | None = None, words: str = "", columns: int = 4) -> None:
+def foot(
+    figure: Figure, report: Mapping[str, Any], axes: Axes | None = None, words: str = "", columns: int = 4
+) -> None:
     """Put below the panels what they show, of which images and seeds, and the legend of `axes`, as wide as the figure.
 
     words: in place of those about the seeds.

@@ -19,7 +19,9 @@ def draw(report: dict[str, Any]) -> Figure:
             axes.axhline(whole, color=style["color"], linewidth=0.9, linestyle=":")
         draw_line(single, where(own, kind="deleted"), "block", "accuracy", label=name, **style)
         draw_line(swapped, where(own, kind="swapped"), "block", "accuracy", **{**style, "linestyle": ""})
-        draw_line(several, [row for row in own if row["kind"] in ("whole", "several deleted")], "count", "accuracy", **style)
+        draw_line(
+            several, [row for row in own if row["kind"] in ("whole", "several deleted")], "count", "accuracy", **style
+        )
     for axes in (single, swapped, several):
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         axes.axhline(0.1, color="0.5", linewidth=0.8)
@@ -31,6 +33,11 @@ def draw(report: dict[str, Any]) -> Figure:
                     ha="right", color="0.4", fontsize=8)  # fmt: skip
     draws = report["settings"]["draws"]
     seeds = report["settings"]["seeds"]
-    foot(figure, report, single, f"{'one seed' if seeds == 1 else f'{seeds} seeds'}; at the right {draws} draws of blocks each, "
-                         "bands from the least to the largest")
+    foot(
+        figure,
+        report,
+        single,
+        f"{'one seed' if seeds == 1 else f'{seeds} seeds'}; at the right {draws} draws of blocks each, "
+        "bands from the least to the largest",
+    )
     return figure

@@ -33,8 +33,8 @@ def draw(report: dict[str, Any]) -> Figure:
     guessing(losses)
     if highest > TOP:
         losses.set_ylim(0, TOP)
-        losses.annotate(f"cut at {TOP:.0f}: the highest is {highest:.2g}", (0.99, 0.98), xycoords="axes fraction", ha="right",
-                        va="top", fontsize=8, color="0.4")  # fmt: skip
+        losses.annotate(f"cut at {TOP:.0f}: the highest is {highest:.2g}", (0.99, 0.98), xycoords="axes fraction",
+                        ha="right", va="top", fontsize=8, color="0.4")  # fmt: skip
     losses.set(title="Training loss, batch by batch", xlabel="step", ylabel="cross-entropy")
     means = [float(np.mean([row["log10_variance_growth"] for row in where(rows, start=name)])) for name in names]
     bars(growth, names, means, [colours[name] for name in names], ".1f")

@@ -47,5 +47,10 @@ def smoothed(rows: Any, window: int = 5) -> list[dict[str, Any]]:
         own = where(rows, seed=seed)
         for start in range(0, len(own) - window + 1, window):
             part = own[start : start + window]
-            made.append({"step": float(np.mean([row["step"] for row in part])), "loss": float(np.mean([row["loss"] for row in part]))})
+            made.append(
+                {
+                    "step": float(np.mean([row["step"] for row in part])),
+                    "loss": float(np.mean([row["loss"] for row in part])),
+                }
+            )
     return made

@@ -15,11 +15,17 @@ def draw(report: dict[str, Any]) -> Figure:
     for skip in (True, False):
         own = where(rows, skip=skip)
         if own:
-            style = {"color": COLOURS["residual" if skip else "plain"], "marker": "os"[skip], "label": "residual" if skip else "plain"}
+            style = {
+                "color": COLOURS["residual" if skip else "plain"],
+                "marker": "os"[skip],
+                "label": "residual" if skip else "plain",
+            }
             draw_line(errors, own, "depth", "test_error", **style)
             draw_line(losses, own, "depth", "train_loss", **style)
     published = {row["depth"]: row["published_error"] for row in rows if row["published_error"] is not None}
-    errors.plot(list(published), list(published.values()), linestyle="", marker="x", color="0.2", label="residual, in the paper")
+    errors.plot(
+        list(published), list(published.values()), linestyle="", marker="x", color="0.2", label="residual, in the paper"
+    )
     depths = values_of(rows, "depth")
     for axes in (errors, losses):
         axes.set_xticks(depths, [str(depth) for depth in depths])

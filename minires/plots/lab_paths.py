@@ -34,7 +34,17 @@ def draw(report: dict[str, Any]) -> Figure:
         weighed.plot(lengths, sums / sums.sum(), color=SERIES[number], linestyle=":", linewidth=1.5)
     for axes in (counts, single, weighed):
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-    single.set(yscale="log", title="Gradient of one path", xlabel="branches on the path", ylabel="‖gradient‖ over that without a branch")
+    single.set(
+        yscale="log",
+        title="Gradient of one path",
+        xlabel="branches on the path",
+        ylabel="‖gradient‖ over that without a branch",
+    )
     weighed.set(title="All paths of a length together", xlabel="branches on the path", ylabel="share", ylim=0)
-    foot(figure, report, single, "solid: number of paths times mean norm; dotted: norm of their sum, in which they cancel")
+    foot(
+        figure,
+        report,
+        single,
+        "solid: number of paths times mean norm; dotted: norm of their sum, in which they cancel",
+    )
     return figure

@@ -23,7 +23,10 @@ def draw(report: dict[str, Any]) -> Figure:
     labels = [f"{name}\n{where(rows, order=name)[0]['published_error']:.2f} % in the paper" for name in names]
     bars(through, labels, means("through_shortcuts"), [colours[name] for name in names], ".2f")
     through.axvline(1, color="0.4", linewidth=0.8)
-    through.set(title="Gradient that comes through\nthe last stage's shortcuts alone", xlabel=f"share of its norm, {deepest} layers")
+    through.set(
+        title="Gradient that comes through\nthe last stage's shortcuts alone",
+        xlabel=f"share of its norm, {deepest} layers",
+    )
     bars(ratios, [""] * len(names), means("log10_gradient_ratio"), [colours[name] for name in names], ".1f")
     ratios.set(title="log10 of ‖dL/dh‖,\nstem over last block", xlabel=f"before any training, {deepest} layers")
     own = report["tables"]["losses"]

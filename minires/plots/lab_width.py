@@ -20,8 +20,8 @@ def draw(report: dict[str, Any]) -> Figure:
         variance.plot([row["beta"] for row in own], [row["var_log"] for row in own], linestyle="", **style)
         widths = np.array([row["width"] for row in own])
         lows, middles, highs = (np.exp([row[key] / 2 for row in own]) for key in ("low_log", "mean_log", "high_log"))
-        ranges.errorbar(widths * (1 + 0.04 * number), middles, [middles - lows, highs - middles], linestyle="", capsize=3,
-                        color=SERIES[number], marker="os^D"[number % 4])  # fmt: skip
+        ranges.errorbar(widths * (1 + 0.04 * number), middles, [middles - lows, highs - middles], linestyle="",
+                        capsize=3, color=SERIES[number], marker="os^D"[number % 4])  # fmt: skip
     variance.set(xlabel="β = Σ 1/width over the layers", ylabel="variance of log ‖dL/dx‖²", xlim=0, ylim=0,
                  title="One start from the next")  # fmt: skip
     ranges.set(xscale="log", yscale="log", xlabel="width", ylabel="‖dL/dx‖ for ‖dL/dh‖ = 1", title="Nine draws of ten")

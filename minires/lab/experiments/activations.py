@@ -78,7 +78,8 @@ def run(settings: Settings, progress: Progress) -> Iterator[tuple[str, Row]]:
             for layers in settings["depths"]:
                 logs = [log10_ratio(activation, skip, norm, layers, seed) for seed in seeds]
                 yield "ratios", {
-                    "activation": name, "label": activation.label, "network": kind, "layers": layers, "seeds": len(seeds),
+                    "activation": name, "label": activation.label, "network": kind, "layers": layers,
+                    "seeds": len(seeds),
                     "log10_gradient_ratio": float(np.mean(logs)), "low": min(logs), "high": max(logs),
                 }  # fmt: skip
                 progress.advance(layers)
@@ -97,14 +98,17 @@ def judge(tables: Tables, settings: Settings) -> Verdict:
         return max([abs(logs["relu", kind] - logs[name, kind]) for name in ("elu", "selu")])
 
     words = (
-        f"With batch norm the activation moves the ratio by up to 10^{spread('plain + batch norm'):.1f} in a plain network "
+        f"With batch norm the activation moves the ratio by up to 10^{spread('plain + batch norm'):.1f} in a "
+        "plain network "
         f"of {deepest} layers and by 10^{spread('residual + batch norm'):.1f} in a residual one. It matters most where "
         "there are no skips. And no activation saves a gradient that He's initialization had not kept: plain ReLU with "
         f"it stands at 10^{logs['relu', 'plain']:.1f}, plain ELU at 10^{logs['elu', 'plain']:.1f}."
     )  # fmt: skip
     if spread("plain + batch norm") <= spread("residual + batch norm"):
         return Verdict("wrong", "The activation matters as much with skips as without.", findings)
-    return Verdict("half right", words, findings, open="What the activations do to a training; SELU is made for no norm.")
+    return Verdict(
+        "half right", words, findings, open="What the activations do to a training; SELU is made for no norm."
+    )
 
 
 EXPERIMENT = Experiment(

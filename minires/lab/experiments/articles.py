@@ -32,7 +32,9 @@ def judge(tables: Tables, settings: Settings) -> Verdict:
     findings = [
         Finding("claims", len(rows), len(CLAIMS), len(CLAIMS), ".0f"),
         Finding("of them tried by a measurement", len(tried), low=1, spec=".0f"),
-        Finding("measurements that came out as the verdict says", len(tried) - len(astray), len(tried), len(tried), ".0f"),
+        Finding(
+            "measurements that came out as the verdict says", len(tried) - len(astray), len(tried), len(tried), ".0f"
+        ),
     ]
     words = (
         f"Of {len(rows)} claims {count['right']} are right, {count['half right']} half right, {count['wrong']} wrong; "

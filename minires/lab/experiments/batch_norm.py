@@ -103,7 +103,10 @@ def run(settings: Settings, progress: Progress) -> Iterator[tuple[str, Row]]:
             model = cifar_resnet(settings["depth"], in_channels=images.channels, width=settings["width"], seed=seed)
             if size == max(settings["batch_sizes"]):
                 moments = channel_moments(model.train(), images.train_images[:size])
-                yield "moments", {"seed": seed, "moment": "at the start, training", "mean": moments[0], "std": moments[1]}
+                yield (
+                    "moments",
+                    {"seed": seed, "moment": "at the start, training", "mean": moments[0], "std": moments[1]},
+                )
             train(model, images, steps, settings["lr"] * min(1.0, size / 16), seed, size, progress=progress)
             in_training, in_evaluation = (predictions(model, test, size, mode) for mode in (True, False))
             labels = images.test_labels[: len(in_training)]
@@ -113,7 +116,10 @@ def run(settings: Settings, progress: Progress) -> Iterator[tuple[str, Row]]:
                 "differ": float((in_training != in_evaluation).mean()),
             }  # fmt: skip
         moments = channel_moments(model.eval(), test)
-        yield "moments", {"seed": seed, "moment": f"after {steps} steps, evaluation", "mean": moments[0], "std": moments[1]}
+        yield (
+            "moments",
+            {"seed": seed, "moment": f"after {steps} steps, evaluation", "mean": moments[0], "std": moments[1]},
+        )
         settle(model, images)
         for frozen in (True, False):
             progress.doing(f"fine-tune, {'frozen' if frozen else 'batch'} statistics, seed {seed}")
@@ -128,23 +134,42 @@ def judge(tables: Tables, settings: Settings) -> Verdict:
         for row in tables["identities"] if row["seed"] == settings["seed"]
     ]  # fmt: skip
     sizes = sorted(settings["batch_sizes"])
-    differ = {size: mean([row["differ"] for row in tables["batch_sizes"] if row["batch_size"] == size]) or 0.0 for size in sizes}
+    differ = {
+        size: mean([row["differ"] for row in tables["batch_sizes"] if row["batch_size"] == size]) or 0.0
+        for size in sizes
+    }
     findings += [
         Finding(f"share of images that training and evaluation mode class differently, batches of {sizes[0]}",
                 differ[sizes[0]], low=0.1),
         Finding(f"… batches of {sizes[-1]}", differ[sizes[-1]], high=0.1),
     ]  # fmt: skip
-    start, end = ([row for row in tables["moments"] if row["moment"].startswith(word)] for word in ("at the start", "after"))
+    start, end = (
+        [row for row in tables["moments"] if row["moment"].startswith(word)] for word in ("at the start", "after")
+    )
     findings += [
-        Finding("mean |mean| of a channel at the start, in training", mean([row["mean"] for row in start]), high=1e-3, spec=".1g"),
+        Finding(
+            "mean |mean| of a channel at the start, in training",
+            mean([row["mean"] for row in start]),
+            high=1e-3,
+            spec=".1g",
+        ),
         Finding("… once trained, in evaluation", mean([row["mean"] for row in end]), low=0.02, spec=".2g"),
     ]
-    tuned = {frozen: mean([row["accuracy"] for row in tables["fine_tuning"] if row["frozen"] == frozen]) or 0.0 for frozen in (True, False)}
-    findings.append(Finding("accuracy of fine-tuning in batches of 2, frozen over batch statistics", tuned[True] - tuned[False], low=0.0))
+    tuned = {
+        frozen: mean([row["accuracy"] for row in tables["fine_tuning"] if row["frozen"] == frozen]) or 0.0
+        for frozen in (True, False)
+    }
+    findings.append(
+        Finding(
+            "accuracy of fine-tuning in batches of 2, frozen over batch statistics", tuned[True] - tuned[False], low=0.0
+        )
+    )
     words = (
         "Mean 0 and variance 1 hold in training mode, over a batch, and before scale and shift have learned: "
-        f"once trained, a channel's mean is {findings[-2].value:.2g} off. The two modes are two networks: with batches of {sizes[0]} "
-        f"they disagree about {differ[sizes[0]]:.0%} of the images, with {sizes[-1]} about {differ[sizes[-1]]:.0%}. Exact "
+        f"once trained, a channel's mean is {findings[-2].value:.2g} off. The two modes are two networks: with "
+        f"batches of {sizes[0]} "
+        f"they disagree about {differ[sizes[0]]:.0%} of the images, with {sizes[-1]} about "
+        f"{differ[sizes[-1]]:.0%}. Exact "
         "are the identities: a sum has no gradient, and the scale of a filter before a norm does nothing but set its "
         f"learning rate."
     )
@@ -160,7 +185,8 @@ EXPERIMENT = Experiment(
     name="batch-norm",
     claim="Batch norm gives every layer inputs of mean 0 and variance 1, in training and after.",
     source="Ioffe and Szegedy 2015; van Laarhoven 2017 (scale invariance)",
-    expected="the identities to 1e-6; the modes agree with batches of 64, not with 2; frozen statistics help where batches are tiny",
+    expected="the identities to 1e-6; the modes agree with batches of 64, not with 2; frozen statistics help "
+    "where batches are tiny",
     would_change="larger batches, more steps for the running statistics, other norms",
     settings={"depth": 8, "width": 8, "steps": 200, "lr": 0.05, "batch_sizes": (2, 8, 64), "seeds": 1},
     full={"depth": 20, "width": 16, "steps": 2000, "batch_sizes": (2, 4, 8, 16, 64, 128), "seeds": 5},

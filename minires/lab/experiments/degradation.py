@@ -21,9 +21,21 @@ def run(settings: Settings, progress: Progress) -> Iterator[tuple[str, Row]]:
                 progress.doing(f"train {name}, seed {seed}")
                 model = cifar_resnet(depth, in_channels=images.channels, width=settings["width"], skip=skip, seed=seed)
                 initial = log10_ratio(measure(model, *images.first_batch(settings["batch_size"], seed)))
-                done = train(model, images, settings["steps"], settings["lr"], seed, settings["batch_size"], progress=progress, units=depth)
+                done = train(
+                    model,
+                    images,
+                    settings["steps"],
+                    settings["lr"],
+                    seed,
+                    settings["batch_size"],
+                    progress=progress,
+                    units=depth,
+                )
                 for step, loss in enumerate(done.losses, start=1):
-                    yield "losses", {"network": name, "skip": skip, "depth": depth, "seed": seed, "step": step, "loss": loss}
+                    yield (
+                        "losses",
+                        {"network": name, "skip": skip, "depth": depth, "seed": seed, "step": step, "loss": loss},
+                    )
                 yield "networks", {
                     "network": name, "skip": skip, "depth": depth, "seed": seed, "loss": done.loss,
                     "diverged_at": done.diverged_at, "log10_ratio_initial": initial,
@@ -55,7 +67,9 @@ def judge(tables: Tables, settings: Settings) -> Verdict:
         f"{losses} It is the loss of the images trained with, so it is no overfitting; and the gradient of "
         f"plain-{high} does not vanish at the start: it is 10^{mean(ratios):.1f} times as large at the stem."
     )
-    return Verdict("right", words, findings, open="What becomes of plain networks that are trained a hundred times as long.")
+    return Verdict(
+        "right", words, findings, open="What becomes of plain networks that are trained a hundred times as long."
+    )
 
 
 EXPERIMENT = Experiment(

@@ -53,14 +53,20 @@ def later(tables: Tables, skip: bool, depth: int) -> list[float]:
 
 def judge(tables: Tables, settings: Settings) -> Verdict:
     low, high = min(settings["depths"]), max(settings["depths"])
-    means = {(skip, depth): float(np.mean(later(tables, skip, depth))) for skip in (False, True) for depth in (low, high)}
+    means = {
+        (skip, depth): float(np.mean(later(tables, skip, depth))) for skip in (False, True) for depth in (low, high)
+    }
     findings = [
         Finding(f"mean response of residual-{depth} over that of plain-{depth}, from stage 2 on",
                 means[True, depth] / means[False, depth], high=0.98)
         for depth in dict.fromkeys((low, high))
     ]  # fmt: skip
-    deeper = Finding(f"mean response of residual-{high} over that of residual-{low}", means[True, high] / means[True, low], high=0.98)
-    said = ", ".join([f"{'residual' if skip else 'plain'}-{depth} {value:.2f}" for (skip, depth), value in means.items()])
+    deeper = Finding(
+        f"mean response of residual-{high} over that of residual-{low}", means[True, high] / means[True, low], high=0.98
+    )
+    said = ", ".join(
+        [f"{'residual' if skip else 'plain'}-{depth} {value:.2f}" for (skip, depth), value in means.items()]
+    )
     words = f"Mean responses from the second stage on, all 1 at the start: {said}."
     steps = settings["steps"]
     if not all([finding.inside for finding in findings]):

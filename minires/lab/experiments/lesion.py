@@ -108,7 +108,9 @@ def run(settings: Settings, progress: Progress) -> Iterator[tuple[str, Row]]:
 
 
 def median(tables: Tables, skip: bool, kind: str) -> float:
-    return float(np.median([row["accuracy"] for row in tables["lesions"] if row["skip"] == skip and row["kind"] == kind]))
+    return float(
+        np.median([row["accuracy"] for row in tables["lesions"] if row["skip"] == skip and row["kind"] == kind])
+    )
 
 
 def judge(tables: Tables, settings: Settings) -> Verdict:
@@ -125,18 +127,22 @@ def judge(tables: Tables, settings: Settings) -> Verdict:
     ]
     if whole[False] < 0.5 or whole[True] < 0.8:
         words = (
-            f"After {settings['steps']} steps the plain network has {whole[False]:.0%} and the residual one {whole[True]:.0%}: "
+            f"After {settings['steps']} steps the plain network has {whole[False]:.0%} and the residual one "
+            f"{whole[True]:.0%}: "
             "one that has not learned has nothing to lose."
         )  # fmt: skip
         return Verdict(TOO_SMALL, words, findings)
     words = (
         f"Half of all single deletions cost the residual network less than {lost[True]:.1%} of accuracy, of "
-        f"{whole[True]:.0%}, and the plain one more than {lost[False]:.1%}, of {whole[False]:.0%}. Two neighbours swapped: "
+        f"{whole[True]:.0%}, and the plain one more than {lost[False]:.1%}, of {whole[False]:.0%}. Two "
+        "neighbours swapped: "
         f"{swaps[True]:.1%} and {swaps[False]:.1%}."
     )
     if lost[True] > 0.5 * lost[False]:
         return Verdict("not shown at this size", words, findings)
-    return Verdict("right", words, findings, open="Whether that makes it an ensemble, as the paper says, is a manner of speaking.")
+    return Verdict(
+        "right", words, findings, open="Whether that makes it an ensemble, as the paper says, is a manner of speaking."
+    )
 
 
 EXPERIMENT = Experiment(
@@ -145,8 +151,25 @@ EXPERIMENT = Experiment(
     source="Veit et al. 2016, figures 3 to 5",
     expected="deleting a block costs the residual network a few points, the plain one its accuracy down to chance",
     would_change="fewer blocks, each of which then does more; the first block of a stage is missed most",
-    settings={"depth": 26, "width": 8, "steps": 150, "lr": 0.05, "images": 360, "deleted": (2, 4, 6), "draws": 6, "seeds": 1},
-    full={"depth": 110, "width": 16, "steps": 64_000, "lr": 0.1, "images": 10_000, "deleted": (2, 5, 10, 20), "draws": 10},
+    settings={
+        "depth": 26,
+        "width": 8,
+        "steps": 150,
+        "lr": 0.05,
+        "images": 360,
+        "deleted": (2, 4, 6),
+        "draws": 6,
+        "seeds": 1,
+    },
+    full={
+        "depth": 110,
+        "width": 16,
+        "steps": 64_000,
+        "lr": 0.1,
+        "images": 10_000,
+        "deleted": (2, 5, 10, 20),
+        "draws": 10,
+    },
     data=DATA,
     seconds=35,
     run=run,

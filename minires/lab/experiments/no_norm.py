@@ -46,10 +46,24 @@ def run(settings: Settings, progress: Progress) -> Iterator[tuple[str, Row]]:
     for seed in seeds_of(settings):
         for name, (norm, init) in STARTS.items():
             progress.doing(f"train {name}, seed {seed}")
-            options = {"in_channels": images.channels, "width": settings["width"], "norm": norm, "init": init, "seed": seed}
+            options = {
+                "in_channels": images.channels,
+                "width": settings["width"],
+                "norm": norm,
+                "init": init,
+                "seed": seed,
+            }
             batch, _ = images.first_batch(settings["batch_size"], seed)
             growth = variance_growth(cifar_resnet(depth, **options), batch)
-            done = train(cifar_resnet(depth, **options), images, steps, settings["lr"], seed, settings["batch_size"], progress=progress)
+            done = train(
+                cifar_resnet(depth, **options),
+                images,
+                steps,
+                settings["lr"],
+                seed,
+                settings["batch_size"],
+                progress=progress,
+            )
             for step, loss in enumerate(done.losses, start=1):
                 yield "losses", {"start": name, "seed": seed, "step": step, "loss": loss}
             yield "networks", {"start": name, "seed": seed, "loss": done.loss, "diverged_at": done.diverged_at,
@@ -64,24 +78,37 @@ def judge(tables: Tables, settings: Settings) -> Verdict:
     nothing = losses["nothing"]
     findings = [Finding("log10 of the signal's variance, last block over first, nothing", growth["nothing"], low=3)]
     findings += [Finding(f"… {name}", growth[name], -1.5, 1.5) for name in SCALED]
-    findings += [Finding(f"loss after {steps} steps, {name}", losses[name], high=2.0) for name in (*SCALED, "batch norm")]
+    findings += [
+        Finding(f"loss after {steps} steps, {name}", losses[name], high=2.0) for name in (*SCALED, "batch norm")
+    ]
     findings.append(Finding(f"loss after {steps} steps, nothing (none: diverged)", nothing))
     fate = "diverges" if nothing is None else f"has a loss of {nothing:.2f} after {steps} steps"
     best = min([name for name in SCALED if losses[name] is not None], key=lambda name: losses[name] or 0, default=None)
     words = (
-        f"Without norm the signal's variance grows 10^{growth['nothing']:.1f} times over {(settings['depth'] - 2) // 2} blocks, "
+        f"Without norm the signal's variance grows 10^{growth['nothing']:.1f} times over "
+        f"{(settings['depth'] - 2) // 2} blocks, "
         f"and the training {fate}."
     )  # fmt: skip
     if best is None:
         return Verdict(TOO_SMALL, f"{words} But so do the others, at this learning rate.", findings)
-    words += f" {best}, one number a block, keeps it and reaches {losses[best]:.2f}; batch norm {losses['batch norm']:.2f}."
+    words += (
+        f" {best}, one number a block, keeps it and reaches {losses[best]:.2f}; batch norm {losses['batch norm']:.2f}."
+    )
     if nothing is not None and nothing < 2.0:
         return Verdict(TOO_SMALL, f"{words} At this size a network with nothing there trains as well.", findings)
     waiting = [name for name in SCALED if losses[name] is None or losses[name] >= 2.0]
     if waiting:
-        words += f" {' and '.join(waiting)} {'has' if len(waiting) == 1 else 'have'} not begun to learn within {steps} steps."
+        words += (
+            f" {' and '.join(waiting)} {'has' if len(waiting) == 1 else 'have'} not begun to learn within "
+            f"{steps} steps."
+        )
     answer = TOO_SMALL if len(waiting) == len(SCALED) or growth["nothing"] < 3 else "half right" if waiting else "right"
-    return Verdict(answer, words, findings, open="How far they stay behind batch norm in the end: the papers say tenths of a percent.")
+    return Verdict(
+        answer,
+        words,
+        findings,
+        open="How far they stay behind batch norm in the end: the papers say tenths of a percent.",
+    )
 
 
 EXPERIMENT = Experiment(

@@ -78,7 +78,8 @@ def run(settings: Settings, progress: Progress) -> Iterator[tuple[str, Row]]:
             values = np.concatenate([weight.data.ravel() for weight in weights])
             settle(model, images)
             yield "ways", {
-                "way": name, "seed": seed, "loss": float(np.mean(losses[-10:])), "gradient_over_weight": gradient / norm(values),
+                "way": name, "seed": seed, "loss": float(np.mean(losses[-10:])),
+                "gradient_over_weight": gradient / norm(values),
                 "norm_of_weights": norm(values), "share_small": float((np.abs(values) < SMALL).mean()),
                 "train_accuracy": accuracy(model, images.train_images[:1000], images.train_labels[:1000]),
                 "test_accuracy": accuracy(model, images.test_images, images.test_labels),
@@ -106,14 +107,17 @@ def judge(tables: Tables, settings: Settings) -> Verdict:
     ]
     words = (
         f"After {settings['steps']} steps: SGD at 0.01 alone {loss[alone]:.3f}, with momentum {loss[momentum]:.3f}, "
-        f"Adam {loss[adam]:.3f}. Strong L1 switches {small[l1]:.0%} of the weights off, strong L2 {small[l2]:.0%}, neither "
-        f"{small[momentum]:.1%}. Between images trained with and test images lie {gap[momentum]:.1%} without a penalty, "
+        f"Adam {loss[adam]:.3f}. Strong L1 switches {small[l1]:.0%} of the weights off, strong L2 "
+        f"{small[l2]:.0%}, neither "
+        f"{small[momentum]:.1%}. Between images trained with and test images lie {gap[momentum]:.1%} without a "
+        "penalty, "
         f"{gap[paper]:.1%} with the paper's L2, {gap[l1]:.1%} with strong L1, {gap[l2]:.1%} with strong L2"
     )
     words += ": here no penalty changes that." if max(gap.values()) - min(gap.values()) < 0.02 else "."
     sparse = small[l1] >= 0.2 and small[l1] > small[l2]
     return Verdict("half right" if sparse and loss[adam] < 0.5 else "not shown at this size", words, findings,
-                   open="Which of them ends lowest: each has its own best learning rate, and none was looked for.")  # fmt: skip
+                   open="Which of them ends lowest: each has its own best learning rate, and none was looked "
+                        "for.")  # fmt: skip
 
 
 EXPERIMENT = Experiment(

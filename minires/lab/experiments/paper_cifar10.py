@@ -24,7 +24,11 @@ PUBLISHED = {20: 8.75, 32: 7.51, 44: 7.17, 56: 6.97, 110: 6.43, 1202: 7.93}  # t
 
 def recipe_of(depth: int, skip: bool, seed: int, data: str, steps: int) -> runs.Recipe:
     """Return the paper's recipe for one network, its steps and what goes with them changed."""
-    changed = [f"steps={steps}", f"schedule.milestones=[{steps // 2}, {steps * 3 // 4}]", f"model.skip={str(skip).lower()}"]
+    changed = [
+        f"steps={steps}",
+        f"schedule.milestones=[{steps // 2}, {steps * 3 // 4}]",
+        f"model.skip={str(skip).lower()}",
+    ]
     changed += [f"checkpoint_every={max(1, min(2000, steps // 4))}", f"evaluate_every={max(1, steps // 20)}"]
     if data == "digits":
         changed += ["augmentation=[]", "validation=200"]
@@ -109,12 +113,15 @@ def judge(tables: Tables, settings: Settings) -> Verdict:
         findings.append(Finding(name + said, mean(values), *band))
     if not full:
         words = (
-            f"These are {settings['steps']} steps on {settings['data']}; the paper's errors are those of {PAPER_STEPS:,} on "
+            f"These are {settings['steps']} steps on {settings['data']}; the paper's errors are those of "
+            f"{PAPER_STEPS:,} on "
             "CIFAR-10, and nothing here is compared with them."
         )
         return Verdict(TOO_SMALL, words, findings)
     inside = all([finding.inside for finding in findings])
-    words = f"{len(rows)} networks by the paper's recipe: {'all' if inside else 'not all'} within 0.7 points of its table."
+    words = (
+        f"{len(rows)} networks by the paper's recipe: {'all' if inside else 'not all'} within 0.7 points of its table."
+    )
     return Verdict("right" if inside else "half right", words, findings)
 
 
@@ -122,7 +129,8 @@ EXPERIMENT = Experiment(
     name="paper-cifar10",
     claim="Residual networks of 20 to 110 layers get better with depth on CIFAR-10, to 6.43 % error.",
     source="He et al. 2015, table 6 and figure 6",
-    expected="test errors 8.75, 7.51, 7.17, 6.97, 6.43 % at 20, 32, 44, 56, 110 layers, within 0.7; plain ones grow worse",
+    expected="test errors 8.75, 7.51, 7.17, 6.97, 6.43 % at 20, 32, 44, 56, 110 layers, within 0.7; plain ones "
+    "grow worse",
     would_change="other steps, augmentation or learning rates; which weights are tested: here those of the last step",
     settings={"depths": (20,), "plain": True, "steps": 400, "runs": "runs/paper-cifar10", "seeds": 1},
     full={"depths": (20, 32, 44, 56, 110), "steps": PAPER_STEPS},

@@ -72,20 +72,37 @@ def judge(tables: Tables, settings: Settings) -> Verdict:
     blocks = (settings["depth"] - 2) // 2
     findings = [
         Finding("share of ResNet-110's paths with 19 to 35 branches", share(PAPER_BLOCKS, 19, 35), 0.98, 0.981, ".4f"),
-        Finding("share of them with 5 to 17, the effective ones of the paper", share(PAPER_BLOCKS, 5, 17), 0.0045, 0.0046, ".5f"),
-        Finding("the paths' sum against the gradient, relative error", max([row["error_of_sum"] for row in rows]), high=1e-9, spec=".0e"),
-    ]  # fmt: skip
+        Finding(
+            "share of them with 5 to 17, the effective ones of the paper",
+            share(PAPER_BLOCKS, 5, 17),
+            0.0045,
+            0.0046,
+            ".5f",
+        ),
+        Finding(
+            "the paths' sum against the gradient, relative error",
+            max([row["error_of_sum"] for row in rows]),
+            high=1e-9,
+            spec=".0e",
+        ),
+    ]
     found = {}
     for moment in dict.fromkeys([row["moment"] for row in rows]):
         here = [row for row in rows if row["moment"] == moment]
         found[moment] = factor_per_branch(here), middle(here)
         findings += [
             Finding(f"factor of a path's gradient for each branch on it, {moment}", found[moment][0], high=0.95),
-            Finding(f"length that half of the paths' gradient stays below, {moment}", found[moment][1], high=blocks / 2, spec=".0f"),
-        ]  # fmt: skip
+            Finding(
+                f"length that half of the paths' gradient stays below, {moment}",
+                found[moment][1],
+                high=blocks / 2,
+                spec=".0f",
+            ),
+        ]
     (start, (factor, half)), (end, (later, later_half)) = found.items()
     words = (
-        f"Half of the 2^{blocks} paths have {blocks // 2} branches or fewer. Each branch multiplies a path's gradient by "
+        f"Half of the 2^{blocks} paths have {blocks // 2} branches or fewer. Each branch multiplies a path's "
+        "gradient by "
         f"{factor:.2f} {start} and by {later:.2f} {end}; weighed by their gradients, the middle path has {half:.0f} "
         f"and {later_half:.0f} branches. The long paths are many and nearly silent."
     )
@@ -95,7 +112,9 @@ def judge(tables: Tables, settings: Settings) -> Verdict:
             f"shortcuts, and the middle path, weighed, has {later_half:.0f} of {blocks} branches."
         )
         return Verdict("not shown at this size", words, findings)
-    return Verdict("right", words, findings, open="Whether short paths alone would learn as well: the paper trained them so.")
+    return Verdict(
+        "right", words, findings, open="Whether short paths alone would learn as well: the paper trained them so."
+    )
 
 
 def factor_per_branch(rows: list[Row]) -> float:
@@ -118,7 +137,8 @@ EXPERIMENT = Experiment(
     name="paths",
     claim="The gradient of a residual network comes on short paths.",
     source="Veit et al. 2016, “Residual networks behave like ensembles of relatively shallow networks”, figure 6",
-    expected="98.0 % of the paths of ResNet-110 have 19 to 35 branches; a path's gradient falls exponentially with each",
+    expected="98.0 % of the paths of ResNet-110 have 19 to 35 branches; a path's gradient falls exponentially "
+    "with each",
     would_change="branches that are louder than the shortcut, such as without any norm",
     settings={"depth": 32, "width": 8, "steps": 80, "lr": 0.05, "batch_size": 32, "samples": 12, "seeds": 1},
     full={"depth": 110, "width": 16, "steps": 2000, "samples": 20},

@@ -50,15 +50,20 @@ def run(settings: Settings, progress: Progress) -> Iterator[tuple[str, Row]]:
         for order, (block, error) in ORDERS.items():
             for depth in depths:
                 progress.doing(f"{order}, {depth} layers")
-                model = cifar_resnet(depth, block=block, in_channels=images.channels, width=settings["width"], seed=seed)
+                model = cifar_resnet(
+                    depth, block=block, in_channels=images.channels, width=settings["width"], seed=seed
+                )
                 yield "gradients", {
-                    "order": order, "depth": depth, "seed": seed, "log10_gradient_ratio": log10_ratio(measure(model, *batch)),
+                    "order": order, "depth": depth, "seed": seed,
+                    "log10_gradient_ratio": log10_ratio(measure(model, *batch)),
                     "through_shortcuts": arriving(model, *batch), "published_error": error,
                 }  # fmt: skip
                 progress.advance(depth * measuring, timed=False)
         for order in TRAINED:
             progress.doing(f"train {order}, seed {seed}")
-            model = cifar_resnet(trained, block=ORDERS[order][0], in_channels=images.channels, width=settings["width"], seed=seed)
+            model = cifar_resnet(
+                trained, block=ORDERS[order][0], in_channels=images.channels, width=settings["width"], seed=seed
+            )
             done = train(model, images, steps, settings["lr"], seed, progress=progress, units=trained)
             for step, loss in enumerate(done.losses, start=1):
                 yield "losses", {"order": order, "depth": trained, "seed": seed, "step": step, "loss": loss}
@@ -85,7 +90,8 @@ def judge(tables: Tables, settings: Settings) -> Verdict:
     ]  # fmt: skip
     words = (
         f"Through the identity shortcuts of the last stage a pre-activation network hands the gradient on unchanged "
-        f"({through['full pre-activation']:.3f}); with ReLU after every addition {through['original']:.2f} of its norm is left. "
+        f"({through['full pre-activation']:.3f}); with ReLU after every addition {through['original']:.2f} of "
+        "its norm is left. "
         f"The ratio from stem to last block is 10^{logs['full pre-activation']:.1f} against 10^{logs['original']:.1f}."
     )  # fmt: skip
     if losses["original"] is not None and losses["full pre-activation"] is not None:
@@ -115,7 +121,15 @@ EXPERIMENT = Experiment(
     source="He et al. 2016, figure 4 and table 2",
     expected="through the shortcuts alone: pre-activation exactly 1, the original block clearly less",
     would_change="measuring across a stage's first block, where every order has something on the shortcut",
-    settings={"depths": (20, 56), "trained_depth": 44, "width": 8, "steps": 60, "lr": 0.05, "batch_size": 32, "seeds": 1},
+    settings={
+        "depths": (20, 56),
+        "trained_depth": 44,
+        "width": 8,
+        "steps": 60,
+        "lr": 0.05,
+        "batch_size": 32,
+        "seeds": 1,
+    },
     full={"depths": (20, 56, 110), "trained_depth": 110, "width": 16, "steps": 64_000, "seeds": 5},
     data=DATA,
     seconds=30,

@@ -92,7 +92,10 @@ def run(settings: Settings, progress: Progress) -> Iterator[tuple[str, Row]]:
         for seed in seeds_of(settings):
             x, grad_x = gradients(net, settings["points"], settings["width"], seed)
             for lag in LAGS:
-                yield "autocorrelation", {"network": name, "seed": seed, "lag": lag, "value": autocorrelation(grad_x, lag)}
+                yield (
+                    "autocorrelation",
+                    {"network": name, "seed": seed, "lag": lag, "value": autocorrelation(grad_x, lag)},
+                )
             if seed == settings["seed"]:
                 for place, value in zip(x, grad_x, strict=True):
                     yield "gradients", {"network": name, "x": place, "gradient": value}
@@ -108,14 +111,20 @@ def judge(tables: Tables, settings: Settings) -> Verdict:
     found = {name: mean_at(tables, name) for name in NETS}
     findings = [Finding(f"autocorrelation at lag 1, {name}", found[name], *BANDS[name]) for name in BANDS]
     words = (
-        f"With batch norm the gradients of a plain network of 24 layers are white noise ({found['plain-24, batch norm']:.2f}), "
+        "With batch norm the gradients of a plain network of 24 layers are white noise "
+        f"({found['plain-24, batch norm']:.2f}), "
         f"those of a residual one of 50 are not ({found['residual-50, batch norm']:.2f}, and "
-        f"{found['residual-50, batch norm, branches × 0.1']:.2f} with quieter branches). The claim needs the batch norm: "
+        f"{found['residual-50, batch norm, branches × 0.1']:.2f} with quieter branches). The claim needs the "
+        "batch norm: "
         f"without it the plain network's gradients do not shatter at all ({found['plain-24, no norm']:.2f})."
     )  # fmt: skip
     if found["residual-50, batch norm"] - found["plain-24, batch norm"] < 0.1:
-        return Verdict("not shown at this size", "Residual networks' gradients shatter as much as plain ones'.", findings)
-    return Verdict("half right", words, findings, open="Whether shattering itself, not what comes with it, hinders learning.")
+        return Verdict(
+            "not shown at this size", "Residual networks' gradients shatter as much as plain ones'.", findings
+        )
+    return Verdict(
+        "half right", words, findings, open="Whether shattering itself, not what comes with it, hinders learning."
+    )
 
 
 EXPERIMENT = Experiment(
@@ -123,7 +132,8 @@ EXPERIMENT = Experiment(
     claim="Gradients of deep plain networks resemble white noise; with skips they do so far less.",
     source="Balduzzi et al. 2017, “The shattered gradients problem”, figures 1 and 2",
     expected="lag 1: one layer 0.98, plain-24 with batch norm about 0, residual-50 about 0.3, quieter branches 0.5",
-    would_change="leaving out batch norm: then no shattering is seen, in plain networks either; or the usual eps of 1e-5",
+    would_change="leaving out batch norm: then no shattering is seen, in plain networks either; or the usual "
+    "eps of 1e-5",
     settings={"points": 256, "width": 200, "seeds": 10},
     full={"seeds": 100},
     seconds=8,

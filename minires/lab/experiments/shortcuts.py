@@ -76,13 +76,20 @@ def judge(tables: Tables, settings: Settings) -> Verdict:
     far = {kind: abs(value - identity) for kind, value in known.items()}
     published = {kind: KINDS[kind][3] for kind in known if KINDS[kind][3] is not None}
     order = rank_correlation([far[kind] for kind in published], [published[kind] for kind in published])
-    findings.append(Finding("rank correlation of distance from the identity's ratio with the published error", order, low=0.5))
+    findings.append(
+        Finding("rank correlation of distance from the identity's ratio with the published error", order, low=0.5)
+    )
     near, off = ([known[kind] for kind, error in published.items() if (error < 10) is good] for good in (True, False))
-    findings.append(Finding("least log10 of those with 12 % error over the largest of those below 9 %", min(off) - max(near), low=1))
+    findings.append(
+        Finding("least log10 of those with 12 % error over the largest of those below 9 %", min(off) - max(near), low=1)
+    )
     words = (
-        f"At {settings['depth']} layers the identity leaves 10^{identity:.1f}, and the shortcuts whose published error is "
-        f"below 9 % at most 10^{max(near):.1f}; those with 12 to 13 % lie between 10^{min(off):.1f} and 10^{max(off):.1f}, "
-        f"no shortcut at 10^{known['none (plain)']:.1f}, and dropout, which fails in the paper, at 10^{known['dropout']:.1f}."
+        f"At {settings['depth']} layers the identity leaves 10^{identity:.1f}, and the shortcuts whose "
+        "published error is "
+        f"below 9 % at most 10^{max(near):.1f}; those with 12 to 13 % lie between 10^{min(off):.1f} and "
+        f"10^{max(off):.1f}, "
+        f"no shortcut at 10^{known['none (plain)']:.1f}, and dropout, which fails in the paper, at "
+        f"10^{known['dropout']:.1f}."
     )
     if not all([finding.inside for finding in findings[:5]]):
         return Verdict("not shown at this size", words, findings)
@@ -91,7 +98,10 @@ def judge(tables: Tables, settings: Settings) -> Verdict:
         return Verdict("half right", f"{words} {tail}", findings)
     flatter = [kind for kind in published if kind != IDENTITY and abs(known[kind]) < abs(identity)]
     if flatter:
-        tail = f"But flatter is not better: “{' and '.join(flatter)}” is nearer to 1 than the identity, and has the larger error."
+        tail = (
+            f"But flatter is not better: “{' and '.join(flatter)}” is nearer to 1 than the identity, and "
+            "has the larger error."
+        )
         return Verdict("half right", f"{words} {tail}", findings, open="Trainings of each, at this depth.")
     return Verdict("right", words, findings, open="Trainings of each, at this depth.")
 
@@ -106,7 +116,8 @@ EXPERIMENT = Experiment(
     name="shortcuts",
     claim="The best shortcut is the identity: whatever else stands on it hurts the gradient.",
     source="He et al. 2016, “Identity mappings in deep residual networks”, table 1; He et al. 2015, table 3",
-    expected="identity, option B and an open gate within 10^2.8; a 1×1 convolution in every block ten times that or more",
+    expected="identity, option B and an open gate within 10^2.8; a 1×1 convolution in every block ten times "
+    "that or more",
     would_change="fewer layers: at 34 a norm-ed 1×1 convolution (option C) was slightly better in He et al. 2015",
     settings={"depth": 110, "width": 8, "batch_size": 32, "seeds": 2},
     full={"width": 16, "batch_size": 128, "seeds": 10},

@@ -27,7 +27,9 @@ def sizes(model: Any, shape: tuple[int, ...]) -> list[Row]:
 
 def small_resnet18(stem: str, channels: int, width: int, seed: int) -> ResNet:
     """ResNet-18 with `width` channels in its first stage, where the paper has 64."""
-    return ResNet(BasicBlock, (2, 2, 2, 2), (width, 2 * width, 4 * width, 8 * width), in_channels=channels, stem=stem, seed=seed)
+    return ResNet(
+        BasicBlock, (2, 2, 2, 2), (width, 2 * width, 4 * width, 8 * width), in_channels=channels, stem=stem, seed=seed
+    )
 
 
 def run(settings: Settings, progress: Progress) -> Iterator[tuple[str, Row]]:
@@ -52,10 +54,15 @@ def run(settings: Settings, progress: Progress) -> Iterator[tuple[str, Row]]:
 def judge(tables: Tables, settings: Settings) -> Verdict:
     cost = {row["stem"]: row["multiply_adds"] for row in tables["costs"]}
     last = {row["stem"]: row["height"] for row in tables["sizes"] if row["layer"] == "layer4"}
-    right = {stem: mean([row["test_accuracy"] for row in tables["trainings"] if row["stem"] == stem]) or 0.0 for stem in STEMS}
+    right = {
+        stem: mean([row["test_accuracy"] for row in tables["trainings"] if row["stem"] == stem]) or 0.0
+        for stem in STEMS
+    }
     gap = right["cifar"] - right["imagenet"]
     findings = [
-        Finding("multiply-adds of ResNet-18 on 32×32 with the 3×3 stem, millions", cost["cifar"] / 1e6, 555.3, 555.5, ".1f"),
+        Finding(
+            "multiply-adds of ResNet-18 on 32×32 with the 3×3 stem, millions", cost["cifar"] / 1e6, 555.3, 555.5, ".1f"
+        ),
         Finding("… with ImageNet's", cost["imagenet"] / 1e6, 36.9, 37.1, ".1f"),
         Finding("height of the last stage's maps, 3×3 stem", last["cifar"], 4, 4, ".0f"),
         Finding("… ImageNet's", last["imagenet"], 1, 1, ".0f"),
@@ -63,7 +70,8 @@ def judge(tables: Tables, settings: Settings) -> Verdict:
     ]
     words = (
         f"On 32×32 ImageNet's stem leaves maps of {last['imagenet']}×{last['imagenet']} in the last stage instead of "
-        f"{last['cifar']}×{last['cifar']}, and a fifteenth of the work. After {settings['steps']} steps on {settings['data']} "
+        f"{last['cifar']}×{last['cifar']}, and a fifteenth of the work. After {settings['steps']} steps on "
+        f"{settings['data']} "
         f"the small ResNet-18 has {right['cifar']:.1%} with the 3×3 stem and {right['imagenet']:.1%} with ImageNet's."
     )  # fmt: skip
     if gap < 0.02:

@@ -51,9 +51,12 @@ def run(settings: Settings, progress: Progress) -> Iterator[tuple[str, Row]]:
 def judge(tables: Tables, settings: Settings) -> Verdict:
     rows = tables["draws"]
     findings = [
-        Finding(f"variance of log E over β, {row['depth']} layers of {row['width']}", row["var_log"] / row["beta"], 3.5, 7)
-        for row in rows if row["beta"] <= 1
-    ]  # fmt: skip
+        Finding(
+            f"variance of log E over β, {row['depth']} layers of {row['width']}", row["var_log"] / row["beta"], 3.5, 7
+        )
+        for row in rows
+        if row["beta"] <= 1
+    ]
     deepest = max(settings["depths"])
     by_width = sorted([row for row in rows if row["depth"] == deepest], key=lambda row: row["width"])
     narrow, wide = by_width[0], by_width[-1]

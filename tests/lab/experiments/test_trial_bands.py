@@ -191,7 +191,9 @@ def test_order_of_the_shortcuts_at_the_start(digits):
         model = shortcuts.build(kind, 56, 1, 4, seed=0)
         return shortcuts.log10_ratio(shortcuts.measure(model, *batch))
 
-    identity, always, plain = (log10(kind) for kind in ("identity (option A)", "1×1 convolution alone (always)", "none (plain)"))
+    identity, always, plain = (
+        log10(kind) for kind in ("identity (option A)", "1×1 convolution alone (always)", "none (plain)")
+    )
     assert 0 < identity < 2.5 and always > identity + 0.3 and plain > identity + 1
 
 
@@ -216,7 +218,9 @@ def test_signal_without_norm_and_with_scaled_branches(digits):
 
     def growth(name):
         norm, init = no_norm.STARTS[name]
-        return no_norm.variance_growth(models.cifar_resnet(44, in_channels=1, width=4, norm=norm, init=init, seed=0), images)
+        return no_norm.variance_growth(
+            models.cifar_resnet(44, in_channels=1, width=4, norm=norm, init=init, seed=0), images
+        )
 
     assert growth("nothing") > 2
     assert abs(growth("SkipInit, 0")) < 1 and abs(growth("Fixup")) < 1 and abs(growth("SkipInit, 1/√blocks")) < 1.5

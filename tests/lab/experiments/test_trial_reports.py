@@ -1,4 +1,4 @@
-"""Every experiment at the smallest size: its tables, its figure from the files, and that no effect is claimed unseen."""
+"""Every experiment at the smallest size: its tables, its figure from files, and no effect claimed unseen."""
 
 import importlib
 import json
@@ -77,4 +77,6 @@ def test_a_training_that_diverges_is_no_evidence(name):
     options = SMALLEST[name] | {"lr": 1e4, "steps": 12}
     report = find(name)(**options)
     assert report["answer"] == TOO_SMALL
-    assert not any(isinstance(row.get("loss"), float) and math.isnan(row["loss"]) for row in report["tables"]["networks"])
+    assert not any(
+        isinstance(row.get("loss"), float) and math.isnan(row["loss"]) for row in report["tables"]["networks"]
+    )

@@ -8,6 +8,8 @@ import importlib
 from minires.lab.experiment import Experiment
 
 NAMES = (
+    "gradient-flow",
+    "aftermath",
     "twin",
 )  # fmt: skip
 APART: tuple[str, ...] = ()  # too long for `minires lab all`

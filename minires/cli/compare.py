@@ -44,13 +44,20 @@ def command_of(args: argparse.Namespace) -> str:
     return shlex.join(words)
 
 
+def check_html(path: str | None) -> None:
+    """Refuse a place for the page before the work rather than after it."""
+    if path is not None and Path(path).suffix not in (".html", ".htm"):
+        raise ValueError(f"compare: the page is HTML, so the name of --html must end in .html, got {path!r}")
+    if path is not None and not Path(path).parent.is_dir():
+        raise ValueError(f"compare: --html: there is no folder {str(Path(path).parent)!r}")
+
+
 def run(args: argparse.Namespace) -> int:
     from minires import lab
-    from minires.lab import conclusions, page
+    from minires.lab import conclusions
 
     start = time.perf_counter()
-    if args.html:
-        page.check_place(args.html)
+    check_html(args.html)
     report = lab.compare(
         depths=args.depths, init=args.init, norm=args.norm, skip=[skip == "on" for skip in args.skip],
         activation=args.activation, lr=args.lr, seeds=args.seeds, steps=args.steps, moments=args.moments,
@@ -66,7 +73,7 @@ def run(args: argparse.Namespace) -> int:
     for path in plots.gradient_flow(report["folder"]):
         print(path)
     if args.html:
-        print(page.write(report, args.html, command=command_of(args)))
+        print(plots.html_report(report["folder"], args.html, command=command_of(args)))
     tables = sorted(path.name for path in Path(report["folder"]).glob("*.csv"))
     print(f"{report['folder']}: report.json, {', '.join(tables)} ({time.perf_counter() - start:.0f} s)")
     if report["interrupted"]:

@@ -113,10 +113,14 @@ def change(row: dict[str, Any], name: str, seeds: int) -> str:
     if seeds == 1:
         return f"{by} in this one seed"
     if -far <= low and high <= far:
-        return f"{by}: it stays within a factor of {FAR}, in all {seeds} seeds"
+        return f"{by}: it stays within a factor of {FAR}, in {all_of(seeds)}"
     if low > far or high < -far:
-        return f"{by}: it {'explodes' if low > 0 else 'vanishes'}, in all {seeds} seeds"
+        return f"{by}: it {'explodes' if low > 0 else 'vanishes'}, in {all_of(seeds)}"
     return f"{by}, from {10**low:.1e} to {10**high:.1e} over {seeds} seeds"
+
+
+def all_of(seeds: int) -> str:
+    return "both seeds" if seeds == 2 else f"all {seeds} seeds"
 
 
 def effect_of_skips(plain: dict[str, Any], residual: dict[str, Any]) -> list[str]:

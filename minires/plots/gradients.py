@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter
+from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 
 from minires.plots.style import line_of, save, steps_axis, tidy
 from minires.runs import read
@@ -206,5 +206,7 @@ def share_y(axes: Sequence[Axes]) -> None:
         low, high = low / 3, high * 3
     for one in axes:
         one.set_ylim(low, high)
-        one.yaxis.set_major_locator(LogLocator(numticks=9))
+        one.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0) if high / low < 1000 else (1.0,), numticks=12))
+        if high / low < 1000:
+            one.yaxis.set_major_formatter(FuncFormatter(lambda value, place: f"{value:g}"))
         one.yaxis.set_minor_formatter(NullFormatter())

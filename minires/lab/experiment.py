@@ -81,6 +81,7 @@ class Verdict:
     words: str
     findings: list[Finding] = field(default_factory=list)
     open: str = ""
+    lines: list[str] = field(default_factory=list)  #: a table, or more, in words
 
     def __post_init__(self) -> None:
         if self.answer not in ANSWERS:
@@ -175,6 +176,7 @@ class Experiment:
             "answer": verdict.answer if verdict else "open",
             "verdict": verdict.words if verdict else "It was interrupted.",
             "open": verdict.open if verdict else "",
+            "lines": verdict.lines if verdict else [],
             "interrupted": verdict is None,
             "seconds": round(seconds, 1),
             "folder": None,
@@ -221,6 +223,7 @@ def lines_of(report: Report) -> list[str]:
              f"  expected  {report['expected']}"]  # fmt: skip
     heads = ["measured", *[""] * len(report["findings"])]
     lines += [f"  {head:8}  {words_of(finding)}" for head, finding in zip(heads, report["findings"], strict=False)]
+    lines += [f"            {line}" for line in report["lines"]]
     lines.append(f"  verdict   {report['answer'].upper()}. {report['verdict']}")
     if report["open"]:
         lines.append(f"  open      {report['open']}")
@@ -231,8 +234,12 @@ def words_of(finding: Mapping[str, Any]) -> str:
     """Say a finding of a report: "loss of plain-56 over plain-20: 1.92 (expected 0.2 or more)"."""
     low, high, spec = finding["low"], finding["high"], finding["spec"]
     value = "none" if finding["value"] is None else format(finding["value"], spec)
-    ends = [None if end is None else format(end, spec) for end in (low, high)]
-    if ends == [None, None]:
+    if low is None and high is None:
         return f"{finding['what']}: {value}"
-    band = f"{ends[1]} or less" if low is None else f"{ends[0]} or more" if high is None else " to ".join(map(str, ends))
+    if low is None:
+        band = f"{format(high, spec)} or less"
+    elif high is None:
+        band = f"{format(low, spec)} or more"
+    else:
+        band = f"{format(low, spec)} to {format(high, spec)}"
     return f"{finding['what']}: {value} (expected {band}{'' if finding['inside'] else ': NOT so'})"

@@ -5,6 +5,7 @@ import time
 from typing import Any
 
 LINES = 10  # of an experiment, where there is no terminal
+WIDTH = 34  # of what is being done, beside a bar
 
 
 class Progress:
@@ -13,6 +14,8 @@ class Progress:
         progress.start(100)                     100 units of about equal time
         progress.doing("train plain-56")
         progress.advance(3)
+
+    Units in which kernels were compiled are shown, but say nothing of the time that is left.
     """
 
     def __init__(self, shown: bool = False, prefix: str = "") -> None:
@@ -20,35 +23,36 @@ class Progress:
         self.words = ""
         self.total = self.done = 0.0
         self.timed = self.seconds = 0.0  # units that count for the time left, and what they took
-        self.last = time.monotonic()
+        self.last, self.made = time.monotonic(), kernels_made()
         self.bar: Any = None
         self.said = 0
 
     def start(self, total: float) -> None:
-        """Say how many units there are. Once more where an experiment finds that there are others: it begins anew."""
+        """Say how many units there are."""
         self.close()
         self.total, self.done, self.said = float(total), 0.0, 0
-        self.last = time.monotonic()
+        self.last, self.made = time.monotonic(), kernels_made()
         if self.shown and sys.stderr.isatty():
             from minires.runs.progress import ProgressBar
 
-            bar_format = "{desc:<34} {percentage:3.0f}% |{bar}| {elapsed}<{remaining}"
+            bar_format = f"{{desc:<{WIDTH}}} {{percentage:3.0f}}% |{{bar}}| {{elapsed}}<{{remaining}}"
             self.bar = ProgressBar(total=total, bar_format=bar_format)
 
     def doing(self, words: str) -> None:
         """Say what comes next."""
         self.words = words
         if self.bar is not None:
-            self.bar.set_description(f"{self.prefix}{words}"[:34])
+            self.bar.set_description(f"{self.prefix}{words}"[:WIDTH])
 
     def advance(self, units: float = 1, timed: bool = True) -> None:
-        """Say that so many units are done. timed=False: they compiled kernels, and say nothing of the time left."""
-        now = time.monotonic()
+        """Say that so many units are done. timed=False: they were quicker or slower than the others will be."""
+        now, made = time.monotonic(), kernels_made()
+        timed = timed and made == self.made
         self.done += units
         if timed:
             self.timed += units
             self.seconds += now - self.last
-        self.last = now
+        self.last, self.made = now, made
         if self.bar is not None:
             self.bar.update(units, timed=timed)
         elif self.shown and self.done * LINES >= (self.said + 1) * self.total:
@@ -65,3 +69,9 @@ class Progress:
         if self.bar is not None:
             self.bar.close()
             self.bar = None
+
+
+def kernels_made() -> int:
+    """Count the compiled kernels that this process has made or loaded; 0 before there are any."""
+    module = sys.modules.get("minires.kernels.numba_kernels.machine.compilation")
+    return 0 if module is None else sum([len(kernel.ready) for kernel in module.all_kernels])

@@ -5,6 +5,7 @@ from minires.plots.filters import first_layer
 from minires.plots.gradients import PANELS, comparison, gradient_flow
 from minires.plots.lab import experiment
 from minires.plots.predictions import confusion_matrix, misclassified
+from minires.plots.report_page import html_report
 from minires.plots.style import COLOURS
 
 __all__ = [
@@ -15,6 +16,7 @@ __all__ = [
     "experiment",
     "first_layer",
     "gradient_flow",
+    "html_report",
     "misclassified",
     "training_curves",
 ]

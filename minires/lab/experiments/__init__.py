@@ -8,6 +8,8 @@ import importlib
 from minires.lab.experiment import Experiment
 
 NAMES = (
+    "gradient-flow",
+    "aftermath",
     "twin",
     "degradation",
     "layer-responses",

@@ -1,8 +1,10 @@
 """What several experiments share: their images, and trainings of a few seconds."""
 
 from collections.abc import Sequence
+from contextlib import closing
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from itertools import islice
+from typing import NamedTuple
 
 import numpy as np
 
@@ -11,9 +13,9 @@ from minires.data import Loader, load, load_digits
 from minires.data.loader import normalize
 from minires.engine import Tensor, no_grad
 from minires.kernels import Array
+from minires.lab import short_training
 from minires.lab.progress import Progress
 from minires.nn import Module
-from minires.optim import SGD, CosineAnnealingLR
 
 DATA = ("digits", "cifar10")
 LIMIT = 10_000  # images of CIFAR-10 that a laptop's experiment trains with, a fifth of them to test with
@@ -75,25 +77,12 @@ def train(
     progress: Progress | None = None,
     units: float = 1,
 ) -> Training:
-    """Train by SGD with momentum 0.9 and weight decay 1e-4, the learning rate falling on a cosine.
-
-    It ends early where the loss is no finite number any more. Each step is `units` of the progress.
-    """
+    """Train as `short_training` does; each step is `units` of the progress, also those after a divergence."""
     progress = progress or Progress()
-    losses: list[float] = []
-
-    def note(record: dict[str, Any]) -> None:
-        losses.append(record["loss"])
-        progress.advance(units, timed=len(losses) > 1)
-
-    optimizer = SGD(model.parameters(), lr, momentum=0.9, weight_decay=1e-4)
-    schedule = CosineAnnealingLR(optimizer, steps)
-    try:
-        training.Trainer(model, images.batches(batch_size, seed), optimizer, schedule).train(steps, note)
-    except FloatingPointError:
-        progress.advance(units * (steps - len(losses)), timed=False)
-        return Training(losses, len(losses) + 1)
-    return Training(losses, None)
+    batches = images.batches(batch_size, seed)
+    record = short_training.train(model, batches, steps, lr, log=lambda step: progress.advance(units, timed=step > 1))
+    progress.advance(units * (steps - len(record["losses"])), timed=False)
+    return Training(record["losses"], record["diverged_at"])
 
 
 def settle(model: Module, images: Images, batches: int = 20, batch_size: int = 64) -> None:
@@ -102,10 +91,8 @@ def settle(model: Module, images: Images, batches: int = 20, batch_size: int = 6
     A short training ends before they do: they remember the weights of some ten steps ago. Gradients are not computed.
     """
     model.train()
-    with no_grad():
-        for number, (batch, _) in enumerate(images.batches(batch_size, seed=0).stream()):
-            if number == batches:
-                break
+    with no_grad(), closing(images.batches(batch_size, seed=0).stream()) as stream:
+        for batch, _ in islice(stream, batches):
             model(Tensor(batch))
 
 

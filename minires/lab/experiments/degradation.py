@@ -2,9 +2,8 @@
 
 from collections.abc import Iterator
 
-from minires.lab.comparison import measure
-from minires.lab.conclusions import log10_ratio
 from minires.lab.experiment import TOO_SMALL, Experiment, Finding, Row, Settings, Tables, Verdict, seeds_of
+from minires.lab.gradient_norms import log10_ratio, measure
 from minires.lab.progress import Progress
 from minires.lab.trials import DATA, load_images, mean, train
 from minires.models import cifar_resnet

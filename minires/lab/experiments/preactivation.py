@@ -6,9 +6,8 @@ from typing import Any
 from minires.kernels.norms import norm
 from minires.lab import path_gradients
 from minires.lab.blocks import NormAfterAdd, ReluBeforeAdd, ReluOnlyPreactivation
-from minires.lab.comparison import measure
-from minires.lab.conclusions import log10_ratio
 from minires.lab.experiment import Experiment, Finding, Row, Settings, Tables, Verdict, seeds_of
+from minires.lab.gradient_norms import log10_ratio, measure
 from minires.lab.progress import Progress
 from minires.lab.trials import DATA, load_images, mean, train
 from minires.models import BasicBlock, PreActBlock, cifar_resnet

@@ -6,9 +6,8 @@ from typing import Any
 import numpy as np
 
 from minires.lab.blocks import DropoutShortcut, ExclusiveGate, ScaledShortcut, ShortcutOnlyGate, set_gates
-from minires.lab.comparison import measure
-from minires.lab.conclusions import log10_ratio
 from minires.lab.experiment import Experiment, Finding, Row, Settings, Tables, Verdict, seeds_of
+from minires.lab.gradient_norms import log10_ratio, measure
 from minires.lab.progress import Progress
 from minires.lab.trials import DATA, load_images, mean
 from minires.models import BasicBlock, cifar_resnet

@@ -41,9 +41,12 @@ def judge(tables: Tables, settings: Settings) -> Verdict:
         f"{count['missing']} times something is missing that a reader needs, and {count['no claim']} say nothing that "
         f"could be tried. {len(tried)} were measured here; claims.csv has each with its verdict and its chapter."
     )
+    lines = [f"{row['number']:>2}. {row['verdict'].upper()}: {row['claim']} Measured: {row['measured']}. "
+             f"{row['why']} ({row['explained_in']})" for row in rows]  # fmt: skip
     if astray:
-        return Verdict("open", f"{words} At this size the measurement did not bear out: {'; '.join(astray)}.", findings)
-    return Verdict("half right", words, findings)
+        words += f" At this size the measurement did not bear out: {'; '.join(astray)}."
+        return Verdict("open", words, findings, lines=lines)
+    return Verdict("half right", words, findings, lines=lines)
 
 
 EXPERIMENT = Experiment(

@@ -105,7 +105,8 @@ def judge(tables: Tables, settings: Settings) -> Verdict:
         for skip in found:
             losses = grid([row for row in tables["slice"] if row["skip"] == skip and row["seed"] == seed])
             found[skip].append((share_below(losses, KNOWS), float(np.nanmin(losses)), share_not_convex(losses)))
-    (plain, plain_low, plain_bent), (wide, low, bent) = (np.mean(found[skip], axis=0).tolist() for skip in (False, True))
+    plain, plain_low, plain_bent = np.mean(found[False], axis=0).tolist()
+    wide, low, bent = np.mean(found[True], axis=0).tolist()
     ratios = [pair[1][0] / pair[0][0] if pair[0][0] else None for pair in zip(found[False], found[True], strict=True)]
     least = min([ratio for ratio in ratios if ratio is not None], default=None)
     findings = [

@@ -74,6 +74,8 @@ def judge(tables: Tables, settings: Settings) -> Verdict:
         f"{settings['data']} "
         f"the small ResNet-18 has {right['cifar']:.1%} with the 3×3 stem and {right['imagenet']:.1%} with ImageNet's."
     )  # fmt: skip
+    if right["cifar"] < 0.5:
+        return Verdict(TOO_SMALL, f"{words} Neither has learned enough to be compared.", findings)
     if gap < 0.02:
         return Verdict(TOO_SMALL, f"{words} On these images the loss of detail does not cost accuracy yet.", findings)
     return Verdict("wrong", words, findings)

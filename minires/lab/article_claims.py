@@ -394,7 +394,7 @@ CLAIMS = (
         "chapter 12",
         untried,
     ),
-    Claim("000 to 003", "Links and leftovers that break off or lead nowhere.", "no claim", "Left out.", "-", untried),
+    Claim("000 to 003", "Links and leftovers that break off or lead nowhere.", "no claim", "Left out.", "", untried),
     Claim(
         "004",
         "Keras rests on TensorFlow and Theano, PyTorch is the dynamic one.",
@@ -408,7 +408,7 @@ CLAIMS = (
         "What the future will bring: larger networks, pre-training, interpretability.",
         "no claim",
         "Opinion.",
-        "-",
+        "",
         untried,
     ),
     Claim(

@@ -7,14 +7,14 @@ from matplotlib.figure import Figure
 
 # Of Okabe and Ito; each verdict is also written out.
 COLOURS = {"right": "#009E73", "half right": "#E69F00", "wrong": "#D55E00", "missing": "#CC79A7", "no claim": "0.6"}
-COLUMNS = (("", 3, 0.0), ("claim", 44, 0.025), ("measured", 62, 0.275), ("verdict", 12, 0.625), ("instead", 52, 0.705))
+COLUMNS = (("", 3, 0.0), ("claim", 55, 0.025), ("measured", 78, 0.275), ("verdict", 12, 0.625), ("instead", 64, 0.705))
 LINE = 0.155  # inches
 
 
 def draw(report: dict[str, Any]) -> Figure:
     rows = report["tables"]["claims"]
     cells = [[str(row["number"]), f"{row['claim']} [{row['articles']}]", row["measured"], row["verdict"],
-              f"{row['why']} ({row['explained_in']})"] for row in rows]  # fmt: skip
+              row["why"] + (f" ({row['explained_in']})" if row["explained_in"] else "")] for row in rows]  # fmt: skip
     wrapped = [
         [textwrap.wrap(cell, width) for cell, (_, width, _) in zip(line, COLUMNS, strict=True)] for line in cells
     ]

@@ -4,6 +4,7 @@ from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
+from matplotlib.ticker import StrMethodFormatter
 
 from minires.plots.lab_common import foot, network_style, over_seeds, sheet, values_of, where
 
@@ -22,6 +23,8 @@ def draw(report: dict[str, Any]) -> Figure:
             for start in starts:
                 ordered.axvline(start, color=style["color"], linestyle=style["linestyle"], alpha=0.25, linewidth=1)
     for axes in (ordered, ranked):
+        axes.set_yscale("log", base=2)
+        axes.yaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
         axes.axhline(1, color="0.5", linewidth=0.8)
     ordered.set(title="In order (faint: where a stage begins)", xlabel="3×3 convolution in the blocks",
                 ylabel="standard deviation after its norm")  # fmt: skip

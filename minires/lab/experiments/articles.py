@@ -42,7 +42,7 @@ def judge(tables: Tables, settings: Settings) -> Verdict:
         f"could be tried. {len(tried)} were measured here; claims.csv has each with its verdict and its chapter."
     )
     lines = [f"{row['number']:>2}. {row['verdict'].upper()}: {row['claim']} Measured: {row['measured']}. "
-             f"{row['why']} ({row['explained_in']})" for row in rows]  # fmt: skip
+             f"{row['why']}" + (f" ({row['explained_in']})" if row["explained_in"] else "") for row in rows]  # fmt: skip
     if astray:
         words += f" At this size the measurement did not bear out: {'; '.join(astray)}."
         return Verdict("open", words, findings, lines=lines)

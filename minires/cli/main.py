@@ -24,6 +24,7 @@ COMMANDS = {
     "learn": "the chapters of the tutorials, and their exercises",
     "check": "examine your answer to a chapter's exercise",
     "compare": "gradients in plain and residual networks, layer by layer, on handwritten digits",
+    "lab": "experiments on what skips do: each a claim, a measurement, a verdict",
     "train": "train a network of the ResNet family by a recipe, or go on with a run",
     "evaluate": "the accuracy of a trained run on its test images",
     "finetune": "train a trained network further, on other classes or on your own pictures",

@@ -3,7 +3,9 @@
 from minires.plots.curves import training_curves
 from minires.plots.filters import first_layer
 from minires.plots.gradients import PANELS, comparison, gradient_flow
+from minires.plots.lab import experiment
 from minires.plots.predictions import confusion_matrix, misclassified
+from minires.plots.report_page import html_report
 from minires.plots.style import COLOURS
 
 __all__ = [
@@ -11,8 +13,10 @@ __all__ = [
     "PANELS",
     "comparison",
     "confusion_matrix",
+    "experiment",
     "first_layer",
     "gradient_flow",
+    "html_report",
     "misclassified",
     "training_curves",
 ]

@@ -11,7 +11,7 @@ import pytest
 from minires import lab, models, ops, training
 from minires.data import load_digits
 from minires.engine import Tensor
-from minires.lab.gradient_flow import Network, measure
+from minires.lab.comparison import Network, measure
 
 IMAGES, LABELS = (array[:16] for array in load_digits()[:2])
 
@@ -219,7 +219,7 @@ def test_bad_input_before_anything_is_written(tmp_path, options, message):
 
 
 def test_unwritable_folder_before_any_work(tmp_path, monkeypatch):
-    monkeypatch.setattr("minires.lab.gradient_flow.measure", pytest.fail)
+    monkeypatch.setattr("minires.lab.comparison.measure", pytest.fail)
     (tmp_path / "file").touch()
     with pytest.raises(OSError, match="cannot write to the output folder"):
         lab.compare(depths=8, out=tmp_path / "file")

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -30,6 +30,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--data", metavar="NAME", help="of such a file: the data set whose classes it knows")
     parser.add_argument("--data-dir", metavar="FOLDER", help="where that data set's files are (the usual place)")
     parser.add_argument("--normalize", metavar="HOW", help="of such a file: imagenet, cifar10, data or MEAN/STD")
+    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE",
+                        help="of such a file, what its arrays do not say: model.stride_on=1x1 (once for each)")
     parser.add_argument("--top", type=int, default=5, metavar="N", help="classes to name for each picture (5)")
     parser.add_argument("--explain", action="store_true",
                         help="draw which pixels the answer hangs on: the gradient at the pixels beside the picture")
@@ -79,7 +81,8 @@ def look_at(args: argparse.Namespace) -> int:
 def pictures_of(args: argparse.Namespace) -> list[str]:
     """Return the paths of the pictures. ValueError where there are none, and for options that have no meaning here."""
     with_run = Path(args.paths[0]).is_dir()
-    of_weights = {"--weights": args.weights, "--model": args.model, "--data": args.data, "--normalize": args.normalize}
+    of_weights = {"--weights": args.weights, "--model": args.model, "--data": args.data, "--normalize": args.normalize,
+                  "--set": args.set or None}  # fmt: skip
     if with_run:
         given = [name for name, value in of_weights.items() if value is not None]
         if given:
@@ -108,7 +111,7 @@ def figure_path(args: argparse.Namespace, pictures: Sequence[str]) -> Path | Non
 def network_of(args: argparse.Namespace) -> tuple["Module", "About"]:
     """Return the network and what is known of its images: of a run, a name, or a file of weights."""
     from minires import interop, runs
-    from minires.cli.evaluate import check_said
+    from minires.cli.evaluate import check_said, settings_of
     from minires.interop.trained import about_recipe
 
     if Path(args.paths[0]).is_dir():
@@ -116,11 +119,12 @@ def network_of(args: argparse.Namespace) -> tuple["Module", "About"]:
         return model, about_recipe(recipe)
     path = interop.weights_of(args.weights or DEFAULT)
     check_said(args, interop.read_about(path), "model", "normalize")
-    model, about, _ = interop.load_network(path, args.model)
-    return model, completed(about, args)
+    settings = settings_of(args.set)
+    model, about, _ = interop.load_network(path, args.model, settings["model"])
+    return model, completed(about, args, settings["data"])
 
 
-def completed(about: "About", args: argparse.Namespace) -> "About":
+def completed(about: "About", args: argparse.Namespace, data_options: dict[str, Any]) -> "About":
     """Return what is known of a file's images and what the options say of them, which goes first."""
     from minires import data
     from minires.data.pixel_units import normalization
@@ -131,7 +135,7 @@ def completed(about: "About", args: argparse.Namespace) -> "About":
     names = about.classes or [str(k) for k in range(classes)]
     mean, std = about.mean, about.std
     if args.data is not None:
-        dataset = data.load(args.data, data_dir=args.data_dir)
+        dataset = data.load(args.data, data_dir=args.data_dir, **data_options)
         shape, names = list(dataset.shape), dataset.classes
     else:
         nothing, zero = np.zeros((1, *shape), np.uint8), np.zeros(1, np.int64)

@@ -24,23 +24,29 @@ def saliency(
     """
     if pixels.shape != gradients.shape or not len(pixels):
         raise ValueError(f"saliency: pixels {pixels.shape} and gradients {gradients.shape} must be of the same images")
-    rows = min(len(pixels), MOST_PICTURES)
-    figure = Figure(figsize=(7.4, 3.4 * rows + 0.75), dpi=150, layout="constrained")
+    shown = min(len(pixels), MOST_PICTURES)
+    columns = min(shown, 2)
+    rows = -(-shown // columns)
+    figure = Figure(figsize=(6.8 * columns + 0.2, 3.3 * rows + 0.8), dpi=150, layout="constrained")
     figure.suptitle("Which pixels the answer hangs on")
-    panels = figure.subplots(rows, 2, squeeze=False)
-    for row in range(rows):
-        sizes = np.abs(gradients[row]).max(axis=0)
-        for axes, title in zip(panels[row], (names[row], answers[row]), strict=True):
-            axes.set_axis_off()
-            axes.set_title(title if len(title) <= 40 else f"{title[:19]}…{title[-20:]}", fontsize="medium")
-        picture, limits = picture_of(pixels[row])
-        panels[row][0].imshow(picture, cmap="gray", interpolation="nearest", **limits)
-        shown = panels[row][1].imshow(sizes, cmap="inferno", vmin=0, interpolation="nearest")
-        bar = figure.colorbar(shown, ax=panels[row][1], shrink=0.85, pad=0.02)
+    panels = figure.subplots(rows, 2 * columns, squeeze=False).reshape(-1, 2)
+    for axes in panels.flat:
+        axes.set_axis_off()
+    for number in range(shown):
+        left, right = panels[number]
+        for axes, title in ((left, names[number]), (right, answers[number])):
+            axes.set_title(title if len(title) <= 32 else f"{title[:15]}…{title[-16:]}", fontsize="medium")
+        picture, limits = picture_of(pixels[number])
+        left.imshow(picture, cmap="gray", interpolation="nearest", **limits)
+        sizes = np.abs(gradients[number]).max(axis=0)
+        image = right.imshow(sizes, cmap="inferno", vmin=0, interpolation="nearest")
+        bar = figure.colorbar(image, ax=right, shrink=0.85, pad=0.02)
         bar.outline.set_visible(False)
         bar.ax.tick_params(labelsize="small")
-        bar.set_label("|∂ score / ∂ pixel|, per grey level", fontsize="small")
-    more = f"; {len(names) - rows} more pictures are not drawn" if len(names) > rows else ""
-    figure.supxlabel(f"left: what the network sees. right: the gradient of its score (Simonyan et al. 2013){more}",
-                     fontsize="small")  # fmt: skip
+    more = f" {len(names) - shown} more pictures are not drawn." if len(names) > shown else ""
+    figure.supxlabel(
+        "Left: what the network sees. Right: |∂ score / ∂ pixel|, by how much the score of the class\n"
+        f"changes for one grey level of that pixel (Simonyan et al. 2013).{more}",
+        fontsize="small",
+    )
     return save(figure, Path(path))

@@ -59,7 +59,8 @@ def main():
         "data": "digits", "batch_size": BATCH_SIZE, "seed": SEED, "kernels": kernels.in_use(), "moments": list(MOMENTS),
         "chance": round(math.log(10), 4), "runs": [record(skip, lr) for skip in (False, True) for lr in RATES],
     }
-    text = json.dumps(recording, separators=(",", ":"), allow_nan=False).replace('{"name"', '\n{"name"').replace('],[', '],\n[')
+    text = json.dumps(recording, separators=(",", ":"), allow_nan=False)
+    text = text.replace('{"name"', '\n{"name"').replace("],[", "],\n[")  # a line a profile
     records.write_bytes(RECORDING, f"{text}\n".encode())
     print(RECORDING)
 

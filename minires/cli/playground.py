@@ -2,7 +2,6 @@
 
 import argparse
 import sys
-from pathlib import Path
 
 EPILOG = """examples:
   minires playground

@@ -137,7 +137,7 @@ const WORDS = {
     float32: "换成 float32，其中大部分会变成 0。",
     readout: (layer, grad, size) => `${layer === 0 ? "输入" : `第 ${layer} 层`}：梯度是最后一层的 ${grad} 倍，激活值大小 ${size}`,
     readoutHint: "把指针移到曲线上，或者用 ← 和 → 键，读出每一层的数值。",
-    took: (products, milliseconds) => `${products * 100} 万次乘法，用时 ${milliseconds} 毫秒`,
+    took: (products, milliseconds) => `${products < 100 ? `${products * 100} 万` : `${(products / 100).toFixed(1)} 亿`}次乘法，用时 ${milliseconds} 毫秒`,
     backwardLabel: (from, to, depth) => `${depth} 层网络的梯度范数，对数坐标：最后一层为 ${from}，到输入处为 ${to}`,
     forwardLabel: (from, to, depth) => `${depth} 层网络的激活值大小，对数坐标：输入处为 ${from}，最后一层为 ${to}`,
     replayTitle: "开始训练以后呢？",

@@ -35,10 +35,12 @@ UNDER = {
     "interop": ["runs"],
     "parallel": ["runs"],
     "plots": ["runs"],
-    "debug": ["plots"],
+    "pages": [],
+    "playground": ["pages", "runs"],
+    "debug": ["pages", "plots"],
     "lab": ["plots"],
     "learn": ["debug", "lab"],
-    "cli": ["interop", "learn", "parallel"],
+    "cli": ["interop", "learn", "parallel", "playground"],
     "__main__": ["cli"],
 }
 

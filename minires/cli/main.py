@@ -23,6 +23,7 @@ from minires.data.disk import FULL
 COMMANDS = {
     "learn": "the chapters of the tutorials, and their exercises",
     "check": "examine your answer to a chapter's exercise",
+    "playground": "turn switches, and see what they do to a gradient: a page for the browser",
     "compare": "gradients in plain and residual networks, layer by layer, on handwritten digits",
     "lab": "experiments on what skips do: each a claim, a measurement, a verdict",
     "train": "train a network of the ResNet family by a recipe, or go on with a run",

@@ -16,8 +16,10 @@ import docstrings  # noqa: E402
 import rooms  # noqa: E402
 
 import minires  # noqa: E402
+from minires import playground  # noqa: E402
 
 rooms.draw()  # docs/architecture.md shows it
+playground.write(DOCS / "_static" / "playground.html", chapters="../chapters/")  # docs/playground.md opens it
 
 project = "MiniRes"
 author = "the MiniRes authors"

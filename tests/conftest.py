@@ -2,6 +2,7 @@
 
 import importlib
 import os
+import shutil
 from collections.abc import Callable
 from types import ModuleType
 
@@ -30,3 +31,60 @@ def require() -> Callable[[str], ModuleType]:
         return pytest.importorskip(name)
 
     return module_or_skip
+
+
+FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update",
+         "--disable-sync", "--no-first-run"]  # fmt: skip
+
+
+MOST = 240_000  # milliseconds that a condition is waited for: no test may fail since a machine is slow
+
+
+@pytest.fixture(scope="module")
+def chromium():
+    """A Chromium without a window. Where it or playwright is missing: skipped here, failed in the gate (CI set)."""
+    missing = pytest.fail if os.environ.get("CI") else pytest.skip
+    try:
+        from playwright.sync_api import sync_playwright
+    except ImportError:
+        missing("playwright is missing: pip install playwright")
+    path = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    if path is None:
+        missing("no chromium on the PATH: apt-get install chromium")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=path, args=FLAGS)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def opened(chromium):
+    """`opened(path)` is a page; by the end it must have asked for nothing and complained of nothing.
+
+    after: what follows the path in the address. A page may load what it made itself, a blob. Nothing moves by itself.
+    """
+    contexts, faults = [], []
+
+    def open_page(path, width=1280, dark=False, after="", language="en"):
+        context = chromium.new_context(
+            viewport={"width": width, "height": 900}, color_scheme="dark" if dark else "light", locale=language,
+            reduced_motion="reduce",
+        )  # fmt: skip
+        context.set_default_timeout(MOST)
+        contexts.append(context)
+        page = context.new_page()
+        url = path.as_uri() + after
+        page.on("console", lambda message: faults.append(message.text))
+        page.on("pageerror", lambda error: faults.append(str(error)))
+        page.on("request", lambda request: faults.append(request.url) if is_foreign(request.url, path) else None)
+        page.goto(url)
+        return page
+
+    yield open_page
+    for context in contexts:
+        context.close()
+    assert faults == []
+
+
+def is_foreign(url, path):
+    return url.partition("#")[0] != path.as_uri() and not url.startswith("blob:")

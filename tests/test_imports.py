@@ -13,6 +13,7 @@ PACKAGE = Path(minires.__file__).parent
 MODULES = {
     ".".join(path.relative_to(PACKAGE.parent).with_suffix("").parts).removesuffix(".__init__"): path
     for path in sorted(PACKAGE.rglob("*.py"))
+    if PACKAGE / "learn" / "package" not in path.parents  # what is handed out to readers; it knows no other file here
 }
 
 # The rooms that stand directly under each: a room may import those, and all that stand under them. A new room is one
@@ -34,10 +35,12 @@ UNDER = {
     "interop": ["runs"],
     "parallel": ["runs"],
     "plots": ["runs"],
-    "debug": ["plots"],
+    "pages": [],
+    "playground": ["pages", "runs"],
+    "debug": ["pages", "plots"],
     "lab": ["plots"],
     "learn": ["debug", "lab"],
-    "cli": ["interop", "learn", "parallel"],
+    "cli": ["interop", "learn", "parallel", "playground"],
     "__main__": ["cli"],
 }
 

@@ -5,6 +5,10 @@ r"""
 Training a network means turning many knobs, a little at a time, so that an error gets smaller. For every knob there is
 one question: **if I turn it a little, does the error go up or down, and how fast?** The answer is a derivative. How
 does a computer find it? And how do we know that it is right?
+
+:Time: READING
+:Before it: no chapter; a little Python and NumPy
+:Afterwards: you can say what a gradient is, find one in two ways, and know how far to trust each
 """
 
 # %%
@@ -24,7 +28,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 
 from minires import Tensor, ops
-from minires.learn import quick
+from minires.learn import quick  # true in tests, where a training takes a few steps only
 
 
 def f(x):
@@ -125,9 +129,26 @@ assert 1e-6 < best["central, float64"][0] < 1e-4  # ε^(1/3) is 6e-6
 # %%
 # Chains
 # ------
-# A network is a long chain of simple steps, and so is :math:`f`: here it is one step a line, forward, and then the
-# derivative, backward. Each step knows only its own derivative; the chain rule says that along a chain they are
-# **multiplied**. Where one value is used twice, as :math:`x` is here, what comes back along the ways is **added**.
+# A network is a long chain of simple steps, and so is :math:`f`. Each step knows only its own derivative. Two rules put
+# them together.
+#
+# **Along a chain, derivatives are multiplied.** If :math:`y` moves three times as fast as :math:`b`, and :math:`b`
+# moves twice as fast as :math:`x`, then :math:`y` moves six times as fast as :math:`x`.
+#
+# **Where a value is used twice, what comes back along the two ways is added.** Say :math:`y = g(a, b)`, and both
+# :math:`a` and :math:`b` are :math:`x`. Move :math:`x` by a small :math:`h`. Then both places move by :math:`h`:
+#
+# .. math::
+#
+#    g(x + h, x + h) - g(x, x)
+#    = \underbrace{g(x + h, x + h) - g(x, x + h)}_{\text{the first place moved: } \approx h\, \partial g/\partial a}
+#    + \underbrace{g(x, x + h) - g(x, x)}_{\text{the second place moved: } \approx h\, \partial g/\partial b}
+#
+# Divide by :math:`h`, and let it go to 0: the derivative is :math:`\partial g / \partial a + \partial g / \partial b`.
+# For :math:`y = x \cdot x` each place gives :math:`x`, and the sum is :math:`2x`, as it should be.
+#
+# Here is :math:`f`, one step a line, forward; and then its derivative, one step a line, backward. In which two lines is
+# ``x`` used? Look for the sum.
 
 
 def f_and_derivative(x):
@@ -157,7 +178,12 @@ print(f"by hand {slope:.12f}, central difference {central(f, x0, 1e-5):.12f}")
 # -----------------
 # A :class:`minires.Tensor` is an array that remembers how it was computed (chapter 2 builds one). Operators work on it
 # as on arrays, ``ops`` has what is no operator. ``backward`` goes through the chain from its end, and leaves the
-# derivative in ``grad``. Here at seven points at once; ``backward`` takes the gradient it starts from, ones.
+# derivative in ``grad``.
+#
+# Below, ``x`` holds seven points at once, so ``y`` holds seven numbers. ``backward`` needs to know which number is to
+# be differentiated, and there is only one such number in the end. ``y.backward(np.ones(7))`` says: the sum of the
+# seven, each counted once. Every :math:`y` hangs on its own :math:`x` alone. So what arrives at each point is its own
+# slope.
 
 x = Tensor(np.linspace(-1.5, 1.5, 7), requires_grad=True)
 y = x * ops.exp(-(x * x))
@@ -231,6 +257,15 @@ assert quick() or np.allclose(knobs.data, np.polyfit(points, targets, 1), atol=0
 # thousands it is hopeless, while ``backward`` costs a few forward passes, whatever the number of knobs. So:
 # **hand-written derivatives to train, finite differences to check them**.
 #
+# In five lines
+# -------------
+# - A derivative says how fast a number moves when another one is moved a little.
+# - A central difference finds it from two values, with an error of :math:`h^2` and of rounding, :math:`\varepsilon /
+#   h`.
+# - Along a chain derivatives are multiplied; where a value is used twice, they are added.
+# - Written down backward, line under line, a derivative is as exact as the function itself.
+# - Backward costs a few forward passes, whatever the number of knobs; differences cost two for each.
+#
 # Exercises
 # ---------
 # 1. On paper: the derivative of :math:`\tanh x = (e^x - e^{-x}) / (e^x + e^{-x})` in terms of :math:`\tanh x` itself.
@@ -240,6 +275,14 @@ assert quick() or np.allclose(knobs.data, np.polyfit(points, targets, 1), atol=0
 # 3. Replace 0.2 in the descent by 1.2, and run the chapter again. Which assertion fails, and what do the losses do?
 # 4. **In code**, with an examiner: ``minires learn 1`` writes a file with a gap for the numeric gradient of a function
 #    of any array, ``minires check 1`` looks at what you put there, and ``--hint`` gives away a little more each time.
+#
+# .. admonition:: Answers to the exercises on paper
+#    :collapsible: closed
+#
+#    - *1.* The quotient rule gives :math:`\frac{(e^x + e^{-x})^2 - (e^x - e^{-x})^2}{(e^x + e^{-x})^2} = 1 - \tanh^2
+#      x`.
+#    - *2.* Four thirds of the difference of step :math:`h/2` minus one third of that of step :math:`h`. The :math:`h^2`
+#      terms cancel; :math:`h^4` remains.
 #
 # Read next
 # ---------

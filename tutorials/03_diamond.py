@@ -5,6 +5,10 @@ r"""
 A residual block adds its input to what it computed from it: :math:`y = x + f(x)`. One plus sign is all that separates
 it from a plain layer, :math:`y = f(x)`. What does the plus sign do to the gradient, on one block, and on forty of them
 in a row? And which mistake in it gives a wrong gradient without a word of warning?
+
+:Time: READING
+:Before it: chapters 1 and 2
+:Afterwards: you can pass a gradient back through a block by hand, and say what a skip does to it
 """
 
 # %%
@@ -68,8 +72,11 @@ np.testing.assert_allclose(leaf_x.grad, grad_x)
 np.testing.assert_allclose(leaf_w.grad, grad_w)
 
 # %%
-# And so does the formula. Write all slopes of one row of :math:`y` in a table, the *Jacobian*
-# :math:`J_{ij} = \partial y_j / \partial x_i`. The skip contributes the identity matrix, the branch its own table:
+# And so does the formula. Write all slopes of one row of :math:`y` in a table, :math:`J_{ij} = \partial y_j / \partial
+# x_i`: a row for each input, a column for each output. It is called the *Jacobian*. (Many books write it the other way
+# round, a row for each output. In our order the gradient is :math:`J` times what arrives, without a transpose: row
+# :math:`i` holds the slopes of everything that :math:`x_i` moves, and they are weighed and added.) The skip contributes
+# the identity matrix, the branch its own table:
 #
 # .. math::
 #
@@ -201,6 +208,14 @@ plt.show()
 # What is exact is this: between any two layers, the gradient is the later one plus what all branches in between have
 # added, a sum and not a product (He et al. 2016, equation 5). Chapter 11 takes it apart.
 #
+# In five lines
+# -------------
+# - Backward, a sum hands what arrives to both of its sides, unchanged.
+# - So through :math:`x + f(x)` the gradient arrives whole, and the branch adds its share.
+# - Both sides hold the same array: whoever writes into it ruins the other's.
+# - A plain chain multiplies slopes; a chain of skips multiplies :math:`1 + a`, one term for every path.
+# - With skips the gradient is a sum over paths. That keeps it from vanishing, and not from growing.
+#
 # Exercises
 # ---------
 # 1. On paper: :math:`y = x + x + f(x)`, and :math:`y = \tfrac12 x + f(x)`. What arrives at :math:`x`? What after 40 of
@@ -211,6 +226,15 @@ plt.show()
 #    whole? The first residual networks had a relu there.
 # 4. **In code**, with an examiner: ``minires learn 3`` writes a file with a block of two matrices and a relu for you to
 #    pass backward by hand. When ``minires check 3`` is content, ``minires check 3 --train`` trains with your relu.
+#
+# .. admonition:: Answers to the exercises on paper
+#    :collapsible: closed
+#
+#    - *1.* Twice what arrived, and the branch's share; half of what arrived, and the branch's share. After 40 of the
+#      second kind :math:`2^{-40}`, about :math:`10^{-12}`, is left: a skip that is no identity lets the gradient
+#      vanish, too.
+#    - *2.* Each branch is on the path like a coin's heads, with the probability :math:`a / (1 + a)`. The mean is
+#      :math:`n\, a / (1 + a)`.
 #
 # Read next
 # ---------

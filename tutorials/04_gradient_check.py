@@ -5,6 +5,10 @@ r"""
 A wrong backward pass raises no error. The network trains a little worse, or on another day not at all, and nobody knows
 why. Finite differences can tell, says chapter 1. But a check that says "fine" to everything is worse than none: **what
 must a check be like, so that a wrong gradient cannot pass?**
+
+:Time: READING
+:Before it: chapters 1 to 3
+:Afterwards: you can check any gradient, and know what a check must be like so that none slips through
 """
 
 # %%
@@ -218,6 +222,14 @@ print(f"{found} of 200 errors in a single element found by a single direction")
 assert found >= 195
 
 # %%
+# In five lines
+# -------------
+# - A wrong gradient raises no error; only a comparison with finite differences finds it.
+# - With an output gradient of ones, softmax and batch norm pass whatever their backward does.
+# - With a random one, only a gradient that is right passes.
+# - At a kink there is no derivative: the check leaves it out, and finds it without a look at backward.
+# - One random direction tests all elements at once.
+#
 # Exercises
 # ---------
 # 1. On paper: why is the gradient zero when softmax is handed ones? And when it is handed any constant?
@@ -226,6 +238,12 @@ assert found >= 195
 # 3. ``gradcheck`` the block of chapter 3 with the hasty ``+=`` in it, as an op. What does it say?
 # 4. **In code**, with an examiner: ``minires learn 4`` writes a file with a gap for a checker of your own. ``minires
 #    check 4`` shows it right gradients and wrong ones; it must pass all of those, and none of these.
+#
+# .. admonition:: Answers to the exercises on paper
+#    :collapsible: closed
+#
+#    - *1.* Softmax's gradient is :math:`y_k (c - \sum_j c\, y_j)` for a constant :math:`c`. The :math:`y_j` sum to 1,
+#      so the two cancel. Any constant gives 0.
 #
 # Read next
 # ---------

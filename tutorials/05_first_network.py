@@ -5,6 +5,10 @@ r"""
 Sixty-four pixels in, one digit out. What is the smallest program that *learns* to read handwritten digits, with every
 gradient written down by hand? And once it works: which lines of it does the engine take over, and does it get the same
 numbers, step for step?
+
+:Time: READING
+:Before it: chapters 1 to 4
+:Afterwards: you can write a network that reads digits, with every gradient by hand, and train it
 """
 
 # %%
@@ -55,14 +59,24 @@ plt.show()
 # The last layer has ten outputs, the *logits* :math:`z`, and softmax makes probabilities :math:`p` of them. The loss of
 # an image with label :math:`t` is :math:`-\log p_t`: nothing when the network is certain and right, a lot when it is
 # certain and wrong, and :math:`\log 10` for somebody who gives all ten digits the same chance. This is *cross-entropy*.
-# With :math:`-\log p_t = -z_t + \log \sum_j e^{z_j}`, its gradient is the simplest of all:
+#
+# Its gradient takes two steps of the chain rule. First the logarithm: only :math:`p_t` counts, and
+# :math:`dL / dp_t = -1 / p_t`. Then softmax, whose table of slopes (the Jacobian of chapter 3) follows from
+# :math:`p_t = e^{z_t} / \sum_j e^{z_j}`. Moving :math:`z_k` moves the sum below the line, and for :math:`k = t` also
+# what stands above it:
 #
 # .. math::
 #
-#    \frac{dL}{dz_k} = p_k - [k = t]
+#    \frac{\partial p_t}{\partial z_k} = p_t\, [k = t] - p_t\, p_k
 #
-# what the network said minus what it should have said, divided by :math:`N` for the mean over a batch. All together,
-# and backward line by line:
+# Here :math:`[k = t]` is 1 for the label and 0 for the other digits. Multiply, and :math:`p_t` cancels:
+#
+# .. math::
+#
+#    \frac{dL}{dz_k} = -\frac{1}{p_t} \big( p_t\, [k = t] - p_t\, p_k \big) = p_k - [k = t]
+#
+# It is the simplest gradient of all: what the network said minus what it should have said. For the mean over a batch it
+# is divided by :math:`N`. All together, and backward line by line:
 
 
 def softmax(z):
@@ -176,7 +190,53 @@ print(f"loss {losses[0]:.3f} → {np.mean(losses[-20:]):.3f}; largest difference
 np.testing.assert_allclose(losses, losses_by_hand, rtol=1e-3, atol=1e-4)
 
 # %%
-# They are, to float32's rounding. How well do they read? Here nothing needs to be remembered, so ``no_grad``.
+# They are, to float32's rounding.
+#
+# Momentum
+# --------
+# A step against the gradient of 32 images is a step against a noisy arrow. The next batch has another one. What they
+# agree in is worth keeping, and what they differ in should average out. So keep a running sum :math:`v` of the
+# gradients, in which old ones fade by a factor :math:`\mu`, the *momentum*, and step against that:
+#
+# .. math::
+#
+#    v \leftarrow \mu\, v + \frac{dL}{dw} \qquad w \leftarrow w - \text{lr} \cdot v
+#
+# Predict first: if the gradient is the same in every step, how large does :math:`v` become? The sum
+# :math:`1 + \mu + \mu^2 + \dots` is :math:`1 / (1 - \mu)`. With :math:`\mu = 0.9` the steps become ten times as long,
+# so ``lr`` is taken ten times smaller. Two lines by hand, one option of the optimizer:
+
+toy = Tensor(np.array([5.0, 5.0]), requires_grad=True)
+by_hand, v = toy.data.copy(), np.zeros(2)
+slopes = np.array([1.0, 0.05])  # a long valley: steep across, nearly level along
+sgd = optim.SGD([toy], lr=0.1, momentum=0.9)
+ways = [by_hand]
+for _ in range(60):
+    loss = (toy * toy * slopes).sum() * 0.5
+    sgd.zero_grad()
+    loss.backward()
+    sgd.step()
+    v = 0.9 * v + slopes * by_hand
+    by_hand = by_hand - 0.1 * v
+    ways.append(by_hand)
+np.testing.assert_allclose(toy.data, by_hand)
+
+plain_way = [np.array([5.0, 5.0])]
+for _ in range(60):
+    plain_way.append(plain_way[-1] - 0.1 * slopes * plain_way[-1])
+figure, axes = plt.subplots(figsize=(7, 3.2), layout="constrained")
+axes.plot(*np.array(plain_way).T, ".-", color="0.6", label="without momentum")
+axes.plot(*np.array(ways).T, ".-", color="#009E73", label="with momentum 0.9")
+axes.plot(0, 0, "x", color="black", markersize=9, label="the lowest point")
+axes.set(xlabel="the steep direction", ylabel="the level direction", title="sixty steps in a long valley")
+axes.legend(fontsize=8)
+plt.show()
+assert np.linalg.norm(ways[-1]) < np.linalg.norm(plain_way[-1])
+
+# %%
+# With momentum it swings across the valley, and gets along it.
+#
+# How well does the network read? Here nothing needs to be remembered, so ``no_grad``.
 
 with no_grad():
     test_logits = model(Tensor(test_images)).data
@@ -213,15 +273,29 @@ figure.suptitle("what sixteen hidden units look for")
 plt.show()
 
 # %%
+# In five lines
+# -------------
+# - A linear layer's three gradients are two matrix products and a sum over the images.
+# - Cross-entropy after softmax has the simplest gradient: what was said minus what should have been said.
+# - A step moves every weight against its gradient, by the learning rate.
+# - Momentum keeps a fading sum of the gradients: noise averages out, what batches agree in adds up.
+# - The engine does the same as the lines by hand, to the last digits of float32.
+#
 # Exercises
 # ---------
 # 1. On paper: the rows of :math:`p - [k = t]` sum to 0. Which term of softmax's gradient (chapter 4) sees to that?
 # 2. Leave the relu out, by hand and in the model. How many test digits are lost? Then let all weights and biases start
 #    at 0: which one of the four arrays moves at all, and why only that one?
-# 3. Give ``optim.SGD`` the option ``momentum=0.9``: it then steps against a decaying sum of the last gradients. What
-#    must ``lr`` be, roughly, for steps of the same size? Write the same two lines by hand.
+# 3. Give the network's ``optim.SGD`` the option ``momentum=0.9``. What must ``lr`` be for steps of the same length?
+#    Write the two lines of momentum into the loop by hand, and let the chapter compare the losses again.
 # 4. **In code**, with an examiner: ``minires learn 5`` writes a file with gaps for a linear layer's three gradients and
 #    for cross-entropy's, with label smoothing. ``minires check 5 --train`` trains a residual network with them.
+#
+# .. admonition:: Answers to the exercises on paper
+#    :collapsible: closed
+#
+#    - *1.* The probabilities of a row sum to 1, and so does the one-hot row. It is the subtracted sum in softmax's
+#      gradient that sees to it: adding a constant to all logits changes nothing.
 #
 # Read next
 # ---------

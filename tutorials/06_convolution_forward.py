@@ -6,6 +6,10 @@ A linear layer has a weight of its own for every pixel. Move a digit by one pixe
 old place is lost. What if one small filter looked at every place of the image in turn, with the same few weights?
 
 And once that is written down as loops that nobody can misread: how does it become fast without becoming unreadable?
+
+:Time: READING
+:Before it: chapter 5
+:Afterwards: you can compute a convolution in three ways, and say what each costs
 """
 
 # %%
@@ -228,6 +232,14 @@ print(f"{conv.weight.size} weights for the convolution, {linear.weight.size} for
 assert (conv.weight.size, linear.weight.size) == (144, 65536)
 
 # %%
+# In five lines
+# -------------
+# - A filter looks at every place of an image with the same few weights.
+# - As loops a convolution is its formula: four indices for an output, three for its sum.
+# - Patches as columns make it one matrix product; that is *im2col*.
+# - The columns are :math:`K^2` times as large as the image.
+# - A convolution is a linear layer with shared weights, and zeros where it does not look.
+#
 # Exercises
 # ---------
 # 1. On paper: which padding keeps an image's size with a 3×3 filter at stride 1? With 5×5? Which :math:`I` has an image
@@ -238,6 +250,13 @@ assert (conv.weight.size, linear.weight.size) == (144, 65536)
 #    pixel?
 # 4. **In code**, with an examiner: ``minires learn 6`` writes a file with a gap for *im2col*, ``minires check 6`` looks
 #    at what you put there, and ``minires check 6 --hint`` gives away a little more each time.
+#
+# .. admonition:: Answers to the exercises on paper
+#    :collapsible: closed
+#
+#    - *1.* 1 for a 3×3 filter, 2 for a 5×5 filter. :math:`I = \lfloor (32 + 2 - 3) / 2 \rfloor + 1 = 16`.
+#    - *2.* 5·5 = 25 pixels. For each pair of channels two 3×3 filters have 18 weights, and one 5×5 filter has 25.
+#    - *3.* ``cols`` is the image itself, its pixels in a row, and the layer is a linear one at every pixel.
 #
 # Read next
 # ---------

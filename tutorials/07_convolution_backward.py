@@ -4,6 +4,10 @@ r"""
 
 Chapter 6 made convolution of two steps: copy the patches into columns, multiply by the filters. The gradient of a
 matrix product is known since chapter 5. But what is the gradient of *copying*?
+
+:Time: READING
+:Before it: chapters 5 and 6
+:Afterwards: you can pass a gradient back through a convolution, and train a convolutional network
 """
 
 # %%
@@ -231,6 +235,14 @@ figure.colorbar(shown, ax=panels[1], label="slope of log p\n(each picture's larg
 plt.show()
 
 # %%
+# In five lines
+# -------------
+# - Copying forward is adding backward; so *im2col* goes back as *col2im*.
+# - The gradient of a filter is collected from every place at which it was used.
+# - Where windows overlap, a pixel adds up what comes back from all of them.
+# - At stride 1 the gradient of the image is a convolution with the filters turned by half a turn.
+# - A step of training costs about three forward passes.
+#
 # Exercises
 # ---------
 # 1. Write ``framed.reshape(x_shape[0], -1)[:, table] += cols`` in place of ``np.add.at``. Which assertion fails first?
@@ -239,6 +251,12 @@ plt.show()
 #    do both gradients take, counted as in chapter 6? A training step costs how many forward passes?
 # 3. **In code**, with an examiner: ``minires learn 7`` writes a file with gaps for both gradients, ``minires check 7``
 #    runs the gradient checker on them. Once they pass, train the digits with them.
+#
+# .. admonition:: Answers to the exercises on paper
+#    :collapsible: closed
+#
+#    - *2.* The images and the two axes of places, 0, 2 and 3: the bias is used once at each. Each of the two gradients
+#      takes :math:`N F I J \cdot C K^2` multiplications, as forward does. So a step costs three forward passes.
 #
 # Read next
 # ---------

@@ -5,6 +5,10 @@ r"""
 Batch norm gives every channel of a batch mean 0 and variance 1. The formula is one line. Its gradient is the one that
 most people get wrong, because here **every number of the batch depends on every other**. What is it, where does it come
 from, and what do *training* and *evaluation* do differently?
+
+:Time: READING
+:Before it: chapter 5; chapter 7 for the pictures
+:Afterwards: you can derive batch norm's gradient, and say what its two modes do
 """
 
 # %%
@@ -58,13 +62,34 @@ def batch_norm(x, weight, bias):
 
 
 # %%
-# Three ways lead from :math:`x` to :math:`y`: directly, through the variance, through the mean. Put the lines
-# together, and most of it cancels. With :math:`\sum_m \hat x_m = 0`, what is left is one line:
+# Three ways lead from :math:`x` to :math:`y`: directly, through the variance, through the mean. Put the lines together,
+# one at a time. Write :math:`s = (\sigma^2 + \varepsilon)^{-1/2}` for ``inv_std``, :math:`c_m = x_m - \mu` for
+# ``centred``, so that :math:`\hat x_m = c_m s`, and :math:`dy_m` for what arrives.
+#
+# 1. *What reaches the variance.* ``grad_inv_std`` is :math:`\sum_k \gamma\, dy_k\, c_k`. Since :math:`ds / d\sigma^2 =
+#    -\tfrac12 s^3`, ``grad_var`` is
+#
+#    .. math:: -\tfrac12 s^3 \gamma \sum_k dy_k\, c_k = -\tfrac12 s^2 \gamma \sum_k dy_k\, \hat x_k
+#
+# 2. *What reaches* ``centred``. Directly :math:`\gamma\, dy_m\, s`; and through its square a share :math:`1 / M` of
+#    ``grad_var``, times :math:`2 c_m`. With :math:`c_m = \hat x_m / s` the two are
+#
+#    .. math::
+#
+#       \gamma s\, dy_m - \gamma s\, \hat x_m\, \frac1M \sum_k dy_k\, \hat x_k
+#
+#    The ½ and the 2 have cancelled, and so has one :math:`s`.
+# 3. *What reaches the mean.* Minus the sum of line 2 over all :math:`m`. Its second part has the factor
+#    :math:`\sum_m \hat x_m`, which is 0: the centred numbers sum to 0. So the way through the variance does not reach
+#    the mean at all, and ``grad_mean`` is :math:`-\gamma s \sum_k dy_k`.
+# 4. *What reaches* :math:`x_m`. Line 2, and a share :math:`1 / M` of line 3. Take :math:`\gamma s` out of all three:
 #
 # .. math::
 #
 #    \frac{dL}{dx_m} = \frac{\gamma}{\sqrt{\sigma^2 + \varepsilon}} \Big( dy_m
 #    - \frac{1}{M} \sum_k dy_k - \hat x_m \, \frac{1}{M} \sum_k dy_k\, \hat x_k \Big)
+#
+# The first term is the direct way, the second came through the mean, the third through the variance.
 
 
 def batch_norm_grad_x(grad_y, x, weight):
@@ -83,7 +108,8 @@ print(f"x: mean {x.mean():.2f}, std {x.std():.2f};  y: mean {y.mean():.2f}, std 
 # %%
 # What the gradient means
 # -----------------------
-# Add 7 to every :math:`x`, or double all of them: :math:`y` stays what it was. So the gradient can have no part along
+# Add 7 to every :math:`x`: :math:`y` stays what it was. Double all of them: it stays as well (exactly for
+# :math:`\varepsilon = 0`, nearly otherwise). So the gradient can have no part along
 # "all up" and none along "all further apart", and the two subtractions take away just those. That is what fitting a
 # straight line does: **dL/dx is what a line through the points** :math:`(\hat x_m, dy_m)` **cannot explain**.
 
@@ -222,14 +248,31 @@ y.backward(grad_y)
 np.testing.assert_allclose(x1.grad, grad_y / np.sqrt(layer.running_var[0] + layer.eps), rtol=1e-5)
 
 # %%
+# In five lines
+# -------------
+# - Batch norm gives each channel of a batch mean 0 and variance 1, then a learned scale and shift.
+# - Its gradient has three parts: the direct way, the way through the mean, the way through the variance.
+# - What is left is what a straight line through :math:`(\hat x, dy)` cannot explain.
+# - So the gradient of the outputs' sum is zero, and a check with ones passes anything.
+# - In evaluation running statistics stand for the batch's, and the gradient is a mere factor.
+#
 # Exercises
 # ---------
-# 1. On paper: derive the one-line formula from the nine lines. Begin with ``grad_mean``: which of its two sums is zero?
+# 1. On paper: in evaluation mode mean and variance are constants. Which of the four lines of the derivation are left,
+#    and what is :math:`dL/dx`?
 # 2. On paper: a batch of two images with one number per channel. What is :math:`\hat x`? What is :math:`dL/dx`? And why
 #    does the layer refuse a batch of one such image?
 # 3. Leave out the term with :math:`\hat x` in ``batch_norm_grad_x``. What does the first figure's right panel become?
 # 4. **In code**, with an examiner: ``minires learn 8`` writes a file with a gap for the backward pass, and
 #    ``minires check 8`` names the term that is wrong. Once it passes, train the digits with it.
+#
+# .. admonition:: Answers to the exercises on paper
+#    :collapsible: closed
+#
+#    - *1.* Mean and variance are constants there. The direct way is all that is left: :math:`\gamma\, dy_m /
+#      \sqrt{\sigma^2 + \varepsilon}`.
+#    - *2.* The two are +1 and −1, whatever they were (but for :math:`\varepsilon`), so :math:`dL/dx` is 0. With a
+#      single image the variance is 0, and the output is the bias, whatever the image: there is nothing to learn from.
 #
 # Read next
 # ---------

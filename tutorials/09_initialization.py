@@ -4,6 +4,10 @@ r"""
 
 "In deep networks gradients vanish." It is said of all of them, as if depth did it. Does it? What reaches the first
 layer of a network of 100 layers, before it has learned anything, and what decides that?
+
+:Time: READING
+:Before it: chapters 5 and 8
+:Afterwards: you can predict the size of a gradient at the first layer before anything is trained
 """
 
 # %%
@@ -78,7 +82,14 @@ plt.show()
 # %%
 # *pytorch* is the default of PyTorch's layers and, so that networks can be compared, of MiniRes' layers too;
 # *lecun* (1998) is right for an activation that is the identity near zero; *he* (2015) is LeCun's with the 2 that ReLU
-# takes away. With it the gradient arrives through 100 layers as large as it set out, **with no skip connection and no
+# takes away.
+#
+# Here every layer has as many inputs as outputs. In a convolution the two counts differ. A number of :math:`z` is a sum
+# over :math:`C K K` numbers, the *fan-in*. A number of :math:`h` sends itself to :math:`F K K` numbers, the *fan-out*,
+# and its gradient is a sum over those. One variance cannot keep both sums constant. He et al. show that either will do;
+# MiniRes takes the fan-out for filters, so that it is the **gradient** whose size stays.
+#
+# With He's variance the gradient arrives through 100 layers as large as it set out, **with no skip connection and no
 # batch norm anywhere**. With the default it is as good as gone: where a loss is a mean over :math:`N` images, float32
 # has no full-length numbers that small.
 
@@ -139,7 +150,17 @@ for init, std in STD.items():
 # ----------------------
 # The 2 is ReLU's. Another activation :math:`a` passes another part of the signal on, and multiplies the gradient by
 # its slope :math:`a'`. The sigmoid's is :math:`y (1 - y) \le \tfrac14`, everywhere: this is where the saying comes
-# from, in the days before ReLU. Here are the slopes, and what is left of a gradient after 50 layers:
+# from, in the days before ReLU. Two that came after ReLU keep a slope on the negative side, too. ELU (Clevert and
+# others, 2015) bends smoothly to −1. SELU (Klambauer and others, 2017) is ELU stretched, with two constants chosen such
+# that a signal of mean 0 and variance 1 stays one from layer to layer:
+#
+# .. math::
+#
+#    \mathrm{elu}(z) = \begin{cases} z & z > 0 \\ e^z - 1 & z \le 0 \end{cases} \qquad
+#    \mathrm{elu}'(z) = \begin{cases} 1 \\ e^z \end{cases} \qquad
+#    \mathrm{selu}(z) = 1.0507 \begin{cases} z & z > 0 \\ 1.6733\, (e^z - 1) & z \le 0 \end{cases}
+#
+# Here are the slopes, and what is left of a gradient after 50 layers:
 
 activations = {
     "sigmoid": (ops.sigmoid, "lecun", "#E69F00", ":"),
@@ -224,6 +245,14 @@ if not quick():
     assert abs(np.mean(curves["pytorch"][-20:]) - math.log(10)) < 0.05 and np.mean(curves["he"][-20:]) < 1
 
 # %%
+# In five lines
+# -------------
+# - Each layer multiplies signal and gradient by about :math:`q`, so depth makes :math:`q^{100}` of it.
+# - He's variance makes :math:`q = 1` for ReLU; PyTorch's default has :math:`q = 0.41`, and all is gone.
+# - The sigmoid's slope is at most a quarter: there the old saying comes from.
+# - With batch norm the gradient of a plain ReLU network explodes, by 1.21 per layer.
+# - Initialization, norm and depth are three things; say which one you changed.
+#
 # Exercises
 # ---------
 # 1. On paper: a leaky ReLU of slope :math:`a` keeps :math:`(1 + a^2)/2` of the mean square. Which
@@ -232,6 +261,11 @@ if not quick():
 # 3. Can the sigmoid be saved by larger weights? Which :math:`\mathrm{Var}(w)` does its slope ask for? Try it.
 # 4. **In code**, with an examiner: ``minires learn 9`` writes a file with gaps for He's draw and for the backward of
 #    ELU, and ``minires check 9`` examines both.
+#
+# .. admonition:: Answers to the exercises on paper
+#    :collapsible: closed
+#
+#    - *1.* It is :math:`2 / ((1 + a^2) C)`. For :math:`a = \sqrt 5` that is :math:`1 / (3 C)`: PyTorch's default.
 #
 # Read next
 # ---------

@@ -5,6 +5,10 @@ r"""
 Chapter 10's deep network would have been saved by layers that change nothing, and could not learn them. So let a layer
 change nothing *by itself*, and learn only what it changes: :math:`y = x + F(x)`. It is one addition. What does it do to
 the gradient? And what, if :math:`x` and :math:`F(x)` do not have one shape?
+
+:Time: READING
+:Before it: chapters 3 and 10
+:Afterwards: you can build a residual block, say why its gradient arrives, and mend its shapes
 """
 
 # %%
@@ -231,14 +235,27 @@ assert np.sum(skip > branch) > 20 and 5 < skip[0] / skip[-1] < 30
 # %%
 # Towards the input the gradient grows here too, but some ten times, where plain-56's grew thousands of times.
 #
+# In five lines
+# -------------
+# - A residual block learns what it changes, and the skip adds its input again.
+# - Backward, what arrives goes through the skip unchanged, and once more through the branch.
+# - Where shapes differ, option A copies every second pixel and pads channels with zeros; option B projects.
+# - The addition hands one array to both sides, so nobody may write into it.
+# - With the same weights at the start, the residual network of 56 layers learns where the plain one does not.
+#
 # Exercises
 # ---------
-# 1. Multiply out the gradient of two blocks :math:`x + F(x)`. How many ways lead from the loss to :math:`x` through
-#    :math:`L` blocks, and how many of them take no branch at all?
+# 1. On paper: multiply out the gradient of two blocks :math:`x + F(x)`. How many ways lead from the loss to :math:`x`
+#    through :math:`L` blocks, and how many of them take no branch at all?
 # 2. Replace ``ops.residual_add(shortcut, y)`` by ``ops.residual_add(shortcut, 0.1 * y)``. Which of the left panel's
 #    curves falls? Does the network still learn?
 # 3. **In code**, with an examiner: ``minires learn 11`` has gaps for the backward pass of the addition, of a block, and
 #    of option A. Once ``minires check 11`` is content, train the digits through your own skips.
+#
+# .. admonition:: Answers to the exercises on paper
+#    :collapsible: closed
+#
+#    - *1.* :math:`(1 + a)(1 + b) = 1 + a + b + ab`. There are :math:`2^L` ways, and one of them takes no branch at all.
 #
 # Read next
 # ---------

@@ -4,6 +4,10 @@ r"""
 
 One addition made networks of 18 to 1001 layers possible. Which are there, what are they built of, and what do they
 cost? And if a network's listing has a mistake, but runs, and its loss falls: who would notice?
+
+:Time: READING
+:Before it: chapter 11
+:Afterwards: you can build any network of the family, count what it costs, and find a wrong listing
 """
 
 # %%
@@ -220,6 +224,14 @@ basic, misplaced, projected = [norms[0] for norms in profiles.values()]
 assert 0.5 < misplaced / basic < 2 and projected / basic > 4
 
 # %%
+# In five lines
+# -------------
+# - There are three blocks: basic, bottleneck, pre-activation.
+# - Parameters and multiply-adds can be counted on paper, and agree with the published ones.
+# - An identity shortcut costs nothing, and saves nothing.
+# - Wrong listings run, and their losses fall: only a test of *structure* finds them.
+# - A convolution on every shortcut is one more layer to get through.
+#
 # Exercises
 # ---------
 # 1. On paper: the parameters of ResNet-110 from those of ResNet-56 and ResNet-20, without counting layers. (How does
@@ -227,6 +239,12 @@ assert 0.5 < misplaced / basic < 2 and projected / basic > 4
 # 2. What does ``structure`` say of a ``PreActBlock`` whose input and output have different channels? Why?
 # 3. **In code**, with an examiner: ``minires learn 12`` writes a file with the three listings that are wrong.
 #    ``minires check 12`` looks at their structure, and not only at their shapes. Mend them.
+#
+# .. admonition:: Answers to the exercises on paper
+#    :collapsible: closed
+#
+#    - *1.* The number grows by the same amount with each :math:`n`. From 20 to 56 layers :math:`n` grows by 6, from 56
+#      to 110 by 9: so add one and a half times the difference of the first two, and 1,727,962 comes out.
 #
 # Read next
 # ---------

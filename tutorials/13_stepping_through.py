@@ -5,6 +5,10 @@ r"""
 A network trains, but badly. There is no error and no NaN; in one of its backward passes a line is wrong. Which, among
 the 71 operations of a ResNet-20? This chapter goes through a backward pass one operation at a time, with four tools,
 and then finds three bugs that have been planted in the engine.
+
+:Time: READING
+:Before it: chapters 4, 8 and 11
+:Afterwards: you can find the line of a backward pass that is wrong
 """
 
 # %%
@@ -234,6 +238,14 @@ assert (found.op, found.module_path, found.phase) == ("BatchNorm", "layer2.1.bn2
 # hardly matters.
 #
 # Three bugs, three kinds of evidence: a *share* that cannot be, a *proof* that fails, the *first* bad number.
+#
+# In five lines
+# -------------
+# - Between ``loss.backward()`` and the arithmetic there are three frames, all of them readable.
+# - A walk stops between operations, and says what arrived, what left and where it goes.
+# - A *share* that cannot be, at a fork, shows a path that is cut.
+# - A *proof* that fails, on one operation, shows a gradient that is wrong and has the right size.
+# - The *first* bad number, where a NaN is born, shows the guilty operation.
 #
 # Exercises
 # ---------

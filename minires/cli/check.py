@@ -11,7 +11,8 @@ from pathlib import Path
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("chapter", type=int, metavar="CHAPTER", help="the chapter whose exercise to examine")
+    parser.add_argument("chapter", nargs="?", type=int, metavar="CHAPTER", help="the chapter to examine")
+    parser.add_argument("--all", action="store_true", help="examine every chapter that you have begun")
     parser.add_argument("--hint", action="store_true", help="after the examination, one hint more than last time")
     parser.add_argument("--train", action="store_true", help="if all is right, train on the digits with your functions")
     parser.add_argument("--folder", default="my_minires", metavar="FOLDER", help="where your files are (my_minires)")
@@ -20,77 +21,157 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    from minires.learn import Wrong, chapters, reader
+    from minires.learn import chapters
 
-    folder, exercise = Path(args.folder), chapters.exercise_of(args.chapter)
+    folder = Path(args.folder)
     if args.seed < 0:
         raise ValueError(f"a seed is a number from 0 on, got {args.seed}")
-    if args.json and (args.hint or args.train):
-        raise ValueError("--json gives the result alone: leave out --hint and --train")
+    if args.all == (args.chapter is not None):
+        raise ValueError("give the number of a chapter, or --all")
+    if (args.json or args.all) and (args.hint or args.train):
+        raise ValueError("--json and --all give the results alone: leave out --hint and --train")
+    if args.all:
+        return check_all(folder, args)
+    exercise = chapters.exercise_of(args.chapter)
     if args.train and exercise.plug is None:
         raise ValueError(f"nothing of chapter {args.chapter}'s exercise goes into the engine: leave out --train")
     if args.json:
-        return print_json(exercise, folder, args.seed)
+        return print_json([args.chapter], folder, args.seed)
+    return check_chapter(args.chapter, folder, args)
+
+
+def begun(folder: Path) -> list[int]:
+    """List the chapters of which something is there; ValueError where there is nothing."""
+    from minires.learn import chapters
+
+    found = [number for number in chapters.CHAPTERS if tasks_of(number, folder)]
+    if not found:
+        raise ValueError(f"there is nothing in {folder} yet; `minires learn 1` begins")
+    return found
+
+
+def tasks_of(number: int, folder: Path) -> list:
+    """List what there is of a chapter: the parts of the reader's own engine, then the exercise."""
+    from minires.learn import chapters, own_engine
+
+    there = {section.file for section in own_engine.sections(number) if own_engine.is_there(section, folder)}
+    found = [part for part in chapters.parts_of(number) if part.file in there]
+    if chapters.has_exercise(number) and chapters.exercise_of(number).path(folder).exists():
+        found.append(chapters.exercise_of(number))
+    return found
+
+
+def check_all(folder: Path, args: argparse.Namespace) -> int:
+    """Examine all chapters that are begun; go on behind one that is not right."""
+    numbers = begun(folder)
+    if args.json:
+        return print_json(numbers, folder, args.seed)
+    wrong = []
+    for number in numbers:
+        print(f"Chapter {number}")
+        if check_chapter(number, folder, args):
+            wrong.append(number)
+    if wrong:
+        print(f"\nNot right yet: {', '.join(['chapter ' + str(number) for number in wrong])}.")
+    else:
+        print(f"\nAll right: {len(numbers)} chapters.")
+    return 1 if wrong else 0
+
+
+def check_chapter(number: int, folder: Path, args: argparse.Namespace) -> int:
+    """Examine what there is of a chapter, its share of the reader's own engine first; stop at what is wrong."""
+    from minires.learn import Wrong, chapters, own_engine, reader
+
+    tasks = tasks_of(number, folder) or [chapters.exercise_of(number)]  # whose file is missing, which is said
     answer, losses = None, None
     try:
-        answer = reader.open_answer(exercise, folder)
-        with answer as mine:
-            for line in reader.examine(exercise, mine, args.seed):
-                print(f"  ok     {line}", flush=True)
-            losses = train(mine) if args.train else None
+        earlier = own_engine.open_gaps(folder, number) if tasks[0].file else []
+        if earlier:
+            file, before, gap = earlier[0]
+            raise Wrong(f"{file} still has a gap of chapter {before}, on which this builds: {gap}")
+        for task in tasks:
+            answer = reader.open_answer(task, folder)
+            with answer as mine:
+                for line in reader.examine(task, mine, args.seed):
+                    print(f"  ok     {line}", flush=True)
+                losses = train(mine) if args.train and not task.file else None
     except Wrong as wrong:
         print(f"  WRONG  {wrong}".replace("\n", "\n       "))
         show_output(answer)
-        reader.note(folder, args.chapter, passed=False)
+        reader.note(folder, number, passed=False)
         if args.hint:
-            give_hint(exercise, folder)
+            give_hint(task if answer is not None else tasks[0], folder)
         return 1
     show_output(answer)
-    reader.note(folder, args.chapter, passed=True)
-    print(f"\nChapter {args.chapter} passed: {', '.join(exercise.names)}.")
-    if losses is not None:
-        compare(losses)
-    elif exercise.plug is not None:
-        print(f"Put it into the engine and train on the digits with it: minires check {args.chapter} --train")
+    reader.note(folder, number, passed=True)
+    if not args.all:
+        say_passed(number, tasks, folder, losses)
     return 0
 
 
-def print_json(exercise, folder: Path, seed: int) -> int:
+def say_passed(number: int, tasks: list, folder: Path, losses: list[float] | None) -> None:
+    """Say what is right now, and what can be trained with it."""
+    last = tasks[-1]
+    print(f"\nChapter {number} passed: {', '.join([name for task in tasks for name in task.names])}.")
+    if losses is not None:
+        compare(losses)
+    elif not last.file and last.plug is not None:
+        print(f"Put it into the engine and train on the digits with it: minires check {number} --train")
+    if number in MILESTONES and tasks[0].file:
+        print(f"Your own engine can do something now: python -m {folder.name}.{MILESTONES[number]}")
+
+
+MILESTONES = {3: "points", 5: "train linear", 7: "train conv", 12: "train resnet20"}
+
+
+def print_json(numbers: list[int], folder: Path, seed: int) -> int:
     """Examine each function by itself, in a process of its own, and print what a grader needs; a point for each.
 
     Nothing is written: a grader's copy of an answer stays as it is.
     """
+    results = [as_json(task, folder, seed) for number in numbers for task in tasks_or_exercise(number, folder)]
+    print(json.dumps(results[0] if len(results) == 1 else results, indent=2, ensure_ascii=True))
+    return 0 if all(result["passed"] for result in results) else 1
+
+
+def tasks_or_exercise(number: int, folder: Path) -> list:
+    from minires.learn import chapters
+
+    return tasks_of(number, folder) or [chapters.exercise_of(number)]
+
+
+def as_json(task, folder: Path, seed: int) -> dict[str, object]:
+    """Examine the functions of one task; return the result."""
     from minires.learn import Wrong, reader
 
     begun = time.monotonic()
     diagnoses: list[dict[str, str]] = []
     right: list[str] = []
     printed: list[str] = []
-    for name in exercise.names:
+    for name in task.names:
         answer = None
         try:
-            answer = reader.open_answer(exercise, folder)
-            answer.share(len(exercise.names))
+            answer = reader.open_answer(task, folder)
+            answer.share(len(task.names))
             with answer as mine:
-                right += reader.examine(exercise, mine, seed, [name])
+                right += reader.examine(task, mine, seed, [name])
         except Wrong as wrong:
             diagnoses.append({"function": name, "text": str(wrong)})
         if answer is not None:
             printed = printed or answer.output()
-    result = {
-        "chapter": exercise.chapter,
-        "exercise": exercise.name,
+    return {
+        "chapter": task.chapter,
+        "exercise": task.name,
+        "file": task.path(folder).name,
         "passed": not diagnoses,
-        "points": len(exercise.names) - len(diagnoses),
-        "of": len(exercise.names),
+        "points": len(task.names) - len(diagnoses),
+        "of": len(task.names),
         "diagnoses": diagnoses,
         "right": right,
         "printed": printed,
         "seed": seed,
         "time": round(time.monotonic() - begun, 3),
     }
-    print(json.dumps(result, indent=2, ensure_ascii=True))
-    return 1 if diagnoses else 0
 
 
 def show_output(answer) -> None:

@@ -10,7 +10,7 @@ MOST_LETTERS = 1_000_000  # of a script
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--model", default="resnet20", metavar="NAME", help="resnet20, preact_resnet56, … (resnet20)")
-    parser.add_argument("--data", default="digits", metavar="NAME", help="see minires data list (digits)")
+    parser.add_argument("--data", metavar="NAME", help="see minires data list (digits, or what --pretrained knows)")
     parser.add_argument("--data-dir", metavar="FOLDER", help="where the data set's files are (the usual place)")
     parser.add_argument("--batch-size", type=int, default=8, metavar="N", help="images in the batch (8)")
     parser.add_argument("--layer", metavar="MODULE", help="begin there, such as layer2.0.conv1 (at the loss)")
@@ -20,7 +20,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--seed", type=int, default=0, metavar="N", help="of weights and batch (0)")
     model = parser.add_argument_group("the model, where it should differ from the paper's")
     model.add_argument("--skip", choices=["off", "on"], default="on", help="off: the plain twin (on)")
-    model.add_argument("--norm", metavar="NAME", help="batch or none")
+    model.add_argument("--norm", metavar="NAME", help="batch, group, layer or none")
     model.add_argument("--init", metavar="NAME", help="initialization: he, pytorch, zero_gamma, fixup, …")
     model.add_argument("--activation", metavar="NAME", help="relu, elu, selu, …")
     model.add_argument("--shortcut", metavar="NAME", help="A, B, C or always")
@@ -28,6 +28,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     model.add_argument("--stem", metavar="NAME", help="cifar or imagenet, for resnet18 and its family")
     model.add_argument("--depth", type=int, metavar="N", help="of wide_resnet: layers")
     model.add_argument("--width", type=int, metavar="N", help="factor on the channels")
+    model.add_argument("--pretrained", nargs="?", const="", metavar="NAME",
+                       help="a trained network in place of first weights: see minires pretrained list (MODEL-DATA)")
     pictures = parser.add_argument_group("instead of the prompt")
     pictures.add_argument("--html", metavar="FILE", help="write the whole pass as one page for a browser")
     pictures.add_argument("--twin", action="store_true", help="with --html: show the plain twin beside it")
@@ -45,6 +47,8 @@ def run(args: argparse.Namespace) -> int:
         raise ValueError("--twin is for --html")
     if args.twin and args.skip == "off":
         raise ValueError("--twin shows the plain twin beside the network with skips: leave out --twin or --skip off")
+    if args.pretrained is not None:
+        check_alone(args)
     with kernels.use(args.kernels):
         commands = None if sys.stdin.isatty() else sys.stdin
         if args.script:
@@ -91,18 +95,29 @@ def make_pictures(args: argparse.Namespace, model: Any, loss: Any) -> None:
     print(*paths, sep="\n")
 
 
+# What a trained network has already.
+MADE_WITH = ("norm", "init", "activation", "shortcut", "block", "stem", "depth", "width")
+
+
+def check_alone(args: argparse.Namespace) -> None:
+    """Refuse options of the model beside --pretrained, which has it as it was trained."""
+    given = [f"--{name}" for name in MADE_WITH if getattr(args, name) is not None]
+    given += ["--skip off"] if args.skip == "off" else []
+    given += ["--twin"] if args.twin else []
+    if given:
+        raise ValueError(
+            f"--pretrained has the network as it was trained: leave out {', '.join(given)}; the plain twin is "
+            "--pretrained plain20-digits"
+        )
+
+
 def forward(args: argparse.Namespace, skip: bool) -> tuple[Any, Any]:
     """Return the network and its loss on a batch."""
     import numpy as np
 
-    from minires import Tensor, data, models, ops
+    from minires import Tensor, data, ops
 
-    dataset = data.load(args.data, args.data_dir)
-    names = ("norm", "init", "activation", "shortcut", "block", "stem", "depth", "width")
-    options = {name: getattr(args, name) for name in names if getattr(args, name) is not None}
-    model = models.make(
-        args.model, in_channels=dataset.shape[0], num_classes=len(dataset.classes), skip=skip, seed=args.seed, **options
-    )
+    model, dataset = trained(args) if args.pretrained is not None else made(args, skip)
     loader = data.Loader(
         dataset.train_images, dataset.train_labels, args.batch_size, seed=args.seed, mean=dataset.mean, std=dataset.std
     )
@@ -110,3 +125,32 @@ def forward(args: argparse.Namespace, skip: bool) -> tuple[Any, Any]:
     model.to(args.dtype)
     logits = model(Tensor(images.astype(np.dtype(args.dtype))))
     return model, ops.cross_entropy(logits, labels)
+
+
+def made(args: argparse.Namespace, skip: bool) -> tuple[Any, Any]:
+    """Return a network with first weights, and the data set it is for."""
+    from minires import data, models
+
+    dataset = data.load(args.data or "digits", args.data_dir)
+    options = {name: getattr(args, name) for name in MADE_WITH if getattr(args, name) is not None}
+    model = models.make(
+        args.model, in_channels=dataset.shape[0], num_classes=len(dataset.classes), skip=skip, seed=args.seed, **options
+    )
+    return model, dataset
+
+
+def trained(args: argparse.Namespace) -> tuple[Any, Any]:
+    """Return a trained network, as in its training, and its data set or the one asked for."""
+    from minires import data, interop
+
+    name = args.pretrained or f"{args.model}-{args.data or 'digits'}"
+    if name not in interop.PRETRAINED:
+        raise ValueError(f"--pretrained: unknown network {name!r}; known: {', '.join(interop.PRETRAINED)}")
+    about = interop.about_network(name)
+    dataset = data.load(args.data or about.data, args.data_dir)
+    if list(dataset.shape[:1]) != about.shape[:1] or len(dataset.classes) != len(about.classes):
+        raise ValueError(
+            f"--pretrained {name} takes images of {about.shape[0]} channels and {len(about.classes)} classes, those of "
+            f"{dataset.name} have {dataset.shape[0]} and {len(dataset.classes)}"
+        )
+    return interop.pretrained(name).train(), dataset

@@ -6,8 +6,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 if TYPE_CHECKING:
     from minires.data import Dataset, Loader
+    from minires.interop import About
     from minires.nn import Module
 
 
@@ -15,8 +18,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("run_folder", nargs="?", metavar="RUN",
                         help="a run's folder, such as runs/20260102-030405-train-resnet20")
     parser.add_argument("--checkpoint", default="best", metavar="WHICH", help="best, last, or a step's number (best)")
-    parser.add_argument("--weights", metavar="FILE", help="in place of a run: .safetensors, .pth, .pt, .th")
-    parser.add_argument("--model", metavar="NAME", help="of the file: resnet20, resnet18, …")
+    parser.add_argument("--weights", metavar="NAME|FILE",
+                        help="in place of a run: see minires pretrained list, or a file, .safetensors, .pth, .pt, .th")
+    parser.add_argument("--model", metavar="NAME", help="of a file that does not say it: resnet20, resnet18, …")
     parser.add_argument("--data", metavar="NAME", help="to test the file's network with: cifar10, a folder, …")
     parser.add_argument("--normalize", metavar="HOW",
                         help="as the file's images were: imagenet, cifar10, data (the set's own mean and std), or "
@@ -127,26 +131,39 @@ def evaluate_run(args: argparse.Namespace) -> int:
 
 def evaluate_weights(args: argparse.Namespace) -> int:
     """Evaluate a file of weights on the test images of a data set, and print the result."""
-    from minires import data
-    from minires.data.pixel_units import PUBLISHED_STATISTICS, normalization
+    from minires import data, interop
+    from minires.data.pixel_units import normalization
     from minires.runs.building import EVALUATION_BATCH
 
-    missing = [name for name in ("model", "data", "normalize") if getattr(args, name) is None]
-    if missing:
-        lacking, known = ", ".join([f"--{name}" for name in missing]), ", ".join(PUBLISHED_STATISTICS)
-        raise ValueError(
-            f"a file of weights does not say of which model it is, nor how its images were normalized: add {lacking}; "
-            f"--normalize is {known}, data, or MEAN/STD of pixels from 0 to 1"
-        )
+    path = interop.weights_of(args.weights)
+    about = interop.read_about(path)
+    check_said(args, about, "model", "data", "normalize")
     options = settings_of(args.set)
-    dataset = data.load(args.data, data_dir=args.data_dir, **options["data"])
-    mean, std = normalization(args.normalize, dataset)
-    model = model_of(Path(args.weights), args.model, options["model"])
+    dataset = data.load(args.data or about.data, data_dir=args.data_dir, **options["data"])
+    if args.normalize is not None:
+        (mean, std), how = normalization(args.normalize, dataset), f"as {args.normalize}"
+    else:
+        mean, std, how = np.array(about.mean, np.float32), np.array(about.std, np.float32), "as it was trained"
+    model, name = model_of(path, args.model, options["model"])
     check_fits(args.weights, model, dataset)
     images, labels = dataset.test_images, dataset.test_labels
     answers = ask(model, data.Loader(images, labels, EVALUATION_BATCH, False, mean=mean, std=std), dataset.classes)
-    answers.show(f" of {dataset.name}: {Path(args.weights).name}, {args.model}, normalized as {args.normalize}")
+    answers.show(f" of {dataset.name}: {Path(args.weights).name}, {name}, normalized {how}")
     return 0
+
+
+def check_said(args: argparse.Namespace, about: "About", *names: str) -> None:
+    """Refuse a file of weights where neither it nor the options say what must be known of it."""
+    from minires.data.pixel_units import PUBLISHED_STATISTICS
+
+    said = {"model": about.model, "data": about.data, "normalize": about.mean}
+    missing = [f"--{name}" for name in names if getattr(args, name) is None and not said[name]]
+    if missing:
+        raise ValueError(
+            "a file of weights does not say of which model it is, nor how its images were normalized: add "
+            f"{', '.join(missing)}; --normalize is {', '.join(PUBLISHED_STATISTICS)}, data, or MEAN/STD of pixels "
+            "from 0 to 1"
+        )
 
 
 def settings_of(settings: list[str]) -> dict[str, dict[str, Any]]:
@@ -161,20 +178,17 @@ def settings_of(settings: list[str]) -> dict[str, dict[str, Any]]:
     return options
 
 
-def model_of(path: Path, name: str, options: dict[str, Any]) -> "Module":
-    """Make the model that a file's arrays are of, and load them."""
-    from minires import interop, kernels, models
+def model_of(path: Path, name: str | None, options: dict[str, Any]) -> tuple["Module", str]:
+    """Make the model that a file's arrays are of, load them, and say so; return it and its name."""
+    from minires import interop, kernels
     from minires.runs.building import has_fused_form
 
-    if not path.exists():
-        raise ValueError(f"there is no {path}: --weights is a file, .safetensors, .pth, .pt or .th")
-    options = {**interop.options_of(interop.read_weights(path)), **options}
-    options.setdefault("fused", kernels.in_use() != "numpy" and has_fused_form(options))
-    model = models.make(name, **options, init=None)
-    loaded = interop.load_weights(model, path, verbose=False)
+    options = dict(options)
+    fused = options.pop("fused", kernels.in_use() != "numpy" and has_fused_form(options))
+    model, about, loaded = interop.load_network(path, name, options, fused=fused)
     for line in [f"{path}: {len(loaded.names)} arrays loaded", *[f"  {note}" for note in loaded.notes]]:
         print(line)
-    return model
+    return model, about.model
 
 
 def check_fits(weights: str, model: "Module", dataset: "Dataset") -> None:

@@ -1,4 +1,6 @@
-"""`minires export`: write a trained network as an ONNX file, for runtimes that know nothing of MiniRes."""
+"""`minires export`: write a trained network as an ONNX file, for runtimes that know nothing of MiniRes, or its weights
+as a safetensors file, for PyTorch and for `--weights`.
+"""
 
 import argparse
 import json
@@ -6,10 +8,12 @@ from pathlib import Path
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("source", metavar="RUN|FILE", help="a run's folder, or a .safetensors file of weights")
-    parser.add_argument("path", metavar="ONNX", help="the file to write, such as model.onnx")
+    parser.add_argument("source", metavar="RUN|NAME|FILE",
+                        help="a run's folder, a name of minires pretrained list, a file of weights")
+    parser.add_argument("path", metavar="FILE", help="the file to write: model.onnx, or weights.safetensors")
     parser.add_argument("--checkpoint", default="best", metavar="WHICH", help="of the run: best, last or a step (best)")
-    parser.add_argument("--model", metavar="NAME", help="of a file of weights: resnet18, resnet50, resnet20, …")
+    parser.add_argument("--model", metavar="NAME", help="of a file that does not say it: resnet18, resnet50, …")
+    parser.add_argument("--dtype", metavar="NAME", help="of weights: float16, float32 or float64 (as they are)")
     parser.add_argument("--size", type=int, nargs=2, metavar=("H", "W"), help="of the images (those of the training)")
     parser.add_argument("--set", nargs="+", action="extend", default=[], metavar="KEY=VALUE",
                         help="of a file of weights, what its arrays do not say: model.stride_on=1x1")
@@ -23,16 +27,25 @@ def run(args: argparse.Namespace) -> int:
     path = Path(args.path)
     if not path.absolute().parent.is_dir():
         raise ValueError(f"there is no folder {path.parent} to write {path.name} into")
-    model, name, _, images = read_source(args)
-    channels, *size = images.shape
+    as_weights = path.suffix == ".safetensors"
+    if as_weights and args.size is not None:
+        raise ValueError("--size is of an ONNX file's images; a file of weights takes any")
+    if args.dtype is not None and not as_weights:
+        raise ValueError("--dtype is of a file of weights, which ends in .safetensors")
+    model, about = read_source(args)
+    name, parameters = about.model, sum([parameter.size for parameter in model.parameters()])
+    if as_weights:
+        interop.save_weights(model, path, dtype=args.dtype, about=about)
+        print(f"{path}: {name}, {parameters:,} parameters, {path.stat().st_size:,} bytes")
+        return 0
+    channels, *size = about.shape
     shape = (channels, *(args.size or size))
     metadata = {"model": name}
-    if images.classes:
-        metadata["classes"] = json.dumps(images.classes, ensure_ascii=False)
-    if images.mean:  # the graph takes normalized images; how to normalize goes along
-        metadata |= {"mean": json.dumps(images.mean), "std": json.dumps(images.std)}
+    if about.classes:
+        metadata["classes"] = json.dumps(about.classes, ensure_ascii=False)
+    if about.mean:  # the graph takes normalized images; how to normalize goes along
+        metadata |= {"mean": json.dumps(about.mean), "std": json.dumps(about.std)}
     interop.save_onnx(model, path, shape, metadata)
-    parameters = sum([parameter.size for parameter in model.parameters()])
     print(f"{path}: {name}, {parameters:,} parameters, opset {OPSET}, {path.stat().st_size:,} bytes")
     print(f"input (batch, {', '.join(map(str, shape))}) float32, of (pixel − mean) / std; {written(metadata)}")
     return 0

@@ -2,16 +2,19 @@
 
 import argparse
 import contextlib
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from minires.interop import About
     from minires.nn import Module
-    from minires.runs.recipe import DatasetSection, Recipe
+    from minires.runs.recipe import Recipe
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("source", metavar="RUN|FILE", help="a run's folder, or a file of weights: .safetensors, .pth")
+    parser.add_argument("source", metavar="RUN|NAME|FILE",
+                        help="a run's folder, a name of minires pretrained list, a file of weights: .safetensors, .pth")
     parser.add_argument("--data", required=True, metavar="NAME", help="a folder of classes of pictures, or digits, …")
     parser.add_argument("--classes", nargs="+", metavar="NAME", help="of the data set, these classes alone")
     parser.add_argument("--freeze", nargs="+", default=[], metavar="PATTERN",
@@ -19,7 +22,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--head-factor", type=float, default=10.0, metavar="X",
                         help="the new head learns so much faster than the rest (10)")
     parser.add_argument("--checkpoint", default="best", metavar="WHICH", help="of the run: best, last or a step (best)")
-    parser.add_argument("--model", metavar="NAME", help="of a file of weights: resnet18, resnet50, resnet20, …")
+    parser.add_argument("--model", metavar="NAME", help="of a file that does not say it: resnet18, resnet50, …")
     parser.add_argument("--recipe", default="finetune", metavar="NAME", help="as for minires train (finetune)")
     parser.add_argument("--set", nargs="+", action="extend", default=[], metavar="KEY=VALUE",
                         help="override any value of the recipe: epochs=5 optimizer.lr=0.001")
@@ -44,16 +47,17 @@ def train_on(args: argparse.Namespace) -> int:
 
     if args.head_factor < 0:
         raise ValueError(f"--head-factor must be at least 0, got {args.head_factor}")
-    source, name, options, images = read_source(args)
-    recipe = runs.resolve(args.recipe, args.set, model=name, data=args.data, seed=args.seed)
+    source, about = read_source(args)
+    options = {name: value for name, value in about.options.items() if name != "num_classes"}
+    recipe = runs.resolve(args.recipe, args.set, model=about.model, data=args.data, seed=args.seed)
     recipe.model.options = {**options, **recipe.model.options}
-    complete_data(args, recipe, images.shape)
+    complete_data(args, recipe, about.shape)
     recipe.finetune = FinetuneSection(
         source=args.source,
         freeze=args.freeze,
         head_factor=args.head_factor,
-        mean=images.mean or None,
-        std=images.std or None,
+        mean=about.mean or None,
+        std=about.std or None,
     )
     trainer = runs.build(recipe, source.state_dict())
     trained = sum([parameter.size for group in trainer.optimizer.param_groups for parameter in group["params"]])
@@ -64,35 +68,29 @@ def train_on(args: argparse.Namespace) -> int:
         return runs.Run(folder, recipe, trainer, "finetune").carry_out()
 
 
-def read_source(args: argparse.Namespace) -> tuple["Module", str, dict[str, Any], "DatasetSection"]:
-    """Return the trained network, its name, what its maker was told, and what is known of its images."""
-    from minires import interop, models, runs
-    from minires.runs.building import model_options
-    from minires.runs.recipe import DatasetSection
+def read_source(args: argparse.Namespace) -> tuple["Module", "About"]:
+    """Return the trained network and what is known of it and its images."""
+    from minires import interop, runs
+    from minires.interop.trained import about_recipe
     from minires.runs.settings import parsed
 
     path = Path(args.source)
-    if path.is_dir():
+    if path.is_dir() and args.source not in interop.PRETRAINED:
         if args.model is not None:
             raise ValueError(f"--model is for files of weights; what {path} trained stands in its config.json")
         model, recipe, _ = runs.load_model(path, args.checkpoint)
-        options = model_options(recipe)
-        options.pop("num_classes")
-        return model, recipe.model.name, options, recipe.dataset
-    if not path.exists():
-        raise ValueError(f"there is no {path}: the source is a run's folder or a file of weights")
-    if args.model is None:
+        return model, about_recipe(recipe)
+    if args.source not in interop.PRETRAINED and not path.exists():
+        known = ", ".join(interop.PRETRAINED)
+        raise ValueError(f"there is no {path}: the source is a run's folder, a file of weights, or one of {known}")
+    weights = interop.weights_of(args.source)
+    if args.model is None and not interop.read_about(weights).model:
         raise ValueError("a file of weights does not say which model they are of: add --model, such as resnet18")
-    arrays = interop.read_weights(path)
-    options = interop.options_of(arrays)
-    for keys, value in map(parsed, args.set):
-        if keys[0] == "model" and len(keys) == 2:
-            options[keys[1]] = value
-    model = models.make(args.model, **options, init=None)
-    interop.load_weights(model, path)
-    side = 224 if options["stem"] == "imagenet" else 32
-    options.pop("num_classes")
-    return model, args.model, options, DatasetSection(shape=[options["in_channels"], side, side])
+    settings = {keys[1]: value for keys, value in map(parsed, args.set) if keys[0] == "model" and len(keys) == 2}
+    model, about, loaded = interop.load_network(weights, args.model, settings)
+    print(loaded)
+    side = 224 if about.options["stem"] == "imagenet" else 32
+    return model, replace(about, shape=about.shape or [about.options["in_channels"], side, side])
 
 
 def complete_data(args: argparse.Namespace, recipe: "Recipe", shape: list[int]) -> None:

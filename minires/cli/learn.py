@@ -1,42 +1,105 @@
-"""`minires learn`: the chapters and how far the reader is; `minires learn 7` writes that chapter's exercise."""
+"""`minires learn`: the chapters and how far the reader is; `minires learn 7` writes that chapter's share."""
 
 import argparse
 from pathlib import Path
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("chapter", nargs="?", type=int, metavar="CHAPTER", help="write this chapter's exercise")
+    parser.add_argument("chapter", nargs="?", type=int, metavar="CHAPTER", help="write this chapter's files")
+    parser.add_argument("--answer", action="store_true", help="show a right answer; it comes after the hints")
     parser.add_argument("--folder", default="my_minires", metavar="FOLDER", help="where your files are (my_minires)")
 
 
 def run(args: argparse.Namespace) -> int:
-    from minires.learn import chapters, reader
+    from minires.learn import chapters
 
     folder = Path(args.folder)
-    if args.chapter is not None:
-        exercise = chapters.exercise_of(args.chapter)
-        try:
-            path = reader.write_exercise(exercise, folder)
-        except OSError as error:
-            message = f"cannot write into the folder {folder} ({error.strerror}); choose another with --folder"
-            raise OSError(message) from error
-        print(f"{exercise.title}: {', '.join(exercise.names)}\n")
-        print(f"  1. do what {path} asks for\n  2. minires check {args.chapter}    (--hint for a hint)")
-        return 0
+    if args.chapter is None:
+        if args.answer:
+            raise ValueError("--answer: give the number of a chapter")
+        return show(folder)
+    if args.answer:
+        return show_answer(args.chapter, folder)
+    exercise, parts = chapters.exercise_of(args.chapter), chapters.parts_of(args.chapter)
+    try:
+        if parts:
+            write_engine(args.chapter, folder)
+        write_exercise(exercise, folder)
+    except OSError as error:
+        message = f"cannot write into the folder {folder} ({error.strerror}); choose another with --folder"
+        raise OSError(message) from error
+    print(f"\nThen: minires check {args.chapter}    (--hint for a hint)")
+    return 0
+
+
+def write_engine(chapter: int, folder: Path) -> None:
+    """Add a chapter to the reader's own engine, and say what there is to do."""
+    from minires.learn import own_engine
+
+    written = own_engine.write_chapter(chapter, folder)
+    print("Your own engine:")
+    for section in written.added:
+        print(f"  {folder / section.file}")
+        for number, gap in enumerate(own_engine.gaps(section.text), 1):
+            print(f"    {number}. {gap}")
+    for section in written.present:
+        print(f"  {folder / section.file}: chapter {chapter} is in it already, and stays as it is")
+    if written.filled:
+        print("  What earlier chapters would have put there was missing, and was put in, finished:")
+        print(f"    {', '.join(sorted({f'{one.file} (chapter {one.chapter})' for one in written.filled}))}")
+
+
+def write_exercise(exercise, folder: Path) -> None:
+    from minires.learn import reader
+
+    print("The exercise:")
+    path = exercise.path(folder)
+    if path.exists():
+        print(f"  {path} is there already, and stays as it is; to begin again, move it away first")
+        return
+    reader.write_exercise(exercise, folder)
+    print(f"  {path}: {exercise.title} ({', '.join(exercise.names)})")
+
+
+def show_answer(chapter: int, folder: Path) -> int:
+    """Print what fills a chapter's gaps, and an answer to its exercise; the chapter is marked as seen."""
+    from minires.learn import chapters, own_engine, reader
+
+    exercise = chapters.exercise_of(chapter)
+    entry = reader.read_progress(folder).get(str(chapter), {})
+    given, wanted = entry.get("hints", 0), min(3, len(exercise.hints))
+    if not entry.get("passed") and given < wanted:
+        raise ValueError(
+            f"the answer comes after {wanted} hints, and you have had {given}: `minires check {chapter} --hint` gives "
+            "one more each time"
+        )
+    for section in own_engine.sections(chapter):
+        for gap, lines in own_engine.answers(section.text):
+            print(f"# {section.file}: {gap}\n{lines}")
+    print(f"# {exercise.path(folder).name}\n{chapters.answer_to(chapter)}")
+    if not entry.get("passed"):
+        reader.note(folder, chapter, seen=True)
+    return 0
+
+
+def show(folder: Path) -> int:
+    """List the chapters, and how far the reader is with each."""
+    from minires.learn import chapters, reader
+
     progress = reader.read_progress(folder)
     for number, (_, title) in chapters.CHAPTERS.items():
         print(f"{number:3}  {mark(number, progress, folder):9}  {title}")
-    print("\nA chapter is a script, tutorials/NN_….py; `minires learn 7` writes the exercise of chapter 7.")
+    print("\nA chapter is a script, tutorials/NN_….py; `minires learn 7` writes the files of chapter 7.")
     return 0
 
 
 def mark(number: int, progress: dict[str, dict[str, object]], folder: Path) -> str:
-    """Say how far the reader is with a chapter's exercise."""
+    """Say how far the reader is with a chapter."""
     from minires.learn import chapters
 
     if not chapters.has_exercise(number):
         return ""
     entry = progress.get(str(number), {})
     if entry.get("passed"):
-        return "passed"
+        return "seen" if entry.get("seen") else "passed"
     return "begun" if chapters.exercise_of(number).path(folder).exists() else "not begun"

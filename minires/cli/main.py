@@ -23,12 +23,15 @@ from minires.data.disk import FULL
 COMMANDS = {
     "learn": "the chapters of the tutorials, and their exercises",
     "check": "examine your answer to a chapter's exercise",
+    "playground": "turn switches, and see what they do to a gradient: a page for the browser",
     "compare": "gradients in plain and residual networks, layer by layer, on handwritten digits",
+    "lab": "experiments on what skips do: each a claim, a measurement, a verdict",
     "train": "train a network of the ResNet family by a recipe, or go on with a run",
     "evaluate": "the accuracy of a trained run on its test images",
     "finetune": "train a trained network further, on other classes or on your own pictures",
-    "predict": "what a trained run takes pictures for",
-    "export": "write a trained network as an ONNX file",
+    "predict": "what a trained network takes pictures for, and which pixels it goes by",
+    "pretrained": "the networks that come trained",
+    "export": "write a trained network as an ONNX file, or its weights",
     "plot": "curves of several runs together, confusion matrix, errors and first filters",
     "debug": "walk backwards through a network, op by op, at a prompt or on a page",
     "data": "list, fetch and look at data sets",
@@ -87,7 +90,9 @@ def run(command: str | None, arguments: Sequence[str]) -> int:
     try:
         parser = build_parser(command)
         args, unknown = parser.parse_known_args(arguments)
-        if unknown:
+        if "paths" in args and not any([word.startswith("-") for word in unknown]):
+            args.paths += unknown  # those behind an option: argparse takes words from one place alone
+        elif unknown:
             Parser(prog=f"minires {command or ''}".strip()).error(f"unrecognized arguments: {' '.join(unknown)}")
         if args.command is None:
             parser.print_help()

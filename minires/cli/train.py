@@ -85,7 +85,7 @@ def resume(args: argparse.Namespace) -> int:
             trainer = runs.build(recipe)
         training = runs.Run(folder, recipe, trainer)
         for difference in training.restore():
-            print(f"minires train: resumed, but not bit for bit as it was: {difference}", file=sys.stderr)
+            print(f"minires train: {difference}", file=sys.stderr)
         if trainer.step > recipe.steps:
             raise ValueError(f"{folder} has done {trainer.step} steps already, more than {recipe.steps}")
         write_config(folder, recipe)

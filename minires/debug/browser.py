@@ -7,19 +7,16 @@
 The record (`browser_record`) goes as JSON into a page made of the files in `page/`, which draw it.
 """
 
-import base64
-import hashlib
 import html
 import json
-import re
 from collections import Counter
-from importlib.resources import files
 from pathlib import Path
 
 from minires.data.disk import naming
 from minires.debug.browser_record import PassRecord, record
 from minires.engine import Tensor
 from minires.nn import Module
+from minires.pages import assemble, text_of
 from minires.runs import records
 
 SCRIPTS = ("numbers.js", "tree.js", "graph.js", "chart.js", "pictures.js", "details.js", "page.js")  # in this order
@@ -81,25 +78,15 @@ def view(
     parts = {
         "title": html.escape(f"Backward through {name}" if name else "A backward pass"),
         "style": page_file("page.css"),
-        "script": "\n".join([page_file(script) for script in SCRIPTS]),
+        "script": "\n".join([text_of("minires.pages", "elements.js"), *[page_file(script) for script in SCRIPTS]]),
         # Inside a script element "<" could end it, and JSON knows it by its number as well.
         "record": json.dumps({"passes": passes}, separators=(",", ":"), allow_nan=False).replace("<", "\\u003c"),
     }
-    # Only this script and this style are of the page: the browser runs no other, wherever a name may have put one.
-    template = page_file("template.html")
-    for name in ("style", "script"):
-        (element,) = re.findall(f"<{name}>(.*?)</{name}>", template, re.DOTALL)
-        parts[f"{name}hash"] = hash_of(element.replace(f"@{name}@", parts[name]))
-    return Page(re.sub("@([a-z]+)@", lambda match: parts[match[1]], template))
-
-
-def hash_of(content: str) -> str:
-    """Return the hash by which a Content-Security-Policy allows an element of this content."""
-    return f"'sha256-{base64.b64encode(hashlib.sha256(content.encode()).digest()).decode()}'"
+    return Page(assemble(page_file("template.html"), parts))
 
 
 def page_file(name: str) -> str:
-    return (files("minires.debug") / "page" / name).read_text(encoding="utf-8")
+    return text_of("minires.debug", f"page/{name}")
 
 
 def locked(main: PassRecord, twin: PassRecord) -> dict[str, list[int]]:

@@ -22,9 +22,12 @@ CORNER = 12  # the radius of its corners
 # Fill by the kind of op: light tints of Okabe and Ito's colours, which colour-blind readers tell apart.
 COLOURS = {
     "Conv2d": "#cfe6f5",
+    "GroupedConv2d": "#cfe6f5",
     "Linear": "#cfe6f5",
     "BatchNorm": "#fbe8c6",
     "BatchNormInference": "#fbe8c6",
+    "GroupNorm": "#fbe8c6",
+    "LayerNorm": "#fbe8c6",
     "ReLU": "#f6d8c9",
     "ResidualAdd": "#c9ebdd",
     "CrossEntropy": "#efd7e5",

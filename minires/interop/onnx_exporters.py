@@ -23,6 +23,11 @@ from minires.ops import (
     arithmetic,
     chain,
     convolution,
+    gaussian,
+    general_pooling,
+    group_normalization,
+    grouped_convolution,
+    layer_normalization,
     loss,
     normalization,
     pooling,
@@ -93,6 +98,14 @@ def shifted(graph: "Graph", x: str, axes: tuple[int, ...]) -> str:
     return graph.node("Sub", x, graph.reduced("ReduceMax", x, axes, keepdims=True))
 
 
+def gelu(graph: "Graph", step: Step, x: str) -> str:
+    return graph.node("Gelu", x)
+
+
+def tanh_gelu(graph: "Graph", step: Step, x: str) -> str:
+    return graph.node("Gelu", x, approximate="tanh")
+
+
 # Reductions.
 
 
@@ -121,8 +134,9 @@ def mean_square(graph: "Graph", x: str, axes: tuple[int, ...], keepdims: bool) -
 
 
 def reshape(graph: "Graph", step: Step, x: str) -> str:
-    sizes, before = step.shape, step.input_shapes[0]
-    new = [0 if size is None and i < len(before) and before[i] is None else size for i, size in enumerate(sizes)]
+    new, before = list(step.shape), step.input_shapes[0]
+    if new.count(None) > 1:  # one is found from the others; more can only be those that were there before
+        new = [0 if size is None and i < len(before) and before[i] is None else size for i, size in enumerate(new)]
     if new.count(None) > 1:
         raise ValueError(f"save_onnx: {step}: {new.count(None)} sizes of its result follow the batch; at most one can")
     return graph.node("Reshape", x, graph.integers([-1 if size is None else size for size in new]))
@@ -173,6 +187,12 @@ def conv(graph: "Graph", stride: tuple[int, int], padding: tuple[int, int], *inp
     return graph.node("Conv", *inputs, strides=list(stride), pads=[*padding, *padding])
 
 
+def grouped_conv2d(graph: "Graph", step: Step, x: str, weight: str, *bias: str) -> str:
+    stride, padding, dilation = (list(step.options[name]) for name in ("stride", "padding", "dilation"))
+    pads, groups = [*padding, *padding], step.options["groups"]
+    return graph.node("Conv", x, weight, *bias, strides=stride, pads=pads, dilations=dilation, group=groups)
+
+
 def batch_norm_inference(graph: "Graph", step: Step, x: str, weight: str, bias: str) -> str:
     mean, var = graph.state(step.options["mean"]), graph.state(step.options["var"])
     return graph.node("BatchNormalization", x, weight, bias, mean, var, epsilon=step.options["eps"])
@@ -187,10 +207,47 @@ def norm_by_batch(graph: "Graph", ndim: int, eps: float, x: str, weight: str, bi
     axes = (0, *range(2, ndim))
     if ndim > 2:  # (C,) to (C, 1, 1)
         weight, bias = (graph.node("Unsqueeze", one, graph.integers(range(1, ndim - 1))) for one in (weight, bias))
+    return graph.node("Add", graph.node("Mul", standardized(graph, x, axes, eps), weight), bias)
+
+
+def group_norm(graph: "Graph", step: Step, x: str, *weight_and_bias: str) -> str:
+    missing = (1, 0)[len(weight_and_bias) :]  # ONNX's wants both
+    inputs = [x, *weight_and_bias, *[filled(graph, step, step.input_shapes[0][1:2], number) for number in missing]]
+    G, eps = step.options["num_groups"], step.options["eps"]
+    return graph.node("GroupNormalization", *inputs, num_groups=G, epsilon=eps, stash_type=kind_of(step.dtype))
+
+
+def layer_norm(graph: "Graph", step: Step, x: str, *weight_and_bias: str) -> str:
+    ndim, eps, sizes = step.options["ndim"], step.options["eps"], step.input_shapes[0]
+    if step.dtype == np.float32:
+        weight_and_bias = weight_and_bias or (filled(graph, step, sizes[-ndim:], 1),)
+        return graph.node("LayerNormalization", x, *weight_and_bias, axis=-ndim, epsilon=eps)
+    axes = tuple(range(len(sizes) - ndim, len(sizes)))  # ONNX's evaluator has that node in float32 alone
+    y = standardized(graph, x, axes, eps)
+    for kind, factor in zip(("Mul", "Add"), weight_and_bias, strict=False):
+        y = graph.node(kind, y, factor)
+    return y
+
+
+def filled(graph: "Graph", step: Step, sizes: tuple[int | None, ...], number: float) -> str:
+    """Add the weight or bias that a norm does without, all the same number."""
+    if None in sizes:
+        raise ValueError(f"save_onnx: {step}: what it normalizes over follows the batch")
+    return graph.constant(np.full([size or 0 for size in sizes], number, step.dtype))
+
+
+def standardized(graph: "Graph", x: str, axes: tuple[int, ...], eps: float) -> str:
+    """(x − mean)/√(var + eps), mean and var over the axes."""
     x = centred(graph, x, axes)
     var = mean_square(graph, x, axes, keepdims=True)
-    std = graph.node("Sqrt", graph.node("Add", var, graph.number(eps)))
-    return graph.node("Add", graph.node("Mul", graph.node("Div", x, std), weight), bias)
+    return graph.node("Div", x, graph.node("Sqrt", graph.node("Add", var, graph.number(eps))))
+
+
+def kind_of(dtype: Any) -> int:
+    """Return ONNX's number for a dtype: what a norm computes in."""
+    from onnx import helper
+
+    return int(helper.np_dtype_to_tensor_dtype(dtype))
 
 
 def max_pool2d(graph: "Graph", step: Step, x: str) -> str:
@@ -202,8 +259,38 @@ def avg_pool2d(graph: "Graph", step: Step, x: str) -> str:
 
 
 def window(step: Step) -> dict[str, list[int]]:
-    size, stride, padding = (step.options[name] for name in ("kernel_size", "stride", "padding"))
+    size, stride, padding = window_of(step)
     return {"kernel_shape": list(size), "strides": list(stride), "pads": [*padding, *padding]}
+
+
+def ceil_max_pool2d(graph: "Graph", step: Step, x: str) -> str:
+    """With what windows reach beyond the image as padding: runtimes differ in what their ceil_mode leaves out."""
+    return graph.node("MaxPool", x, **window_with_room(step, "max_pool2d"))
+
+
+def general_avg_pool2d(graph: "Graph", step: Step, x: str) -> str:
+    """ONNX divides by KH·KW also where a window reaches beyond a padding that counts: set right by a constant."""
+    if not step.options["ceil_mode"]:
+        return graph.node("AveragePool", x, count_include_pad=0, **window(step))
+    if not step.options["count_include_pad"]:
+        return graph.node("AveragePool", x, count_include_pad=0, **window_with_room(step, "avg_pool2d"))
+    y = graph.node("AveragePool", x, count_include_pad=1, **window_with_room(step, "avg_pool2d"))
+    shares = general_pooling.window_shares(step.shape, step.input_shapes[0], *window_of(step), True)  # type: ignore[arg-type]
+    return graph.node("Mul", y, graph.constant(np.asarray(shares, step.dtype)))
+
+
+def window_with_room(step: Step, function: str) -> dict[str, list[int]]:
+    """Return a window of ceil_mode, in attributes of ONNX: its padding behind goes as far as the windows do."""
+    shape = step.input_shapes[0]
+    if shape[2] is None or shape[3] is None:
+        raise ValueError(f"save_onnx: {step}: the size of its images follows the batch")
+    room = general_pooling.room_behind(function, shape, *window_of(step))  # type: ignore[arg-type]
+    P, Q = step.options["padding"]
+    return {**window(step), "pads": [P, Q, P + room[0], Q + room[1]]}
+
+
+def window_of(step: Step) -> tuple[Any, Any, Any]:
+    return step.options["kernel_size"], step.options["stride"], step.options["padding"]
 
 
 def global_avg_pool2d(graph: "Graph", step: Step, x: str) -> str:
@@ -306,6 +393,11 @@ EXPORTERS: dict[type[Op], Exporter] = {
     arithmetic.Abs: plain("Abs"),
     arithmetic.Where: where,
     convolution.Conv2d: conv2d,
+    grouped_convolution.GroupedConv2d: grouped_conv2d,
+    gaussian.GELU: gelu,
+    gaussian.TanhGELU: tanh_gelu,
+    group_normalization.GroupNorm: group_norm,
+    layer_normalization.LayerNorm: layer_norm,
     chain.ConvChain: conv_chain,
     loss.CrossEntropy: cross_entropy,
     loss.MSELoss: mse_loss,
@@ -314,6 +406,8 @@ EXPORTERS: dict[type[Op], Exporter] = {
     normalization.BatchNormInference: batch_norm_inference,
     pooling.MaxPool2d: max_pool2d,
     pooling.AvgPool2d: avg_pool2d,
+    general_pooling.CeilMaxPool2d: ceil_max_pool2d,
+    general_pooling.GeneralAvgPool2d: general_avg_pool2d,
     pooling.GlobalAvgPool2d: global_avg_pool2d,
     pooling.AdaptiveAvgPool2d: adaptive_avg_pool2d,
     reduction.Sum: reduction_of("ReduceSum"),

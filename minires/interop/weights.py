@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from minires.interop.about import About
 from minires.interop.file_kinds import kind_of
 from minires.interop.names import CIFAR_NAMES, FOREIGN_NAMES, Patterns, own_names, renamed
 from minires.interop.pickle_walk import ArrayToBe, TensorAt
@@ -21,6 +22,7 @@ from minires.nn import Module
 from minires.runs import records
 
 NAMINGS: dict[str, Patterns] = {"torchvision": (), "cifar": CIFAR_NAMES}
+DTYPES = ("float16", "float32", "float64")
 
 # Where the weights stand in a checkpoint that holds more; those first that are meant where there are several.
 PARTS = (
@@ -80,7 +82,8 @@ def load_weights(
     path = Path(path)
     arrays, notes = read_file(path, part)
     own = model.state_dict()
-    ignored = [name for name in arrays if name.rpartition(".")[2] in COUNTERS]
+    counted = any([name.endswith("num_batches_tracked") for name in own])  # by batch norms with momentum=None
+    ignored = [name for name in arrays if name.rpartition(".")[2] in COUNTERS and not counted]
     try:
         names = own_names([name for name in arrays if name not in ignored], own, patterns)
     except ValueError as error:
@@ -111,18 +114,45 @@ def load_weights(
     return report
 
 
-def save_weights(model: Module, path: str | Path, naming: str = "torchvision") -> None:
+def save_weights(
+    model: Module,
+    path: str | Path,
+    naming: str = "torchvision",
+    *,
+    dtype: str | None = None,
+    about: About | None = None,
+) -> None:
     """Write a model's weights as a safetensors file, whole or not at all; PyTorch's `load_state_dict` takes them.
 
     naming: "torchvision", the model's own names, or "cifar", those of the CIFAR repositories (see `names`).
-    ValueError for an unknown naming, OSError where the file cannot be written.
+    dtype: "float16" halves the file, "float32" or "float64"; None keeps the model's. Loading converts back.
+    about: what the file is to say of the network and its images, see `about`.
+    ValueError for an unknown naming or dtype, and where a number is too large for the dtype; OSError where the file
+    cannot be written.
     """
     from safetensors.numpy import save
 
     if naming not in NAMINGS:
         raise ValueError(f"save_weights: unknown naming {naming!r}; known: {', '.join(NAMINGS)}")
+    if dtype not in (None, *DTYPES):
+        raise ValueError(f"save_weights: unknown dtype {dtype!r}; known: {', '.join(DTYPES)}")
     arrays = {renamed(name, NAMINGS[naming]): array for name, array in model.state_dict().items()}
-    records.write_bytes(Path(path), save(arrays, metadata={"format": "pt"}))  # the mark that other readers ask for
+    if dtype is not None:
+        arrays = {name: converted_to(name, array, dtype) for name, array in arrays.items()}
+    metadata = {"format": "pt", **(about.to_metadata() if about is not None else {})}  # "pt": other readers ask for it
+    records.write_bytes(Path(path), save(arrays, metadata=metadata))  # of their memory as it lies: they are in C order
+
+
+def converted_to(name: str, array: Array, dtype: str) -> Array:
+    """Convert an array of floats. ValueError, naming it, where a number would become infinite."""
+    if array.dtype.kind != "f":
+        return array
+    with np.errstate(over="ignore"):
+        converted = array.astype(dtype)
+    if not np.isfinite(converted[np.isfinite(array)]).all():
+        largest = float(np.abs(array[np.isfinite(array)]).max())
+        raise ValueError(f"save_weights: {name} has numbers up to {largest:.3g}, too large for {dtype}; use float32")
+    return np.ascontiguousarray(converted)
 
 
 def read_weights(path: str | Path, part: str | None = None) -> dict[str, Array]:
@@ -282,7 +312,8 @@ def of_another(names: Iterable[str], own: dict[str, Array]) -> str:
 
 
 def options_of(arrays: dict[str, Array]) -> dict[str, Any]:
-    """Read from a ResNet's arrays what its maker must be told: in_channels, num_classes, stem, shortcut.
+    """Read from a ResNet's arrays what its maker must be told: in_channels, num_classes, stem, shortcut; of a ResNeXt,
+    or one of wider bottlenecks, groups and width_per_group.
 
     The names may be foreign. Depth and block are not to be read from it: those are the maker's name. ValueError for
     arrays that have no first convolution or no classifier.
@@ -293,11 +324,16 @@ def options_of(arrays: dict[str, Array]) -> dict[str, Any]:
         if len(shapes.get(name, ())) != ndim:
             listed = ", ".join([*list(shapes)[:8], *["…"] * (len(shapes) > 8)])
             raise ValueError(f"options_of: no ResNet's arrays, {name} is not among them; there are {listed}")
+    middle, last = shapes.get("layer1.0.conv2.weight", ()), shapes.get("layer1.0.conv3.weight", ())
+    wide: dict[str, int] = {}
+    if len(middle) == len(last) == 4 and middle[:2] != (last[0] // 4, last[0] // 4):
+        wide = {"groups": middle[0] // max(1, middle[1]), "width_per_group": middle[1]}
     return {
         "in_channels": shapes["conv1.weight"][1],
         "num_classes": shapes["fc.weight"][0],
         "stem": "imagenet" if shapes["conv1.weight"][2] == 7 else "cifar",
         "shortcut": "B" if any(".downsample." in name for name in shapes) else "A",
+        **wide,
     }
 
 

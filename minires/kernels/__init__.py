@@ -88,6 +88,27 @@ def set_num_threads(number: int) -> None:
     threads.set_num_threads(number)
 
 
+def compile_ahead(fused: bool) -> None:
+    """Let a second process begin to compile what the training of a network in float32 calls, fused or not.
+
+    For a program that has other things to do first, such as reading its data. It does nothing where the kernels are in
+    the cache, or others than Numba's in use; without it the first forward pass does the same.
+    """
+    if in_use() == "numba":
+        from minires.kernels.numba_kernels.machine import ahead
+
+        ahead.expect(ahead.FUSED if fused else ahead.UNFUSED)
+
+
+def compile_seconds() -> float:
+    """Return the seconds that this process has spent on compiling kernels, or loading compiled ones, so far.
+
+    A clock that is to say how long the rest will take goes without them: time.monotonic() - kernels.compile_seconds().
+    """
+    compilation = sys.modules.get("minires.kernels.numba_kernels.machine.compilation")
+    return compilation.seconds if compilation is not None else 0.0
+
+
 def in_use() -> str:
     """Return the name of the CPU kernels in use: "numpy" or "numba"."""
     return kernels_for(np.empty(0)).__name__.rpartition(".")[2].removesuffix("_kernels")

@@ -500,3 +500,12 @@ def chain_backward(
     elif with_x and shortcut is Skip.OPTION_A:
         grad = grad + option_a_backward(grad_shortcut, grad.shape, chain.total_stride(layers))
     return grad if with_x else None, grads, None
+
+
+# Convolution with groups and dilation, which no chapter needs. It uses what stands above, and so comes last.
+
+from minires.kernels import numpy_grouped_convolution  # noqa: E402
+
+grouped_conv2d_forward = numpy_grouped_convolution.grouped_conv2d_forward
+grouped_conv2d_grad_input = numpy_grouped_convolution.grouped_conv2d_grad_input
+grouped_conv2d_grad_weight = numpy_grouped_convolution.grouped_conv2d_grad_weight

@@ -138,10 +138,12 @@ def measure(row: str, layers: int, seed: int = 0) -> tuple[float, float]:
     return float(np.linalg.norm(x.grad) / np.linalg.norm(grad_h)), float(h.data.var() / x.data.var())
 
 
-def measure_all(depths: Sequence[int] = DEPTHS, seeds: Sequence[int] = range(3)) -> list[dict[str, float | int | str]]:
-    """Measure every row at every depth: the geometric means over seeds of the two ratios, as log10."""
+def measure_all(
+    depths: Sequence[int] = DEPTHS, seeds: Sequence[int] = range(3), rows: Sequence[str] = tuple(ROWS)
+) -> list[dict[str, float | int | str]]:
+    """Measure the rows at every depth: the geometric means over seeds of the two ratios, as log10."""
     records: list[dict[str, float | int | str]] = []
-    for row in ROWS:
+    for row in rows:
         for layers in depths:
             logs = np.log10([measure(row, layers, seed) for seed in seeds])
             gradient, variance = logs.mean(axis=0)

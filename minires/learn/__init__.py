@@ -1,13 +1,20 @@
 """The reader's side of the tutorials: exercises that examine themselves, and `quick()` for the chapters.
 
     minires learn               the chapters, and how far you are
-    minires learn 7             writes my_minires/07_conv_backward.py: signature, formula, and a gap
-    minires check 7             examines it, and says which term is wrong; --hint says one thing more each time
+    minires learn 7             adds chapter 7 to the reader's own engine, my_minires/conv.py, and writes its exercise,
+                                my_minires/07_conv_backward.py: signatures, formulas, and gaps
+    minires check 7             examines both, and says which term is wrong; --hint says one thing more each time
+    minires check --all         all that is begun
+    minires learn 7 --answer    a right answer, after three hints
+    python -m my_minires.train  trains what the reader has written so far
     minires check 7 --train     once it is right: trains on the digits with it in the engine
     minires check 7 --json      for graders: a point for each function, and what is wrong with the others
 
 The reader's code runs in a process of its own (minires/learn/isolation.py), with limits of time, memory and output.
 What it gives back is judged here; nothing that the process says of itself counts.
+
+**The reader's own engine** lies whole in `package/`, with comments around what the reader is to write;
+minires/learn/own_engine.py hands it out chapter by chapter, `parts/` examines it with the tools of the exercises.
 
 **How to write an exercise.** Each is one module, `minires/learn/exercises/chapter_NN.py`, that defines `EXERCISE`, an
 `Exercise` (see minires/learn/exercise.py for every field). Chapter 7's is the model:
@@ -60,7 +67,8 @@ judges what comes back. Chapters 12 and 13 do.
 `return replaced(numpy_kernels, conv2d_grad_input=mine.conv2d_grad_input)`, `replaced(ReLU, backward=…)`. Training
 runs on the NumPy kernels. None where nothing can be plugged in.
 
-The answers are in tests/learn/answers_NN.py: `RIGHT`, a dict from each of `names` to a right answer, and `WRONG`, a
+A right answer is minires/learn/answers/chapter_NN.py, which `minires learn N --answer` shows. All answers are in
+tests/learn/answers_NN.py: `RIGHT`, a dict from each of `names` to a right answer, and `WRONG`, a
 list of at least eight `(dict of what to replace in RIGHT, regular expression that the diagnosis matches)`, each with
 its own diagnosis. tests/learn/test_exercises.py finds them by itself. Chapters are listed in minires/learn/chapters.py.
 """

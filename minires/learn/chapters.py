@@ -2,6 +2,7 @@
 
 import importlib
 import importlib.util
+import inspect
 
 from minires.learn.exercise import Exercise
 
@@ -39,3 +40,22 @@ def exercise_of(chapter: int) -> Exercise:
 
 def has_exercise(chapter: int) -> bool:
     return chapter in CHAPTERS and importlib.util.find_spec(f"minires.learn.exercises.chapter_{chapter:02}") is not None
+
+
+def answer_to(chapter: int) -> str:
+    """Return a right answer to a chapter's exercise, the text of a file."""
+    module = importlib.import_module(f"minires.learn.answers.chapter_{chapter:02}")
+    return inspect.getsource(module)
+
+
+def parts_of(chapter: int) -> list[Exercise]:
+    """Return what examines a chapter's share of the reader's own engine, one for each file; [] where it has none."""
+    if importlib.util.find_spec(f"minires.learn.parts.chapter_{chapter:02}") is None:
+        return []
+    module = importlib.import_module(f"minires.learn.parts.chapter_{chapter:02}")
+    return list(module.PARTS)
+
+
+def find(chapter: int, file: str) -> Exercise:
+    """Return a chapter's exercise, or, with a file's name, its part for that file."""
+    return next(part for part in parts_of(chapter) if part.file == file) if file else exercise_of(chapter)

@@ -62,11 +62,10 @@ class Child:
         send(self.sink, {"ready": True})
         first = self.next()["load"]
         self.path = first["path"]
-        exercise, names = chapters.exercise_of(first["chapter"]), first["names"]
+        exercise, names = chapters.find(first["chapter"], first["file"]), first["names"]
         limit_resources(first["cpu_seconds"])
         sys.addaudithook(self.audit)
-        module = ModuleType(os.path.splitext(os.path.basename(self.path))[0])
-        module.__file__ = self.path
+        module = module_at(self.path)
         linecache.cache[self.path] = (len(first["text"]), None, first["text"].splitlines(keepends=True), self.path)
         self.do(lambda: exec(compile(first["text"], self.path, "exec"), module.__dict__))
         mine = None
@@ -128,6 +127,18 @@ class Child:
     def refuse(self, what: str) -> NoReturn:
         self.refused.append(what)
         raise Refused(what)
+
+
+def module_at(path: str) -> ModuleType:
+    """Return an empty module for a file, in the package of its folder: files of the reader's engine import others."""
+    folder, name = os.path.split(path)
+    above, package = os.path.split(folder)
+    name = os.path.splitext(name)[0]
+    module = ModuleType(f"{package}.{name}")
+    module.__file__, module.__package__ = path, package
+    sys.path.insert(0, above)
+    sys.modules[f"{package}.{name}"] = module  # for whoever imports it back
+    return module
 
 
 def writes(mode: Any, flags: Any) -> bool:

@@ -20,6 +20,7 @@ class Exercise:
     beside: functions that run where the reader's code runs, and get its module first; for what cannot be sent, tensors
     and modules. They give back numbers, texts and arrays, and the checks, which call them by name, judge these.
     plug: takes the reader's module, returns a context manager inside which the engine uses it.
+    file: a file of the reader's own engine that this examines; "" for an exercise, which has a file to itself.
     """
 
     chapter: int
@@ -30,6 +31,7 @@ class Exercise:
     checks: Mapping[str, Check]
     beside: Mapping[str, Callable[..., Any]] = field(default_factory=dict)
     plug: Callable[[ModuleType], AbstractContextManager[None]] | None = None
+    file: str = ""
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -37,5 +39,5 @@ class Exercise:
         return tuple(self.checks)
 
     def path(self, folder: Path) -> Path:
-        """Return where the reader's file is: FOLDER/07_conv_backward.py."""
-        return folder / f"{self.chapter:02}_{self.name}.py"
+        """Return where the reader's file is: FOLDER/07_conv_backward.py, or FOLDER/conv.py of the reader's engine."""
+        return folder / self.file if self.file else folder / f"{self.chapter:02}_{self.name}.py"

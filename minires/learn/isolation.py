@@ -83,6 +83,7 @@ class Isolated:
                 raise Wrong("the process for the reader's code did not start")
             load = {
                 "chapter": self.exercise.chapter,
+                "file": self.exercise.file,
                 "names": list(self.exercise.names),
                 "path": str(self.path),
                 "text": self.text,

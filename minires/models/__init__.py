@@ -11,4 +11,5 @@ from minires.models.family import *
 from minires.models.folding import *
 from minires.models.registry import *
 from minires.models.resnet import *
+from minires.models.resnext import *
 from minires.models.schemes import *

@@ -9,6 +9,7 @@ from typing import Any
 from minires import ops
 from minires.engine import Tensor
 from minires.models.blocks import BasicBlock
+from minires.models.parts import NETWORK_NORMS
 
 __all__ = ["AlwaysProjectedBlock", "MisplacedNormBlock"]
 
@@ -23,7 +24,7 @@ class MisplacedNormBlock(BasicBlock):
     def __init__(
         self, in_channels: int, channels: int, stride: int = 1, *, norm: str = "batch", **options: Any
     ) -> None:
-        if norm not in ("batch", "none"):
+        if norm not in NETWORK_NORMS:
             raise ValueError(f"MisplacedNormBlock: no norm ends its branch, so {norm}'s scalar has no place in it")
         super().__init__(in_channels, channels, stride, norm=norm, **options)
 

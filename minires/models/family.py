@@ -2,13 +2,15 @@
 
     resnet20 … resnet1202         CIFAR networks, 6n+2 layers: three stages of n basic blocks, 16, 32, 64 channels
     resnet18 … resnet152          ImageNet networks: four stages, 64, 128, 256, 512 channels (times 4 for bottlenecks)
+    resnext50_32x4d, 101_32x8d    the same with bottlenecks whose 3×3 convolution has groups (`resnext.py`)
     preact_resnet…                both with pre-activation blocks, and a last norm after the last stage
     wide_resnet(depth, width)     WRN-depth-width: pre-activation, 6n+4 layers, 16, 32, 64 channels times width
 
 All take the keyword options of `ResNet`, and fused=True: blocks from `fused.py`, faster and the same to rounding, for
 norm="batch" and activation="relu".
 He et al., "Deep residual learning for image recognition", 2015; He et al., "Identity mappings in deep residual
-networks", 2016; Zagoruyko, Komodakis, "Wide residual networks", 2016.
+networks", 2016; Zagoruyko, Komodakis, "Wide residual networks", 2016; Xie et al., "Aggregated residual transformations
+for deep neural networks", 2017.
 """
 
 from functools import partial
@@ -17,6 +19,7 @@ from typing import Any
 from minires.models.blocks import BasicBlock, Bottleneck, PreActBlock, PreActBottleneck
 from minires.models.fused import FusedPreActResNet, FusedResNet
 from minires.models.resnet import PreActResNet, ResNet
+from minires.models.resnext import resnext_bottleneck
 
 
 def cifar_resnet(
@@ -46,12 +49,24 @@ IMAGENET_DEPTHS = {
 
 
 def imagenet_resnet(
-    depth: int, num_classes: int = 1000, stem: str = "imagenet", *, block: type[Any] | None = None, **options: Any
+    depth: int,
+    num_classes: int = 1000,
+    stem: str = "imagenet",
+    *,
+    block: type[Any] | None = None,
+    groups: int = 1,
+    width_per_group: int = 64,
+    **options: Any,
 ) -> ResNet:
-    """Make the ImageNet network of 18, 34, 50, 101 or 152 layers. block: in place of the paper's for this depth."""
+    """Make the ImageNet network of 18, 34, 50, 101 or 152 layers. block: in place of the paper's for this depth.
+
+    groups, width_per_group: torchvision's names for ResNeXt's cardinality and width, 32 and 4 in 32×4d; of bottlenecks.
+    """
     if depth not in IMAGENET_DEPTHS:
         raise ValueError(f"models: an ImageNet ResNet has 18, 34, 50, 101 or 152 layers, not {depth}")
     paper_block, depths = IMAGENET_DEPTHS[depth]
+    if (groups, width_per_group) != (1, 64):
+        block = resnext_bottleneck(block or paper_block, groups, width_per_group)
     return network_of(block or paper_block, depths, (64, 128, 256, 512), num_classes=num_classes, stem=stem, **options)
 
 
@@ -105,6 +120,8 @@ resnet34 = maker(imagenet_resnet, 34, "16 basic blocks")
 resnet50 = maker(imagenet_resnet, 50, "16 bottlenecks")
 resnet101 = maker(imagenet_resnet, 101, "33 bottlenecks")
 resnet152 = maker(imagenet_resnet, 152, "50 bottlenecks")
+resnext50_32x4d = maker(imagenet_resnet, 50, "16 bottlenecks of 32 groups", groups=32, width_per_group=4)
+resnext101_32x8d = maker(imagenet_resnet, 101, "33 bottlenecks of 32 groups", groups=32, width_per_group=8)
 preact_resnet18 = maker(imagenet_resnet, 18, "8 pre-activation blocks", block=PreActBlock)
 preact_resnet34 = maker(imagenet_resnet, 34, "16 pre-activation blocks", block=PreActBlock)
 preact_resnet50 = maker(imagenet_resnet, 50, "16 pre-activation bottlenecks", block=PreActBottleneck)

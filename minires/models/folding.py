@@ -27,7 +27,8 @@ PAIRS = {
 
 def folded(model: ResNet) -> ResNet:
     """Return a copy of the network in evaluation mode, with the same outputs to rounding, whose norms are gone into
-    its convolutions; those of pre-activation blocks that follow no convolution stay.
+    its convolutions; those of pre-activation blocks that follow no convolution stay, as do norms that take their
+    statistics from the images they are given: group norm, layer norm.
 
     Its layers keep their names, without those of the norms: it takes no state dict of the first network. ValueError for
     what is no ResNet.
@@ -51,8 +52,11 @@ def fold(conv: Any, norm: Any) -> Any:
     """Give the convolution the filters and the bias that do what both did; return what takes the norm's place."""
     if type(norm) is not nn.BatchNorm2d or type(conv) is not nn.Conv2d:
         return norm
-    scale = norm.weight.data / np.sqrt(norm.running_var + norm.eps)
+    if norm.running_mean is None or norm.running_var is None:  # it takes the batch's statistics
+        return norm
+    weight, shift = (1, 0) if norm.weight is None or norm.bias is None else (norm.weight.data, norm.bias.data)
+    scale = weight / np.sqrt(norm.running_var + norm.eps)
     before = 0 if conv.bias is None else conv.bias.data
-    conv.bias = nn.Parameter(norm.bias.data + (before - norm.running_mean) * scale)
+    conv.bias = nn.Parameter(shift + (before - norm.running_mean) * scale)
     conv.weight = nn.Parameter(conv.weight.data * scale.reshape(-1, 1, 1, 1))
     return nn.Identity()

@@ -2,7 +2,8 @@
 
 Same parameters, same state dict, same gradients to rounding as the blocks that they come from; fewer passes over the
 activations. For training and measuring; `blocks.py` is the page to read. Where a block holds what a chain does not
-take, a norm that is frozen or in evaluation, a convolution with a bias or of another class, it takes its plain forward.
+take, a norm that is frozen or in evaluation, a convolution with a bias, groups or dilation or of another class, it
+takes its plain forward. ResNeXt's bottlenecks, which have groups, have no other.
 """
 
 from typing import Any
@@ -12,6 +13,7 @@ from minires.engine import Tensor, per_thread
 from minires.models.blocks import BasicBlock, Bottleneck, PreActBlock, PreActBottleneck
 from minires.models.parts import OptionA
 from minires.models.resnet import PreActResNet, ResNet
+from minires.models.resnext import ResNeXtBottleneck
 
 Layers = list[tuple[Any, Any]]  # a convolution and the norm behind it, each
 
@@ -63,13 +65,21 @@ def add_shortcut(block: Any, x: Tensor, activated: Tensor, y: Tensor) -> Tensor:
 
 def takes(layers: Layers) -> bool:
     """Say whether these layers can be one op: with norms that estimate, or, for inference, that are folded."""
-    if any([type(conv) is not nn.Conv2d for conv, _ in layers]):
+    if any([type(conv) is not nn.Conv2d or not is_plain(conv) for conv, _ in layers]):
         return False
     if is_folded(layers):
         return not per_thread.recording
-    return all([type(norm) is nn.BatchNorm2d and norm.training and not norm.frozen for _, norm in layers]) and all(
-        [conv.bias is None for conv, _ in layers]
-    )
+    return all([estimates(norm) for _, norm in layers]) and all([conv.bias is None for conv, _ in layers])
+
+
+def estimates(norm: Any) -> bool:
+    """Say whether a layer is a batch norm with weight and bias that takes its batch's statistics."""
+    return type(norm) is nn.BatchNorm2d and norm.training and not norm.frozen and norm.weight is not None
+
+
+def is_plain(conv: Any) -> bool:
+    """Say whether a convolution has neither groups nor dilation."""
+    return conv.groups == 1 and conv.dilation in (1, (1, 1))
 
 
 def is_folded(layers: Layers) -> bool:
@@ -125,6 +135,8 @@ def fused_block(block: type[Any], norm: str, activation: str) -> type[Any]:
             f"models: fused=True is for norm='batch' with activation='relu', not for norm={norm!r} with "
             f"activation={activation!r}"
         )
+    if issubclass(block, ResNeXtBottleneck):
+        return block
     if block not in FUSED:
         known = ", ".join(one.__name__ for one in FUSED)
         raise ValueError(f"models: {block.__name__} has no fused form; these have: {known}")

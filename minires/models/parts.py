@@ -3,6 +3,9 @@
 At a norm's place stands, by name:
 
     "batch"     batch norm; the convolution before it needs no bias
+    "group"     group norm, with as many groups as `groups_of` says; convolutions as with batch norm   (Wu, He, 2018)
+    "layer"     layer norm over an image's channels and pixels together, with one weight and one bias per channel: group
+                norm with one group. (Norms over the channels of each pixel alone are called layer norm too)
     "none"      nothing; convolutions have a bias
     "skipinit"  nothing, and at the end of a branch SkipInit's scalar: y = α·x               (De, Smith, 2020)
     "fixup"     Fixup's scalars: y = x + b, at the end of a branch y = α·x + b; convolutions and the classifier add a
@@ -19,7 +22,9 @@ from minires.engine import Tensor
 from minires.models.schemes import NORM_FREE_SCHEMES
 
 STEMS = ("cifar", "imagenet")
-NORMS = ("batch", "none", "skipinit", "fixup")
+LEARNED_NORMS = ("batch", "group", "layer")
+NETWORK_NORMS = ("batch", "none", "group", "layer")  # what a network can be asked for
+NORMS = (*NETWORK_NORMS, "skipinit", "fixup")
 SHORTCUTS = ("A", "B", "C", "always")
 ACTIVATIONS: dict[str, type[nn.Module]] = {
     "relu": nn.ReLU,
@@ -28,6 +33,7 @@ ACTIVATIONS: dict[str, type[nn.Module]] = {
     "selu": nn.SELU,
     "tanh": nn.Tanh,
     "sigmoid": nn.Sigmoid,
+    "gelu": nn.GELU,
 }
 
 
@@ -49,8 +55,10 @@ class Scalars(nn.Module):
 class ShiftedConv2d(nn.Conv2d):
     """A convolution of x + input_bias, one number, which starts at 0."""
 
-    def __init__(self, in_channels: int, out_channels: int, kernel_size: int, stride: int, padding: int) -> None:
-        super().__init__(in_channels, out_channels, kernel_size, stride, padding, bias=False, init=None)
+    def __init__(
+        self, in_channels: int, out_channels: int, kernel_size: int, stride: int, padding: int, groups: int = 1
+    ) -> None:
+        super().__init__(in_channels, out_channels, kernel_size, stride, padding, 1, groups, bias=False, init=None)
         self.input_bias = nn.Parameter(np.zeros(1, np.float32))
 
     def forward(self, x: Tensor) -> Tensor:
@@ -78,12 +86,12 @@ class OptionA(nn.Module):
         return ops.option_a(x, self.out_channels, self.stride)
 
 
-def conv(in_channels: int, out_channels: int, kernel_size: int, stride: int, norm: str) -> nn.Conv2d:
+def conv(in_channels: int, out_channels: int, kernel_size: int, stride: int, norm: str, groups: int = 1) -> nn.Conv2d:
     """Make a branch's convolution, padded so that stride 1 keeps the size."""
-    padding = kernel_size // 2
+    padding, bias = kernel_size // 2, norm not in LEARNED_NORMS
     if norm == "fixup":
-        return ShiftedConv2d(in_channels, out_channels, kernel_size, stride, padding)
-    return nn.Conv2d(in_channels, out_channels, kernel_size, stride, padding, bias=norm != "batch", init=None)
+        return ShiftedConv2d(in_channels, out_channels, kernel_size, stride, padding, groups)
+    return nn.Conv2d(in_channels, out_channels, kernel_size, stride, padding, groups=groups, bias=bias, init=None)
 
 
 def linear(in_features: int, out_features: int, norm: str) -> nn.Linear:
@@ -98,7 +106,21 @@ def norm_layer(norm: str, channels: int) -> nn.Module:
     choose("norm", norm, NORMS)
     if norm == "batch":
         return nn.BatchNorm2d(channels)
+    if norm in LEARNED_NORMS:
+        return nn.GroupNorm(groups_of(channels) if norm == "group" else 1, channels)
     return Scalars(bias=True) if norm == "fixup" else nn.Identity()
+
+
+def groups_of(channels: int) -> int:
+    """Return how many groups group norm makes of so many channels: 32, as in Wu, He, 2018, from 64 channels up.
+
+    Their narrowest layer has 64, two to a group. Narrower ones get groups of two as well, 16 channels 8 groups; and
+    where that does not divide them, the next smaller number that does.
+    """
+    groups = max(1, min(32, channels // 2))
+    while channels % groups:
+        groups -= 1
+    return groups
 
 
 def last_norm_layer(norm: str, channels: int) -> nn.Module:
@@ -135,8 +157,8 @@ def shortcut_layer(
     if shortcut == "A":
         return OptionA(out_channels, stride)
     projection = conv(in_channels, out_channels, 1, stride, norm)
-    if norm == "batch" and not preactivated:
-        return nn.Sequential(projection, nn.BatchNorm2d(out_channels))
+    if norm in LEARNED_NORMS and not preactivated:
+        return nn.Sequential(projection, norm_layer(norm, out_channels))
     return nn.Sequential(projection)
 
 
@@ -154,7 +176,7 @@ def check_options(
 ) -> None:
     """Refuse values of a network's options that are unknown, or do not go together with its blocks."""
     choose("stem", stem, STEMS)
-    choose("norm", norm, ("batch", "none"))
+    choose("norm", norm, NETWORK_NORMS)
     choose("shortcut", shortcut, SHORTCUTS)  # also where skip=False has no use for it
     if not isinstance(skip, bool):
         raise ValueError(f"models: skip must be True or False, got {skip!r}")

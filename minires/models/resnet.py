@@ -21,7 +21,8 @@ class ResNet(nn.Module):
     block's expansion. The first block of every stage but the first halves the image.
     stem: "cifar", a 3×3 convolution, or "imagenet", a 7×7 one with stride 2 and a max pool, both to widths[0] channels
     unless stem_width says otherwise. shortcut: "A", "B", "C" or "always" (see `parts.shortcut_layer`). skip=False: the
-    plain twin. norm: "batch" or "none", where convolutions have a bias. activation: a name from `parts.ACTIVATIONS`.
+    plain twin. norm: "batch", "group", "layer" (see `parts`), or "none", where convolutions have a bias. activation: a
+    name from `parts.ACTIVATIONS`.
     stride_on: "3x3" or "1x1", for bottlenecks. init, seed: as in `schemes.initialize`; init=None leaves zeros.
     "skipinit", "skipinit_sqrt" and "fixup" take the norm's place with scalars of their own and need norm="none".
     ValueError for values that are unknown or do not go together.

@@ -3,7 +3,7 @@
 The four draw as "he" does, then scale the branches of the L blocks, so that every block starts as its shortcut alone
 or nearly so:
 
-    "zero_gamma"     the last batch norm of every branch starts at γ = 0            Goyal et al., 2017, §5.1
+    "zero_gamma"     the last norm of every branch starts at γ = 0                  Goyal et al., 2017, §5.1
     "skipinit"       the scalar at the end of every branch starts at α = 0          De, Smith, 2020
     "skipinit_sqrt"  the same at α = 1/√L                                           De, Smith, 2020
     "fixup"          filters in a branch of m × L^(-1/(2m-2)), its last and the classifier 0   Zhang, Dauphin, Ma, 2019
@@ -56,9 +56,9 @@ def check_branches(blocks: list[tuple[str, Any]], init: str) -> None:
     for name, block in blocks:
         end = getattr(block, block.branch_end, None)
         if init == "zero_gamma":
-            fits, needed = isinstance(end, nn.BatchNorm2d), "a batch norm"
+            fits, needed = is_norm(end) and getattr(end, "weight", None) is not None, "a norm with a weight"
         else:
-            fits, needed = hasattr(end, "weight") and not isinstance(end, nn.BatchNorm2d), "a scalar"
+            fits, needed = hasattr(end, "weight") and not is_norm(end), "a scalar"
             needed += f" (a model made with norm='none', init={init!r} has it)"
         if not fits:
             found = "nothing" if end is None else type(end).__name__
@@ -70,6 +70,10 @@ def check_branches(blocks: list[tuple[str, Any]], init: str) -> None:
                 f"initialize: {init!r} starts every branch at zero, so without skips nothing passes; "
                 "use skip=True, or another init"
             )
+
+
+def is_norm(module: Any) -> bool:
+    return isinstance(module, nn.BatchNorm2d | nn.GroupNorm | nn.LayerNorm)
 
 
 def scale_branches(blocks: list[tuple[str, Any]], init: str) -> None:

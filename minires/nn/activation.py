@@ -4,7 +4,7 @@ from minires import ops
 from minires.engine import Tensor
 from minires.nn.module import Module
 
-__all__ = ["ELU", "SELU", "LeakyReLU", "ReLU", "Sigmoid", "Tanh"]
+__all__ = ["ELU", "GELU", "SELU", "LeakyReLU", "ReLU", "Sigmoid", "Tanh"]
 
 
 class ReLU(Module):
@@ -39,6 +39,18 @@ class SELU(Module):
 
     def forward(self, x: Tensor) -> Tensor:
         return ops.selu(x)
+
+
+class GELU(Module):
+    """x · Φ(x), Φ the normal distribution's; approximate="tanh": the formula that does without it."""
+
+    def __init__(self, approximate: str = "none") -> None:
+        if approximate not in ("none", "tanh"):
+            raise ValueError(f'GELU: approximate must be "none" or "tanh", got {approximate!r}')
+        self.approximate = approximate
+
+    def forward(self, x: Tensor) -> Tensor:
+        return ops.gelu(x, self.approximate)
 
 
 class Tanh(Module):

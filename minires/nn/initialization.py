@@ -10,6 +10,7 @@ start bit-equal. Draws are made in float64 and rounded to the parameter's dtype.
     "he"             N(0, 2/fan_out) for convolutions, N(0, 2/fan_in) for linear layers      He et al.,
     "he_fan_in"      N(0, 2/fan_in)                 "Delving deep into rectifiers", 2015, eq. 10 and 14
 
+A convolution with groups is several side by side, and each is drawn as the convolution it is, with its own C and F.
 Biases start at 0 except with "pytorch", the weights of norm layers and other scales at 1. What is made for residual
 blocks, such as Fixup, is in `models.schemes`.
 """
@@ -55,9 +56,14 @@ def initialize(model: Module, init: str = "he", seed: int | None = None) -> None
 def start(module: Module, name: str, parameter: Parameter, init: str, generator: np.random.Generator) -> None:
     """Give one parameter its start by its shape and its name in its module."""
     weight = getattr(module, "weight", None)
-    if parameter.ndim >= 2:
+    is_norm = getattr(module, "weight_is_scale", False)  # whose weight may have several axes, as layer norm's
+    groups = getattr(module, "groups", 1)
+    if parameter.ndim == 4 and parameter is weight and isinstance(groups, int) and groups > 1:
+        shape = (parameter.shape[0] // groups, *parameter.shape[1:])  # of the filters of one group
+        write(parameter, np.concatenate([draw_weight(init, shape, generator) for _ in range(groups)]))
+    elif parameter.ndim >= 2 and not is_norm:
         write(parameter, draw_weight(init, parameter.shape, generator))
-    elif name == "bias" and init == "pytorch" and weight is not None and weight.ndim >= 2:
+    elif name == "bias" and init == "pytorch" and weight is not None and weight.ndim >= 2 and not is_norm:
         bound = 1 / math.sqrt(fans(weight.shape)[0])
         write(parameter, generator.uniform(-bound, bound, parameter.shape))
     elif name == "weight":

@@ -31,7 +31,10 @@ def int_or_pair(function: str, name: str, value: Pair, least: int) -> Pair:
 
 
 class Conv2d(Module):
-    """Convolution of x (N, C, H, W) with weight (F, C, KH, KW) and bias (F,) or none. Sizes are int or (h, w)."""
+    """Convolution of x (N, C, H, W) with weight (F, C/groups, KH, KW) and bias (F,) or none. Sizes are int or (h, w).
+
+    groups must divide C and F; groups = C makes it depthwise. dilation: how far the taps are apart.
+    """
 
     def __init__(
         self,
@@ -40,25 +43,35 @@ class Conv2d(Module):
         kernel_size: Pair,
         stride: Pair = 1,
         padding: Pair = 0,
+        dilation: Pair = 1,
+        groups: int = 1,
         bias: bool = True,
         init: str | None = "pytorch",
         seed: int | None = None,
     ) -> None:
         KH, KW = pair("Conv2d", "kernel_size", kernel_size, 0)
-        check_sizes("Conv2d", in_channels=in_channels, out_channels=out_channels, kernel_size=min(KH, KW))
+        check_sizes(
+            "Conv2d", in_channels=in_channels, out_channels=out_channels, kernel_size=min(KH, KW), groups=groups
+        )
+        if in_channels % groups or out_channels % groups:
+            raise ValueError(
+                f"Conv2d: groups {groups} must divide in_channels {in_channels} and out_channels {out_channels}"
+            )
         self.stride = int_or_pair("Conv2d", "stride", stride, 1)
         self.padding = int_or_pair("Conv2d", "padding", padding, 0)
-        self.weight = Parameter(np.zeros((out_channels, in_channels, KH, KW), np.float32))
+        self.dilation = int_or_pair("Conv2d", "dilation", dilation, 1)
+        self.groups = int(groups)
+        self.weight = Parameter(np.zeros((out_channels, in_channels // groups, KH, KW), np.float32))
         self.bias = Parameter(np.zeros(out_channels, np.float32)) if bias else None
         if init is not None:
             initialize(self, init, seed)
 
     def forward(self, x: Tensor) -> Tensor:
-        return ops.conv2d(x, self.weight, self.bias, self.stride, self.padding)
+        return ops.conv2d(x, self.weight, self.bias, self.stride, self.padding, self.dilation, self.groups)
 
 
 class Linear(Module):
-    """y = x @ weight.T + bias for x (N, C), weight (F, C), bias (F,) or none."""
+    """y = x @ weight.T + bias for x (N, C) or (…, C), weight (F, C), bias (F,) or none."""
 
     def __init__(
         self,
@@ -93,27 +106,39 @@ class Flatten(Module):
 
 
 class MaxPool2d(Module):
-    """The largest value of each window; stride defaults to kernel_size."""
+    """The largest value of each window; stride defaults to kernel_size. ceil_mode: as in `ops.max_pool2d`."""
 
-    def __init__(self, kernel_size: Pair, stride: Pair | None = None, padding: Pair = 0) -> None:
+    def __init__(
+        self, kernel_size: Pair, stride: Pair | None = None, padding: Pair = 0, *, ceil_mode: bool = False
+    ) -> None:
         self.kernel_size = int_or_pair("MaxPool2d", "kernel_size", kernel_size, 1)
         self.stride = None if stride is None else int_or_pair("MaxPool2d", "stride", stride, 1)
         self.padding = int_or_pair("MaxPool2d", "padding", padding, 0)
+        self.ceil_mode = ceil_mode
 
     def forward(self, x: Tensor) -> Tensor:
-        return ops.max_pool2d(x, self.kernel_size, self.stride, self.padding)
+        return ops.max_pool2d(x, self.kernel_size, self.stride, self.padding, ceil_mode=self.ceil_mode)
 
 
 class AvgPool2d(Module):
-    """The mean of each window, padding included; stride defaults to kernel_size."""
+    """The mean of each window; stride defaults to kernel_size. ceil_mode, count_include_pad: as in `ops.avg_pool2d`."""
 
-    def __init__(self, kernel_size: Pair, stride: Pair | None = None, padding: Pair = 0) -> None:
+    def __init__(
+        self,
+        kernel_size: Pair,
+        stride: Pair | None = None,
+        padding: Pair = 0,
+        ceil_mode: bool = False,
+        count_include_pad: bool = True,
+    ) -> None:
         self.kernel_size = int_or_pair("AvgPool2d", "kernel_size", kernel_size, 1)
         self.stride = None if stride is None else int_or_pair("AvgPool2d", "stride", stride, 1)
         self.padding = int_or_pair("AvgPool2d", "padding", padding, 0)
+        self.ceil_mode, self.count_include_pad = ceil_mode, count_include_pad
 
     def forward(self, x: Tensor) -> Tensor:
-        return ops.avg_pool2d(x, self.kernel_size, self.stride, self.padding)
+        options = self.ceil_mode, self.count_include_pad
+        return ops.avg_pool2d(x, self.kernel_size, self.stride, self.padding, *options)
 
 
 class GlobalAvgPool2d(Module):

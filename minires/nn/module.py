@@ -19,6 +19,9 @@ from minires.ops.shape import whole
 __all__ = ["Module", "Parameter"]
 
 
+COUNTER = "num_batches_tracked"
+
+
 class Parameter(Tensor):
     """A tensor that is trained: `Tensor(data, requires_grad=True)`, found by the modules that hold it."""
 
@@ -157,12 +160,12 @@ class Module:
 
         Everything is checked first: with any problem there is one ValueError that lists them all, and nothing is
         changed. `strict=False` lets names be missing or unexpected; shapes and dtypes must fit always. PyTorch's
-        `num_batches_tracked` is ignored.
+        `num_batches_tracked` is ignored, but for batch norms with momentum=None, which count too.
         """
         if not isinstance(state, Mapping):
             raise TypeError(f"load_state_dict: state must be a dict of names and arrays, not a {type(state).__name__}")
         own = self._state()
-        given = {name: value for name, value in state.items() if name.rpartition(".")[2] != "num_batches_tracked"}
+        given = {name: value for name, value in state.items() if name in own or not name.endswith(COUNTER)}
         missing = [name for name in own if name not in given]
         unexpected = [name for name in given if name not in own]
         problems = []
@@ -177,7 +180,7 @@ class Module:
                 problems.append(f"{name} must be a NumPy array, got a {type(value).__name__}")
             elif value.shape != array.shape:
                 problems.append(f"{name} has shape {value.shape} where the model has {array.shape}")
-            elif value.dtype != array.dtype:
+            elif value.dtype != array.dtype and not name.endswith(COUNTER):  # PyTorch's is an integer
                 problems.append(
                     f"{name} is {value.dtype} where the model is {array.dtype}; .astype it, or .to the model"
                 )

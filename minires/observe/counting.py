@@ -1,8 +1,8 @@
 """What a network costs: parameters and multiply-adds, layer by layer, from one forward pass of one image.
 
 A multiply-add is one product of a weight and an activation, summed; they are counted in convolutions and linear layers
-alone, as papers do: a K×K convolution C→F with I×J outputs has F·C·K·K·I·J, a linear layer C→F has F·C. The count is
-the definition's, however few products a kernel gets along with.
+alone, as papers do: a K×K convolution C→F with I×J outputs has F·C·K·K·I·J, with G groups a G-th of that, a linear
+layer C→F has F·C. The count is the definition's, however few products a kernel gets along with.
 """
 
 import math
@@ -19,6 +19,7 @@ from minires.observe.observer import observing
 from minires.ops.affine import Linear
 from minires.ops.chain import ConvChain
 from minires.ops.convolution import Conv2d
+from minires.ops.grouped_convolution import GroupedConv2d
 
 
 @dataclass
@@ -46,7 +47,7 @@ def multiply_adds_of(op: Op, shapes: list[tuple[int, ...]], y_shape: tuple[int, 
             image = (image[0], filters[0], *output_size(image, (KH, KW), stride, padding))
             count += image[0] * math.prod(image[2:]) * math.prod(filters)
         return count
-    if isinstance(op, Conv2d | Linear):
+    if isinstance(op, Conv2d | GroupedConv2d | Linear):
         return y_shape[0] * math.prod(y_shape[2:]) * math.prod(shapes[1])
     return 0
 

@@ -11,6 +11,11 @@ from minires.ops.affine import *
 from minires.ops.arithmetic import *
 from minires.ops.chain import *
 from minires.ops.convolution import *
+from minires.ops.gaussian import *
+from minires.ops.general_pooling import *
+from minires.ops.group_normalization import *
+from minires.ops.grouped_convolution import *
+from minires.ops.layer_normalization import *
 from minires.ops.loss import *
 from minires.ops.normalization import *
 from minires.ops.pooling import *

@@ -6,6 +6,7 @@
 N rows; C inputs, F outputs: x (N, C), weight (F, C), bias (F,), y (N, F).
 """
 
+import math
 from typing import Any
 
 from minires.engine import Op, Tensor
@@ -67,14 +68,20 @@ def matmul(a: Any, b: Any) -> Tensor:
 
 
 def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
-    """Return x @ weightᵀ + bias: x (N, C), weight (F, C), bias (F,) or None, result (N, F)."""
-    if x.ndim != 2 or weight.ndim != 2 or x.shape[1] != weight.shape[1]:
+    """Return x @ weightᵀ + bias: x (N, C), weight (F, C), bias (F,) or None, result (N, F).
+
+    In place of N there may be any axes, or none: (N, L, C) gives (N, L, F), (C,) gives (F,).
+    """
+    if x.ndim == 0 or weight.ndim != 2 or x.shape[-1] != weight.shape[1]:
         raise ValueError(
             f"linear: x {x.shape} and weight {weight.shape} must be (N, C) and (F, C) with one C; "
             "flatten images first: ops.flatten(x)"
         )
+    if bias is not None and bias.shape != weight.shape[:1]:
+        raise ValueError(f"linear: bias {bias.shape} must be {weight.shape[:1]}, one per row of weight {weight.shape}")
+    if x.ndim != 2:
+        rows = reshape(x, math.prod(x.shape[:-1]), x.shape[-1])
+        return reshape(linear(rows, weight, bias), *x.shape[:-1], weight.shape[0])
     if bias is None:
         return Linear()(x, weight)
-    if bias.shape != weight.shape[:1]:
-        raise ValueError(f"linear: bias {bias.shape} must be {weight.shape[:1]}, one per row of weight {weight.shape}")
     return Linear()(x, weight, bias)

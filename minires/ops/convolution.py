@@ -41,13 +41,23 @@ class Conv2d(Op):
 
 
 def conv2d(
-    x: Tensor, weight: Tensor, bias: Tensor | None = None, stride: int | Pair = 1, padding: int | Pair = 0
+    x: Tensor,
+    weight: Tensor,
+    bias: Tensor | None = None,
+    stride: int | Pair = 1,
+    padding: int | Pair = 0,
+    dilation: int | Pair = 1,
+    groups: int = 1,
 ) -> Tensor:
     """Convolve images x (N, C, H, W) with filters weight (F, C, KH, KW), add bias (F,); the result is (N, F, I, J).
 
     I = ⌊(H + 2·padding − KH) / stride⌋ + 1, J likewise. stride, padding: one number, or (height, width).
-    ValueError where shapes do not fit.
+    dilation, groups: see `grouped_convolution.py`, where such convolutions go. ValueError where shapes do not fit.
     """
+    if groups != 1 or not isinstance(dilation, int) or dilation != 1:
+        from minires.ops.grouped_convolution import grouped_conv2d  # it needs what stands below
+
+        return grouped_conv2d(x, weight, bias, stride, padding, dilation, groups)
     stride, padding, _ = check_conv("conv2d", x.shape, weight.shape, stride, padding)
     if bias is not None and bias.shape != weight.shape[:1]:
         raise ValueError(

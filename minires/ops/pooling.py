@@ -82,19 +82,49 @@ class AdaptiveAvgPool2d(Op):
         return (grad_x,)
 
 
-def max_pool2d(x: Tensor, kernel_size: int | Pair, stride: int | Pair | None = None, padding: int | Pair = 0) -> Tensor:
-    """Return the maximum of each window of x (N, C, H, W); stride defaults to kernel_size. Padding never wins."""
-    size, step, around = window("max_pool2d", x, kernel_size, stride, padding)
+def max_pool2d(
+    x: Tensor,
+    kernel_size: int | Pair,
+    stride: int | Pair | None = None,
+    padding: int | Pair = 0,
+    *,
+    ceil_mode: bool = False,
+) -> Tensor:
+    """Return the maximum of each window of x (N, C, H, W); stride defaults to kernel_size. Padding never wins.
+
+    ceil_mode: a last window may run out of the image, see `general_pooling.py`.
+    """
+    size, step, around = window("max_pool2d", x, kernel_size, stride, padding, ceil_mode)
     if size[0] * size[1] > 32767:  # the kernels number them in 16 bits
         raise ValueError(
             f"max_pool2d: the window {size} has more than 32767 places; for whole images take ops.max(x, axis=(2, 3))"
         )
+    if ceil_mode:
+        from minires.ops.general_pooling import CeilMaxPool2d  # it needs what stands above
+
+        return CeilMaxPool2d(size, step, around)(x)
     return MaxPool2d(size, step, around)(x)
 
 
-def avg_pool2d(x: Tensor, kernel_size: int | Pair, stride: int | Pair | None = None, padding: int | Pair = 0) -> Tensor:
-    """Return the mean of each window of x (N, C, H, W); stride defaults to kernel_size. Padding counts as zeros."""
-    return AvgPool2d(*window("avg_pool2d", x, kernel_size, stride, padding))(x)
+def avg_pool2d(
+    x: Tensor,
+    kernel_size: int | Pair,
+    stride: int | Pair | None = None,
+    padding: int | Pair = 0,
+    ceil_mode: bool = False,
+    count_include_pad: bool = True,
+) -> Tensor:
+    """Return the mean of each window of x (N, C, H, W); stride defaults to kernel_size. Padding counts as zeros.
+
+    ceil_mode: a last window may run out of the image. count_include_pad=False: the mean is that of the image's own
+    pixels. Both: see `general_pooling.py`.
+    """
+    size, step, around = window("avg_pool2d", x, kernel_size, stride, padding, ceil_mode)
+    if ceil_mode or not count_include_pad:
+        from minires.ops.general_pooling import GeneralAvgPool2d  # it needs what stands above
+
+        return GeneralAvgPool2d(size, step, around, bool(ceil_mode), bool(count_include_pad))(x)
+    return AvgPool2d(size, step, around)(x)
 
 
 def global_avg_pool2d(x: Tensor) -> Tensor:
@@ -115,7 +145,12 @@ def check_images(function: str, x: Tensor) -> None:
 
 
 def window(
-    function: str, x: Tensor, kernel_size: int | Pair, stride: int | Pair | None, padding: int | Pair
+    function: str,
+    x: Tensor,
+    kernel_size: int | Pair,
+    stride: int | Pair | None,
+    padding: int | Pair,
+    ceil_mode: bool = False,
 ) -> tuple[Pair, Pair, Pair]:
     """Check a pool's arguments and return them as pairs."""
     check_images(function, x)
@@ -126,5 +161,6 @@ def window(
         raise ValueError(
             f"{function}: padding {around} is more than half of the window {size}: some would see padding only"
         )
-    check_window(function, x.shape, size, around)
+    if not ceil_mode:  # in which a window may be larger than the image
+        check_window(function, x.shape, size, around)
     return size, step, around

@@ -92,7 +92,7 @@ def restore(processes: Processes, recipe: Recipe, trainer: ParallelTrainer, fold
     """Put a process's trainer back to where the newest checkpoint was; process 0 tidies the folder."""
     if processes.rank == 0:
         for difference in Run(folder, recipe, trainer).restore():
-            print(f"minires train: resumed, but not bit for bit as it was: {difference}", file=sys.stderr)
+            print(f"minires train: {difference}", file=sys.stderr)
     else:
         TrainingState(trainer).load_state_dict(checkpoint.load(checkpoint.newest(folder / "checkpoints"))[0])
     if trainer.step > recipe.steps:

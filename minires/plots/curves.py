@@ -52,6 +52,7 @@ def training_curves(folders: Sequence[str | Path], path: str | Path) -> Path:
     accuracy.set_ylim(top=1)
     accuracy.yaxis.set_major_formatter(PercentFormatter(1))
     lr.set_ylim(bottom=0)
+    window *= max([row.get("batches", 1) for run in runs for row in run["steps"]])  # of records that were thinned
     batches = "each batch" if window == 1 else f"mean over {window} batches"
     lines.append(Line2D([], [], color="0.4", linewidth=0.9, label=f"thin: training, {batches}"))
     thick = sorted({f"{run['part']} images" for run in runs if run["evaluations"]})

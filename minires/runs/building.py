@@ -27,10 +27,12 @@ def build(recipe: Recipe, weights: Mapping[str, Array] | None = None) -> Trainer
     weights: a state dict to begin a fine-tuning with, all but its head.
     ValueError for values that do not fit together, and for a data set that is not the one the recipe knows.
     """
-    dataset = load_data(recipe)
-    check_data(recipe, dataset)
     fast = recipe.device != "cpu" or kernels.in_use() != "numpy"
     recipe.model.options.setdefault("fused", fast and has_fused_form(recipe.model.options))
+    if recipe.device == "cpu":
+        kernels.compile_ahead(recipe.model.options["fused"])  # while the data is read
+    dataset = load_data(recipe)
+    check_data(recipe, dataset)
     model = build_model(recipe)
     params: Any = None
     if recipe.finetune is not None:

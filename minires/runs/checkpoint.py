@@ -27,6 +27,8 @@ from minires.runs.checkpoint_file import FORMAT_VERSION, Damaged, decode, encode
 
 State = dict[str, Any]
 
+HARMLESS = ("numba threads",)  # results are the same to the last bit for any number of them
+
 
 def save(folder: Path, step: int, state: Mapping[str, Any], array: Array | None = None) -> Path:
     """Write `folder/step-NNNNNN.safetensors` and return its path.
@@ -117,34 +119,34 @@ def plain(value: Any, path: str) -> Any:
 
 
 def environment(array: Array | None = None) -> dict[str, Any]:
-    """What the last bit of a sum depends on, besides the state: versions, kernels, threads, machine."""
+    """What the last bit of a sum depends on, besides the state: versions, kernels, vectors, threads, machine."""
     import threadpoolctl
 
-    kernels = kernels_for(np.empty(0) if array is None else array).__name__.rpartition(".")[2]
+    kernels = kernels_for(np.empty(0) if array is None else array)
     threads = [pool["num_threads"] for pool in threadpoolctl.threadpool_info() if pool["user_api"] == "blas"]
     about = {
         "minires": __version__,
         "python": platform.python_version(),
         "numpy": np.__version__,
         "platform": f"{sys.platform} {platform.machine()}",
-        "kernels": kernels.removesuffix("_kernels"),
+        "kernels": kernels.__name__.rpartition(".")[2].removesuffix("_kernels"),
         "threads": max(threads, default=1),
     }
-    if kernels == "numba_kernels":
-        import numba
-
-        about |= {"numba": numba.__version__, "numba threads": numba.get_num_threads()}
-    return about
+    return about | (kernels.settings() if hasattr(kernels, "settings") else {})
 
 
 def differences(saved: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
-    """List what is different: "kernels: numba then, numpy now"."""
+    """Say, of each thing that is different now, what it does to a training that goes on: "resumed, but not bit for bit
+    as it was: kernels: numba then, numpy now"."""
     names = [*saved, *[name for name in now if name not in saved]]
-    return [
-        f"{name}: {saved.get(name, 'none')} then, {now.get(name, 'none')} now"
-        for name in names
-        if saved.get(name) != now.get(name)
-    ]
+    remarks = []
+    for name in [name for name in names if saved.get(name) != now.get(name)]:
+        words = f"{name}: {saved.get(name, 'not recorded')} then, {now.get(name, 'none')} now"
+        if name in HARMLESS and name in saved and name in now:
+            remarks.append(f"resumed with other {words}, and the same results")
+        elif name not in HARMLESS:
+            remarks.append(f"resumed, but not bit for bit as it was: {words}; the last digits may differ")
+    return remarks
 
 
 def steps_in(folder: Path) -> list[int]:

@@ -57,7 +57,7 @@ def set_frozen(model: nn.Module, names: list[str], frozen: bool) -> None:
     for name in names:
         module = modules[name.rpartition(".")[0]]
         if isinstance(module, nn.BatchNorm2d):
-            module.freeze(not module.weight.requires_grad and not module.bias.requires_grad)
+            module.freeze(not any([parameter.requires_grad for parameter in module.parameters()]))
 
 
 def load_all_but_head(model: nn.Module, state: Mapping[str, Array]) -> None:

@@ -1,25 +1,32 @@
-"""A progress bar that knows which of its steps say nothing about the time remaining."""
+"""A progress bar that knows what says nothing about the time remaining: compiling, and steps unlike the others."""
 
 import time
 from typing import Any
 
 from tqdm import tqdm
 
+from minires import kernels
+
+
+def clock() -> float:
+    """Return seconds on a clock that stands still while kernels are compiled."""
+    return time.monotonic() - kernels.compile_seconds()
+
 
 class ProgressBar(tqdm):
-    """tqdm's bar. `update(n, timed=False)` moves it on by steps that are shown, but not counted on for the time left.
+    """tqdm's bar, whose time left counts no compilation, whenever that is.
 
-    A first step is such a one: it also compiles kernels.
+    `update(n, timed=False)` moves it on by steps that are shown, but not counted on either, such as a first one.
     """
 
     def __init__(self, **options: Any) -> None:
         self.timed = 0  # steps
         self.seconds = 0.0  # that they took
-        self.last = time.monotonic()
+        self.last = clock()
         super().__init__(**options)
 
     def update(self, n: int = 1, timed: bool = True) -> bool | None:
-        now = time.monotonic()
+        now = clock()
         if timed:
             self.timed += n
             self.seconds += now - self.last

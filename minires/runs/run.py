@@ -97,7 +97,7 @@ class Run:
         checkpoint.prune(self.checkpoints, self.recipe.keep_checkpoints, self.state.best.get("step"))
 
     def restore(self) -> list[str]:
-        """Put the trainer back to where the newest checkpoint was; return what is different now from then.
+        """Put the trainer back to where the newest checkpoint was; return what is to be said about the differences.
 
         Metrics written after that checkpoint are cut off, as are the remains of a write that was killed.
         ValueError, and nothing changed, where there is no checkpoint, or it is damaged or does not fit.

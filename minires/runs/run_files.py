@@ -111,7 +111,8 @@ def check_networks(report: dict[str, Any]) -> None:
             check(network, SWITCHES, f"networks[{number}]")
         lengths = set()
         for run in network["runs"]:
-            for norms in (run["initial"], run["trained"] and run["trained"]["gradients"]):
+            trained = run["trained"] or {"gradients": None, "moments": []}
+            for norms in (run["initial"], trained["gradients"], *trained["moments"]):
                 if norms:
                     lengths.add(tuple([len(norms[name]) for name in NORMS]))
         if len(lengths) > 1:
@@ -124,11 +125,22 @@ METRICS = OneOf({
     "test_loss": {"step": COUNT, "test_loss": NUMBER, "test_accuracy": SHARE, "epoch": Maybe(COUNT)},
 })  # fmt: skip
 NORMS = {"log10_grad_h": [EXPONENT], "log10_grad_w": [EXPONENT], "log10_relative_grad_w": [EXPONENT]}
-TRAINED = {"losses": [NUMBER], "diverged_at": OrNull(COUNT), "test_accuracy": SHARE, "gradients": OrNull(NORMS)}
-SWITCHES = {"name": TEXT, "depth": COUNT, "skip": FLAG, "init": TEXT, "norm": TEXT}
+TRAINED = {
+    "losses": [NUMBER], "diverged_at": OrNull(COUNT), "test_accuracy": SHARE, "gradients": OrNull(NORMS),
+    "moments": [{"step": COUNT, **NORMS}],
+}  # fmt: skip
+SWITCHES = {
+    "name": TEXT, "depth": COUNT, "skip": OrNull(FLAG), "init": OrNull(TEXT), "norm": OrNull(TEXT),
+    "activation": OrNull(TEXT), "lr": NUMBER, "label": TEXT,
+    "classes": COUNT,
+}  # fmt: skip
 NETWORK = {"name": TEXT, "runs": [{"seed": COUNT, "initial": NORMS, "trained": OrNull(TRAINED)}]}
 REPORT = OneOf({
-    "networks": {"steps": COUNT, "networks": [NETWORK]},
+    "networks": {
+        "steps": COUNT, "data": TEXT, "batch_size": COUNT, "seeds": [COUNT], "trained_seeds": [COUNT],
+        "networks": [NETWORK],
+    },
+    "experiment": {"experiment": TEXT, "settings": SECTION, "tables": SECTION, "verdict": TEXT},
     "model": {"model": TEXT, "parameters": Maybe(COUNT), "outcome": Maybe(TEXT), "steps": Maybe(COUNT)},
 })  # fmt: skip
 EVALUATION = {
@@ -143,7 +155,9 @@ FILES = {
     ),
     "metrics.jsonl": RunFile(METRICS, "mend that line or delete it", check_order),
     "report.json": RunFile(
-        REPORT, "minires train --resume RUN writes a training's anew, minires compare makes another", check_networks
+        REPORT,
+        "minires train --resume RUN writes a training's anew, minires compare or lab makes another",
+        check_networks,
     ),
     "evaluation.json": RunFile(EVALUATION, "minires evaluate RUN writes it anew"),
     "predictions.csv": RunFile(

@@ -48,7 +48,7 @@ def test_switches(tmp_path, capsys):
     ("option", "value", "known"),
     [
         ("--init", "best", "known: pytorch, lecun, xavier, he"),
-        ("--norm", "layer", "known: batch, none"),
+        ("--norm", "instance", "known: batch, none, group, layer"),
         ("--activation", "swish", "known: relu"),
         ("--kernels", "fortran", "known: numpy, numba"),
         ("--skip", "maybe", "off"),
@@ -90,7 +90,7 @@ def test_ctrl_c_before_anything_was_measured(tmp_path, capsys, monkeypatch):
     def interrupted(*args):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("minires.lab.gradient_flow.measure", interrupted)
+    monkeypatch.setattr("minires.lab.comparison.measure", interrupted)
     assert main([*QUICK, "--out", str(tmp_path)]) == 130
     (report,) = tmp_path.glob("*/report.json")
     assert json.loads(report.read_text())["interrupted"] is True

@@ -84,6 +84,34 @@ class Drawer:
         x, weight, stride, padding, y_shape = self.convolution()
         return self.normal(*y_shape), x, weight.shape, stride, padding
 
+    def grouped_convolution(self):
+        groups, CG, FG = self.size(1, 5), self.size(1, 4), self.size(1, 4)
+        (KH, KW), dilation, padding = self.pair(1, 3), self.pair(1, 3), self.pair(0, 3)
+        stride = (1, 1) if self.rng.random() < 0.5 else self.pair(1, 6)
+        sides = [
+            self.size(max(1, d * (k - 1) + 1 - 2 * p), 10) for k, d, p in zip((KH, KW), dilation, padding, strict=True)
+        ]
+        x = self.normal(0 if self.rng.random() < 0.04 else self.size(1, 3), groups * CG, *sides)
+        weight = self.normal(groups * FG, CG, KH, KW, spoil=self.rng.random() < 0.3)
+        I, J = [
+            (side + 2 * p - d * (k - 1) - 1) // s + 1
+            for side, p, d, k, s in zip(sides, padding, dilation, (KH, KW), stride, strict=True)
+        ]
+        return x, weight, (stride, padding, dilation, groups), (x.shape[0], weight.shape[0], I, J)
+
+    def grouped_conv2d_forward(self):
+        x, weight, window, _ = self.grouped_convolution()
+        bias = self.normal(weight.shape[0], spoil=False) if self.rng.random() < 0.5 else None
+        return x, weight, bias, *window
+
+    def grouped_conv2d_grad_input(self):
+        x, weight, window, y_shape = self.grouped_convolution()
+        return self.normal(*y_shape), weight, x.shape, *window
+
+    def grouped_conv2d_grad_weight(self):
+        x, weight, window, y_shape = self.grouped_convolution()
+        return self.normal(*y_shape), x, weight.shape, *window
+
     def im2col(self):
         x, weight, stride, padding, _ = self.convolution()
         return x, weight.shape[2:], stride, padding

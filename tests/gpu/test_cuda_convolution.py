@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 from agreement import DTYPES, agree, normal, seeds
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from minires import kernels
@@ -101,3 +101,28 @@ def test_columns(gpu, cupy_kernels, drawn):
     window = weight.shape[2:], stride, padding
     cols = agree(gpu, cupy_kernels, "im2col", x, *window)
     agree(gpu, cupy_kernels, "col2im", cols, x.shape, *window)
+
+
+@st.composite
+def grouped(draw):
+    """Draw x, weight and (stride, padding, dilation, groups) whose window fits."""
+    groups, CG, FG = draw(st.integers(1, 5)), draw(st.integers(1, 3)), draw(st.integers(1, 3))
+    kernel, stride, dilation = draw(pairs), draw(pairs), draw(pairs)
+    padding = draw(st.integers(0, 2)), draw(st.integers(0, 2))
+    least = [max(1, d * (k - 1) + 1 - 2 * p) for k, p, d in zip(kernel, padding, dilation, strict=True)]
+    H, W = [draw(st.integers(one, one + 5)) for one in least]
+    rng, dtype = np.random.default_rng(draw(seeds)), draw(st.sampled_from(DTYPES))
+    x = normal(rng, draw(st.integers(1, 2)), groups * CG, H, W, dtype=dtype)
+    return rng, x, normal(rng, groups * FG, CG, *kernel, dtype=dtype), (stride, padding, dilation, groups)
+
+
+@settings(max_examples=10)
+@given(grouped())
+def test_groups_and_dilation(gpu, cupy_kernels, drawn):
+    rng, x, weight, window = drawn
+    bias = normal(rng, len(weight), dtype=x.dtype)
+    y = agree(gpu, cupy_kernels, "grouped_conv2d_forward", x, weight, bias, *window)
+    agree(gpu, cupy_kernels, "grouped_conv2d_forward", x, weight, None, *window)
+    grad_y = normal(rng, *y.shape, dtype=x.dtype)
+    agree(gpu, cupy_kernels, "grouped_conv2d_grad_input", grad_y, weight, x.shape, *window)
+    agree(gpu, cupy_kernels, "grouped_conv2d_grad_weight", grad_y, x, weight.shape, *window)

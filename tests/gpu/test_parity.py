@@ -42,7 +42,10 @@ def misfits(array):
 
 
 # Of these arrays the first axis, or any, may be as long as it likes: it says how many images there are.
-FREE = {"x": "relu_forward conv2d_forward batch_norm max_pool2d_forward avg_pool2d_forward option_a_forward im2col"}
+FREE = {
+    "x": "relu_forward conv2d_forward batch_norm max_pool2d_forward avg_pool2d_forward option_a_forward im2col "
+    "grouped_conv2d_forward"
+}
 
 
 def is_free(name, parameter, array, misfit):

@@ -1,5 +1,7 @@
 """Small networks drawn from a seed: layers, blocks of the family, and plain calls of ops, in any order that fits."""
 
+import math
+
 import numpy as np
 
 from minires import Tensor, models, nn, ops
@@ -53,7 +55,12 @@ def convolution(rng, C, H, W):
     size = tuple(min(k, n + 2 * p) for k, n, p in zip(size, (H, W), padding, strict=True))
     stride = tuple(rng.integers(1, 3, 2).tolist())
     F = int(rng.integers(1, 9))
-    return nn.Conv2d(C, F, size, stride, padding, bias=bool(rng.integers(2)), seed=int(rng.integers(1000)))
+    made = {"bias": bool(rng.integers(2)), "seed": int(rng.integers(1000))}
+    if made["seed"] % 3 == 0:  # by a number that is drawn anyhow: the others stay as they were
+        made["groups"] = math.gcd(C, F)
+        room = [(n + 2 * p - 1) // (k - 1) if k > 1 else 2 for k, n, p in zip(size, (H, W), padding, strict=True)]
+        made["dilation"] = tuple(min(2, one) for one in room)
+    return nn.Conv2d(C, F, size, stride, padding, **made)
 
 
 def norm(rng, C, H, W):
@@ -71,6 +78,7 @@ def pool(rng, C, H, W):
     made = [
         nn.MaxPool2d(2, stride=1), nn.MaxPool2d(2), nn.MaxPool2d((2, 1), (1, 2), (1, 0)), nn.AvgPool2d(2, 1, 1),
         nn.AvgPool2d(2), nn.AdaptiveAvgPool2d((2, 1)), nn.AdaptiveAvgPool2d((3, 4)),
+        nn.MaxPool2d(3, 2, 1, ceil_mode=True), nn.AvgPool2d(2, 3, 1, True), nn.AvgPool2d(3, 2, 1, False, False),
     ]  # fmt: skip
     return made[rng.integers(len(made))]
 

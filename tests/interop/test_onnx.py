@@ -18,11 +18,13 @@ FAMILY = [
     *[(name, {}, CIFAR) for name in ("resnet20", "resnet56", "resnet110", "preact_resnet20", "preact_resnet164")],
     *[(name, {}, IMAGENET) for name in ("resnet18", "resnet34", "resnet50")],
     ("wide_resnet", {"depth": 10, "width": 2}, CIFAR),
+    ("resnext50_32x4d", {}, IMAGENET),
     *[(name, {"fused": True}, CIFAR) for name in ("resnet20", "preact_resnet20")],
     *[(name, {"fused": True}, IMAGENET) for name in ("resnet18", "resnet50", "preact_resnet50")],
     *[("resnet20", {"shortcut": shortcut}, CIFAR) for shortcut in ("B", "C", "always")],
     *[("resnet20", {"norm": "none", "init": init}, CIFAR) for init in ("skipinit", "fixup", "he")],
     ("resnet20", {"skip": False}, CIFAR),
+    *[("resnet20", {"norm": norm, "shortcut": "B"}, CIFAR) for norm in ("group", "layer")],
     ("resnet20", {"block": "misplaced_norm"}, CIFAR),
     *[("resnet20", {"activation": activation}, CIFAR) for activation in ACTIVATIONS],
 ]

@@ -15,7 +15,7 @@ from minires.kernels import numpy_kernels
 numba = pytest.importorskip("numba")
 from minires.kernels import numba_kernels  # noqa: E402
 from minires.kernels.numba_kernels import convolution  # noqa: E402
-from minires.kernels.numba_kernels.machine import compilation, simd, threads  # noqa: E402
+from minires.kernels.numba_kernels.machine import compilation, processor, threads  # noqa: E402
 
 HERE = os.path.abspath(__file__)
 WINOGRAD, DIRECT, GRAD_WEIGHT = 6e-6, 2e-6, 1e-5  # max|error| / max|reference|
@@ -286,7 +286,9 @@ AVX2 = "+avx,+avx2,+bmi,+bmi2,+cmov,+f16c,+fma,+lzcnt,+movbe,+popcnt,+sse,+sse2,
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(not simd.HAS_AVX512, reason="the tests here already ran with AVX2's registers, or none")
+@pytest.mark.skipif(
+    processor.vectors() != "512 bits", reason="the tests here already ran with AVX2's registers, or none"
+)
 def test_the_same_with_the_registers_of_avx2(tmp_path):
     narrower = {"NUMBA_CPU_NAME": "haswell", "NUMBA_CPU_FEATURES": AVX2, "MINIRES_CACHE": str(tmp_path)}
     done = subprocess.run(

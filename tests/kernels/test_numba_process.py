@@ -15,9 +15,9 @@ import pytest
 
 from minires import Tensor, kernels, models, ops, optim
 
-pytest.importorskip("numba")
+numba = pytest.importorskip("numba")
 from minires.kernels.numba_kernels import layout  # noqa: E402
-from minires.kernels.numba_kernels.machine import compilation, threads  # noqa: E402
+from minires.kernels.numba_kernels.machine import compilation, scheduling, threads  # noqa: E402
 
 IMAGES = np.random.default_rng(0).standard_normal((32, 3, 32, 32)).astype(np.float32)
 LABELS = np.arange(32) % 10
@@ -127,6 +127,49 @@ def test_a_container_may_have_less_than_the_cores_it_sees(text, cores, tmp_path)
     assert threads.quota(tmp_path / "missing") == sys.maxsize
     (tmp_path / "cpu.max").write_text(f"{text}\n", encoding="ascii")
     assert threads.quota(tmp_path / "cpu.max") == cores
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_getscheduler"), reason="Linux alone")
+def test_asking_for_short_slices_changes_nothing_else():
+    found = []
+
+    def in_a_thread():
+        here = threading.get_native_id()
+        os.setpriority(os.PRIO_PROCESS, here, os.getpriority(os.PRIO_PROCESS, here) + 1)
+        before = os.getpriority(os.PRIO_PROCESS, here), os.sched_getscheduler(here), os.sched_getaffinity(here)
+        found.append(isinstance(scheduling.ask_for_short_slices(), bool))
+        found.append((os.getpriority(os.PRIO_PROCESS, here), os.sched_getscheduler(here)) == before[:2])
+        found.append(os.sched_getaffinity(here) == before[2])
+
+    thread = threading.Thread(target=in_a_thread)
+    thread.start()
+    thread.join(60)
+    assert found == [True] * 3
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_getscheduler"), reason="Linux alone")
+@pytest.mark.parametrize("machine", ["riscv64", "x86_64"])
+def test_a_system_that_knows_nothing_of_slices_is_none_the_worse(machine, monkeypatch):
+    monkeypatch.setattr(scheduling.platform, "machine", lambda: machine)
+    monkeypatch.setitem(scheduling.NUMBERS, "x86_64", (100_000, 100_001))  # calls that there are not
+    assert scheduling.ask_for_short_slices() is False
+
+
+def test_a_thread_that_waits_for_long_sees_the_chunk_that_is_done():
+    counter, began = np.zeros(2, np.int64), threading.Event()
+    call = threads.wait if numba.config.DISABLE_JIT else numba.njit(nogil=True)(lambda c, n: threads.wait(c, n))
+
+    def late():
+        began.set()
+        time.sleep(0.1)  # far more than it takes until `wait` sleeps
+        counter[1] = 3
+
+    thread = threading.Thread(target=late)
+    thread.start()
+    assert began.wait(60)
+    call(counter, 3)
+    assert counter[1] == 3
+    thread.join(60)
 
 
 def on_both_threads():
@@ -320,6 +363,42 @@ def test_kernels_compile_on_first_use_once_and_say_so(tmp_path):
     assert sorted(folder.rglob("*.nbc")) == compiled
 
 
+@pytest.mark.skipif(os.environ.get("NUMBA_DISABLE_JIT") == "1", reason="nothing is compiled")
+def test_at_a_terminal_the_kernels_are_counted(tmp_path):
+    pty = pytest.importorskip("pty")
+    ours, theirs = pty.openpty()
+    code = f"""{RELU}
+assert kernels.compile_seconds() > 0
+before = kernels.compile_seconds()
+ops.relu(Tensor(x))
+assert kernels.compile_seconds() == before
+"""
+    environment = {**os.environ, "MINIRES_KERNELS": "numba", "MINIRES_CACHE": str(tmp_path)}
+    done = subprocess.run([sys.executable, "-c", code], env=environment, stderr=theirs, timeout=300)
+    os.close(theirs)
+    shown = b""
+    while b"once" not in shown or not shown.endswith(b"\033[K"):
+        shown += os.read(ours, 1000)
+    os.close(ours)
+    assert done.returncode == 0
+    assert shown.endswith(b" kernels, once\r\033[K") and b"\r\033[Kcompiling 1 of " in shown
+
+
+def test_nothing_is_compiled_ahead_for_kernels_that_are_not_in_use(monkeypatch):
+    from minires.kernels.numba_kernels.machine import ahead
+
+    expected = []
+    monkeypatch.setattr(ahead, "expect", expected.append)
+    with kernels.use("numpy"):
+        kernels.compile_ahead(fused=True)
+    assert expected == []
+    kernels.compile_ahead(fused=True)
+    kernels.compile_ahead(fused=False)
+    assert expected == [ahead.FUSED, ahead.UNFUSED]
+    names = {kernel.name for kernel in compilation.all_kernels if "float32" in kernel.signatures}
+    assert names.issuperset(ahead.FUSED) and names.issuperset(ahead.UNFUSED)
+
+
 AHEAD = """
 import numpy as np
 from minires.kernels import numba_kernels
@@ -343,12 +422,13 @@ print(started, loaded, mean.tolist() == [4] * 8, "finish_statistics" in ahead.ex
 @pytest.mark.skipif(os.environ.get("NUMBA_DISABLE_JIT") == "1", reason="nothing is compiled")
 def test_a_second_process_compiles_what_will_be_called(tmp_path):
     two = f"NUMBER, KILLED = 2, False{AHEAD}"
-    assert in_a_fresh_process(two, MINIRES_CACHE=tmp_path / "a") == ("1 1 True False", "", 0)  # it compiled, we loaded
+    said = "minires: compiling kernels, once"  # by the process that waits: the other compiled, and it loaded
+    assert in_a_fresh_process(two, MINIRES_CACHE=tmp_path / "a") == ("1 1 True False", said, 0)
     assert in_a_fresh_process(two, MINIRES_CACHE=tmp_path / "a")[0] == "0 1 True False"  # nothing was missing
     killed, one = f"NUMBER, KILLED = 2, True{AHEAD}", f"NUMBER, KILLED = 1, False{AHEAD}"
     for code, started in ((killed, 1), (one, 0)):  # then it is compiled here
         out, error, status = in_a_fresh_process(code, MINIRES_CACHE=tmp_path / str(started))
-        assert (out, error, status) == (f"{started} 0 True False", "minires: compiling kernels, once", 0)
+        assert (out, error, status) == (f"{started} 0 True False", said, 0)
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 numba = pytest.importorskip("numba")
-from minires.kernels.numba_kernels.machine import simd  # noqa: E402
+from minires.kernels.numba_kernels.machine import processor  # noqa: E402
 from minires.kernels.numba_kernels.machine.simd import (  # noqa: E402
     LANES,
     add_outer,
@@ -113,11 +113,11 @@ def test_the_tile_multiplies_any_number_of_rows_and_panels(rows, panels, R, K, t
 
 def test_the_processor_is_what_numba_compiles_for(monkeypatch):
     monkeypatch.setattr(numba.config, "CPU_FEATURES", "+avx2,-fma,+avx")
-    assert simd.processor_has("avx2")
-    assert not simd.processor_has("fma")
-    assert not simd.processor_has("avx512f")
+    assert processor.processor_has("avx2")
+    assert not processor.processor_has("fma")
+    assert not processor.processor_has("avx512f")
     monkeypatch.setattr(numba.config, "CPU_FEATURES", None)
-    assert simd.processor_has("avx2") == simd.HAS_SIMD or not simd.HAS_SIMD
+    assert processor.processor_has("avx2") == processor.HAS_SIMD or not processor.HAS_SIMD
 
 
 @pytest.mark.skipif(numba.config.DISABLE_JIT, reason="this is the process without the compiler")

@@ -47,6 +47,9 @@ TRUSTED = {
     "direct_products": "x shape, b made, y made",
     "direct_weight_products": "x shape, grad_y shape, sums made, z made, constants made",
     "direct_weight_gradient": "sums made, grad_weight made",
+    "grouped_products": "x shape, b made, y made",
+    "grouped_grad_input": "grad_y shape, b made, grad_x made",
+    "grouped_grad_weight": "x shape, grad_y shape, sums made",
     "winograd_filters": "weight shape, u made",
     "winograd_products": "x shape, weight shape, u made, y made, shortcut op, bias op, statistics made",
     "winograd_weight_products": "x shape, grad_y shape, grad_u made",
@@ -137,7 +140,13 @@ def test_strides_beyond_all_bounds(module):
     x, weight = np.arange(60, dtype="f").reshape(1, 2, 6, 5), np.ones((3, 2, 3, 3), "f")
     for stride in ((1 << 40, 1), (1, 1 << 40), (1 << 62, 1 << 62), (1 << 70, 1 << 70)):
         expected_stride = tuple([min(one, 50) for one in stride])
-        for op in (lambda x, s: ops.conv2d(x, Tensor(weight), None, s, 1), lambda x, s: ops.max_pool2d(x, 2, s, 1)):
+        for op in (
+            lambda x, s: ops.conv2d(x, Tensor(weight), None, s, 1),
+            lambda x, s: ops.conv2d(x, Tensor(weight[:2, :1]), None, s, 1, 2, 2),
+            lambda x, s: ops.max_pool2d(x, 2, s, 1),
+            lambda x, s: ops.max_pool2d(x, 2, s, 1, ceil_mode=True),
+            lambda x, s: ops.avg_pool2d(x, 2, s, 1, True, False),
+        ):
             found = []
             for given in (stride, expected_stride):
                 tensor = Tensor(x, requires_grad=True)
@@ -158,10 +167,13 @@ def test_zero_images(module):
     per_channel = [Tensor(np.ones(8, "f")) for _ in range(2)]
     for op in (
         lambda x: ops.conv2d(x, Tensor(np.ones((8, 8, 3, 3), "f"))),
+        lambda x: ops.conv2d(x, Tensor(np.ones((6, 4, 3, 3), "f")), dilation=2, groups=2),
         lambda x: ops.batch_norm(x, *per_channel, np.zeros(8, "f"), np.ones(8, "f"))[0],
         ops.relu,
         lambda x: ops.max_pool2d(x, 2),
         lambda x: ops.avg_pool2d(x, 3, 2, 1),
+        lambda x: ops.max_pool2d(x, 4, 4, ceil_mode=True),
+        lambda x: ops.avg_pool2d(x, 4, 4, 1, True, False),
         ops.global_avg_pool2d,
         lambda x: ops.adaptive_avg_pool2d(x, (2, 3)),
         lambda x: ops.option_a(x, 16, 2),

@@ -42,6 +42,13 @@ def test_right_answer_passes(number):
 
 
 @pytest.mark.parametrize("number", NUMBERS)
+def test_the_answer_that_is_shown_is_right(number):
+    scope: dict[str, object] = {}
+    exec(compile(chapters.answer_to(number), "answer", "exec"), scope)
+    assert diagnosis(number, **{name: scope[name] for name in chapters.exercise_of(number).names}) == ""
+
+
+@pytest.mark.parametrize("number", NUMBERS)
 def test_right_answer_passes_with_other_inputs(number):
     for seed in (1, 2, 20260101):
         assert diagnosis(number, seed, **ANSWERS[number].RIGHT) == ""

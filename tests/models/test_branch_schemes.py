@@ -136,10 +136,10 @@ def test_what_does_not_go_together_is_refused():
     with pytest.raises(ValueError, match="models: init='skipinit_sqrt' replaces batch norm"):
         models.resnet20(init="skipinit_sqrt")
     with pytest.raises(
-        ValueError, match="'zero_gamma' needs a batch norm at the end of every branch; layer1.0 has Identity"
+        ValueError, match="'zero_gamma' needs a norm with a weight at the end of every branch; layer1.0 has Identity"
     ):
         models.resnet20(init="zero_gamma", norm="none")
-    with pytest.raises(ValueError, match="'zero_gamma' needs a batch norm"):
+    with pytest.raises(ValueError, match="'zero_gamma' needs a norm with a weight"):
         models.preact_resnet20(init="zero_gamma")
     for init, norm in (("zero_gamma", "batch"), ("skipinit", "none"), ("fixup", "none")):
         with pytest.raises(ValueError, match=f"'{init}' starts every branch at zero, so without skips nothing passes"):

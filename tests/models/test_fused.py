@@ -244,7 +244,7 @@ def test_what_cannot_be_fused_is_refused():
 
 def test_a_fused_network_refuses_what_the_network_refuses_in_the_same_words():
     for name, options, message in (
-        ("resnet20", {"norm": "layer"}, "unknown norm 'layer'; known: batch, none"),
+        ("resnet20", {"norm": "instance"}, "unknown norm 'instance'; known: batch, none, group, layer"),
         ("resnet18", {"stride_on": "1x1"}, "stride_on='1x1' is for bottlenecks, not for BasicBlock"),
         ("preact_resnet20", {"init": "fixup"}, "init='fixup' replaces batch norm; pass norm='none' with it"),
         ("preact_resnet20", {"norm": "none"}, "fused=True is for norm='batch' with activation='relu'"),

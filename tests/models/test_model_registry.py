@@ -25,6 +25,7 @@ def test_blocks_have_names(name):
 def test_all_names_are_offered():
     expected = {f"resnet{depth}" for depth in (20, 32, 44, 56, 110, 1202, 18, 34, 50, 101, 152)}
     expected |= {f"preact_{name}" for name in expected} | {"preact_resnet164", "preact_resnet1001", "wide_resnet"}
+    expected |= {"resnext50_32x4d", "resnext101_32x8d"}
     assert set(models.MODELS) == expected
 
 
@@ -35,7 +36,7 @@ def test_all_names_are_offered():
         ("resnet20", {"depht": 3}, "resnet20 has no option 'depht'; known: activation, block, .*norm.*skip.*width"),
         ("resnet18", {"width": 3}, "resnet18 has no option 'width'; known: .*num_classes.*stem"),
         ("resnet20", {"block": "basics"}, "unknown block 'basics'; known: basic, .*misplaced_norm, always_projected"),
-        ("resnet20", {"norm": "layer"}, "unknown norm 'layer'; known: batch, none"),
+        ("resnet20", {"norm": "instance"}, "unknown norm 'instance'; known: batch, none, group, layer"),
         ("resnet20", {"shortcut": "D"}, "unknown shortcut 'D'; known: A, B, C, always"),
         ("resnet20", {"shortcut": "D", "skip": False}, "unknown shortcut 'D'; known: A, B, C, always"),
         ("resnet20", {"stem": "mnist"}, "unknown stem 'mnist'; known: cifar, imagenet"),
@@ -71,6 +72,6 @@ def test_every_maker_has_its_depth_and_its_text():
         assert getattr(models, name) is maker
         assert "CIFAR" in maker.__doc__ or "ImageNet" in maker.__doc__
         if name != "wide_resnet":
-            assert name.endswith(f"resnet{maker.args[0]}")
+            assert name.partition("_32x")[0].endswith((f"resnet{maker.args[0]}", f"resnext{maker.args[0]}"))
     assert models.preact_resnet164.__doc__ == "54 pre-activation bottlenecks, for CIFAR: 10 classes, option B."
     assert models.resnet18.__doc__ == "8 basic blocks, for ImageNet: 1000 classes, option B."

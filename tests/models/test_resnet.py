@@ -235,7 +235,7 @@ def check_step(model):
     assert nn.totals(model, (3, 16, 14)).parameters == sum(parameter.size for parameter in model.parameters())
 
 
-DEEPEST = ("101", "152", "1001", "1202")  # more of the same blocks, and slow; counted in test_sizes
+DEEPEST = ("101", "152", "1001", "1202", "101_32x8d")  # more of the same blocks, and slow; counted in test_sizes
 
 
 @pytest.mark.parametrize("name", [name for name in models.MODELS if not name.endswith(DEEPEST)])

@@ -40,6 +40,28 @@ def test_statistics_of_a_convolution(init, std, bound):
 
 
 @pytest.mark.parametrize(
+    "init, variance",
+    [
+        ("pytorch", 1 / (3 * 200)),
+        ("lecun", 1 / 200),
+        ("xavier", 2 / (200 + 600)),
+        ("he", 2 / 600),
+        ("he_fan_in", 2 / 200),
+    ],
+)
+def test_groups_are_drawn_as_convolutions_of_their_own(init, variance):
+    """Four groups of 8 channels and 24 filters, 5×5: 200 inputs reach an output, 600 outputs an input."""
+    layer = nn.Conv2d(32, 96, 5, groups=4, init=init, seed=0)
+    weight = layer.weight.data.astype(np.float64)
+    assert weight.shape == (96, 8, 5, 5) and weight.var() == pytest.approx(variance, rel=0.04)
+    assert len(np.unique(layer.weight.data)) > 0.95 * weight.size  # no group repeats another
+    if init == "pytorch":
+        assert 0.9 / math.sqrt(200) < np.abs(layer.bias.data).max() <= 1 / math.sqrt(200) * (1 + 1e-6)
+    one = nn.Conv2d(32, 96, 5, init=init, seed=0)
+    assert not np.any(one.weight.data[:, :8] == layer.weight.data)
+
+
+@pytest.mark.parametrize(
     "init, std",
     [("pytorch", 1 / math.sqrt(900)), ("lecun", 1 / math.sqrt(300)), ("xavier", 1 / math.sqrt(200)),
      ("he", math.sqrt(2 / 300)), ("he_fan_in", math.sqrt(2 / 300))],

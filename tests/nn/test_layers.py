@@ -19,6 +19,8 @@ def image(*shape, dtype=np.float32, seed=0):
         (nn.LeakyReLU(0.3), lambda x: ops.leaky_relu(x, 0.3)),
         (nn.ELU(0.7), lambda x: ops.elu(x, 0.7)),
         (nn.SELU(), ops.selu),
+        (nn.GELU(), ops.gelu),
+        (nn.GELU("tanh"), lambda x: ops.gelu(x, "tanh")),
         (nn.Tanh(), ops.tanh),
         (nn.Sigmoid(), ops.sigmoid),
         (nn.Flatten(), ops.flatten),
@@ -50,6 +52,16 @@ def test_conv2d_by_hand():
     np.testing.assert_allclose(y.data[1, 1, 1, 3], expected, rtol=1e-5)
 
 
+def test_conv2d_with_groups_and_dilation_by_hand():
+    layer = nn.Conv2d(4, 6, (3, 2), padding=(2, 0), dilation=(2, 3), groups=2, seed=0)
+    x = image(2, 4, 5, 6)
+    y = layer(x)
+    assert layer.weight.shape == (6, 2, 3, 2) and y.shape == (2, 6, 5, 3) and y.dtype == np.float32
+    padded = np.pad(x.data, ((0, 0), (0, 0), (2, 2), (0, 0)))
+    expected = np.sum(layer.weight.data[4] * padded[1, 2:4, 1:6:2, 2:6:3]) + layer.bias.data[4]
+    np.testing.assert_allclose(y.data[1, 4, 1, 2], expected, rtol=1e-5)
+
+
 def test_linear_by_hand():
     layer = nn.Linear(4, 3, seed=0)
     x = image(5, 4)
@@ -67,6 +79,13 @@ def test_sizes_are_checked():
         nn.Conv2d(3, 0, 3)
     with pytest.raises(ValueError, match="Conv2d: kernel_size must be at least 1, got 0"):
         nn.Conv2d(3, 4, (3, 0))
+    with pytest.raises(ValueError, match="Conv2d: groups must be at least 1, got 0"):
+        nn.Conv2d(4, 4, 3, groups=0)
+    for sizes in ((4, 6, 4), (6, 4, 3)):
+        with pytest.raises(ValueError, match="Conv2d: groups . must divide in_channels . and out_channels ."):
+            nn.Conv2d(*sizes[:2], 3, groups=sizes[2])
+    with pytest.raises(ValueError, match="Conv2d: dilation must be a whole number .*, got 0"):
+        nn.Conv2d(4, 4, 3, dilation=0)
     with pytest.raises(ValueError, match="Linear: in_features must be at least 1, got -2"):
         nn.Linear(-2, 4)
     with pytest.raises(ValueError, match="BatchNorm2d: num_features must be at least 1, got 0"):
@@ -128,7 +147,7 @@ def test_batch_norm_refuses_one_value_per_channel_and_wrong_shapes():
         norm(image(2, 3))
     with pytest.raises(ValueError, match=r"BatchNorm2d: expected .* with C = 3, got \(2, 4, 5, 5\)"):
         norm(image(2, 4, 5, 5))
-    with pytest.raises(ValueError, match=r"BatchNorm1d: expected x \(N, C\) with C = 3, got \(2, 3, 4, 4\)"):
+    with pytest.raises(ValueError, match=r"BatchNorm1d: expected x \(N, C\) or \(N, C, L\) with C = 3, got \(2, 3, 4"):
         nn.BatchNorm1d(3)(image(2, 3, 4, 4))
 
 

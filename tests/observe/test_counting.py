@@ -26,6 +26,17 @@ def test_layers_are_listed_in_their_order():
     assert nn.totals(network(), (3, 5, 8)) == (40 + 8 + 245, 432 + 240)
 
 
+def test_groups_and_dilation():
+    model = nn.Sequential(
+        nn.Conv2d(6, 4, 3, padding=2, dilation=2, groups=2), nn.Conv2d(4, 4, (3, 1), groups=4, bias=False)
+    )
+    assert [astuple(layer) for layer in layer_costs(model, (6, 5, 8))] == [
+        ("0", "Conv2d", (4, 5, 8), 4 * 3 * 9 + 4, 4 * 5 * 8 * 27),
+        ("1", "Conv2d", (4, 3, 8), 4 * 3, 4 * 3 * 8 * 3),
+    ]
+    assert repr(model) == "Sequential(124 parameters)" and repr(model[1]) == "Conv2d(12 parameters)"
+
+
 def test_the_model_is_left_as_it_was():
     model = network()
     model[1].eval()

@@ -67,6 +67,8 @@ POINTWISE = [
     (ops.elu, F.elu),
     (lambda x: ops.elu(x, 0.4), lambda x: F.elu(x, 0.4)),
     (ops.selu, F.selu),
+    (ops.gelu, F.gelu),
+    (lambda x: ops.gelu(x, "tanh"), lambda x: F.gelu(x, approximate="tanh")),
     (lambda x: ops.log(ops.exp(x)), lambda x: torch.log(torch.exp(x))),
     (lambda x: ops.sqrt(ops.exp(x)), lambda x: torch.sqrt(torch.exp(x))),
 ]
@@ -131,6 +133,8 @@ def test_matrix_products(data, N, C, K, seed):
     arrays = rng.standard_normal((N, C)), rng.standard_normal((K, C)), rng.standard_normal(K)
     compare(ops.linear, F.linear, *arrays)
     compare(ops.linear, F.linear, *arrays[:2])
+    compare(ops.linear, F.linear, rng.standard_normal((2, N, C)), *arrays[1:])
+    compare(ops.linear, F.linear, rng.standard_normal(C), *arrays[1:])
 
 
 @given(images, st.integers(1, 4), pairs, pairs, paddings, st.booleans(), seeds)
@@ -168,6 +172,24 @@ def test_batch_norm(N, C, H, W, rows, seed):
         lambda x, weight, bias: ops.batch_norm(x, weight, bias, mean, var, eps=1e-3)[0],
         lambda x, weight, bias: F.batch_norm(x, *running, weight, bias, training=False, eps=1e-3),
         *arrays,
+    )
+
+
+@given(st.integers(1, 3), st.integers(1, 3), st.integers(2, 4), st.integers(1, 4), seeds)
+def test_norms_of_single_images(N, groups, size, W, seed):
+    rng = np.random.default_rng(seed)
+    C = groups * size
+    x, weight, bias = rng.normal(1, 2, (N, C, 3, W)), rng.standard_normal((C,)), rng.standard_normal((C,))
+    compare(
+        lambda x, weight, bias: ops.group_norm(x, groups, weight, bias, 1e-3),
+        lambda x, weight, bias: F.group_norm(x, groups, weight, bias, 1e-3),
+        *(x, weight, bias),
+    )
+    weight, bias = rng.standard_normal((2, 3, W))
+    compare(
+        lambda x, weight, bias: ops.layer_norm(x, (3, W), weight, bias, 1e-3),
+        lambda x, weight, bias: F.layer_norm(x, (3, W), weight, bias, 1e-3),
+        *(x, weight, bias),
     )
 
 

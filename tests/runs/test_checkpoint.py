@@ -203,8 +203,24 @@ def test_environment():
     assert now["kernels"] == "numpy" and now["numpy"] == np.__version__ and now["threads"] >= 1
     assert checkpoint.differences(now, now) == []
     other = {**now, "threads": 99, "numba": "1.0"}
-    listed = [f"threads: 99 then, {now['threads']} now", "numba: 1.0 then, none now"]
-    assert checkpoint.differences(other, now) == listed
+    listed = f"threads: 99 then, {now['threads']} now", "numba: 1.0 then, none now"
+    for remark, words in zip(checkpoint.differences(other, now), listed, strict=True):
+        assert remark.startswith(f"resumed, but not bit for bit as it was: {words}")
+
+
+def test_vectors_and_threads_of_the_compiled_kernels_are_recorded():
+    pytest.importorskip("numba")
+    with kernels.use("numba"):
+        now = checkpoint.environment()
+        with kernels.use("numba", winograd=False):
+            plain = checkpoint.environment()
+    assert now["kernels"] == "numba" and now["vectors"] in ("512 bits", "256 bits", "none")
+    [remark] = checkpoint.differences(now, plain)
+    assert "not bit for bit as it was: winograd: True then, False now" in remark
+    [remark] = checkpoint.differences({**now, "vectors": "64 bits"}, now)
+    assert f"not bit for bit as it was: vectors: 64 bits then, {now['vectors']} now" in remark
+    [remark] = checkpoint.differences({**now, "numba threads": 99}, now)  # results are the same for any number
+    assert "bit for bit" not in remark and f"numba threads: 99 then, {now['numba threads']} now" in remark
 
 
 def test_states_of_model_and_optimizer(tmp_path):

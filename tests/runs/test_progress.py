@@ -30,6 +30,23 @@ def test_the_first_step_is_left_out_of_the_time_remaining(clock):
     bar.close()
 
 
+def test_compiling_is_left_out_whenever_it_comes(clock, monkeypatch):
+    compiled = {"seconds": 3.0}  # before the bar
+    monkeypatch.setattr(progress.kernels, "compile_seconds", lambda: compiled["seconds"])
+    bar = progress.ProgressBar(total=11, file=io.StringIO(), bar_format="{n_fmt} {elapsed}<{remaining}")
+    bar._time = lambda: clock["now"]
+    bar.start_t = bar.last_print_t = clock["now"]
+    clock["now"] = 25.0
+    compiled["seconds"] += 20.0
+    bar.update()
+    assert str(bar) == "1 00:25<00:50"
+    clock["now"] = 40.0
+    compiled["seconds"] += 10.0
+    bar.update()
+    assert str(bar) == "2 00:40<00:45"
+    bar.close()
+
+
 def test_without_a_terminal_it_is_silent():
     file = io.StringIO()
     with progress.ProgressBar(total=2, file=file, disable=None) as bar:

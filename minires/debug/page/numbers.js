@@ -1,4 +1,4 @@
-// Numbers as text, the scale of gradient norms, and small helpers for building the page.
+// Numbers as text, and the scale of gradient norms.
 
 function show(value) {
   if (value === null || value === undefined) return "–";
@@ -15,21 +15,6 @@ function rounded(value) {
 
 function shapeText(shape) {
   return shape.length ? "(" + shape.join(", ") + (shape.length === 1 ? ",)" : ")") : "()";
-}
-
-// element("td", {class: "bad"}, "text", child, …)
-function element(tag, attributes, ...children) {
-  const node = document.createElement(tag);
-  for (const name in attributes) node.setAttribute(name, attributes[name]);
-  node.append(...children);
-  return node;
-}
-
-function drawing(tag, attributes, text) {
-  const node = document.createElementNS("http://www.w3.org/2000/svg", tag);
-  for (const name in attributes) node.setAttribute(name, attributes[name]);
-  if (text !== undefined) node.textContent = text;
-  return node;
 }
 
 // log10 of gradient norms onto 0 … 1, over all passes of the page.

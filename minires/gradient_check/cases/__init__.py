@@ -13,6 +13,11 @@ from minires.gradient_check.cases import (
     arithmetic,
     chain,
     convolution,
+    gaussian,
+    general_pooling,
+    group_normalization,
+    grouped_convolution,
+    layer_normalization,
     loss,
     normalization,
     pooling,
@@ -26,7 +31,8 @@ from minires.gradient_check.cases.space import Case
 __all__ = ["FILES", "Case", "all_cases", "exact_cases", "generated_cases", "named_cases"]
 
 FILES = (arithmetic, reduction, shape, activation, regularization, affine, convolution, normalization, shortcut,
-         pooling, loss, chain)  # fmt: skip
+         pooling, loss, chain, grouped_convolution, general_pooling, gaussian, group_normalization,
+         layer_normalization)  # fmt: skip
 
 
 def named_cases(seed: int = 0) -> list[Case]:

@@ -17,15 +17,15 @@ def matmul(rng: np.random.Generator, batches: Any, rows: int, columns: int, C: i
     return Case("", "", ops.matmul, {"a": a, "b": b}, np.matmul)
 
 
-def linear(rng: np.random.Generator, N: int, C: int, F: int, bias: bool) -> Case:
-    arguments = {"x": rng.standard_normal((N, C)), "weight": rng.standard_normal((F, C))}
+def linear(rng: np.random.Generator, N: Any, C: int, F: int, bias: bool) -> Case:
+    arguments = {"x": rng.standard_normal((*N, C)), "weight": rng.standard_normal((F, C))}
     if bias:
         arguments["bias"] = rng.standard_normal(F)
     return Case("", "", ops.linear, arguments, linear_formula)
 
 
 def linear_formula(x: Any, weight: Any, bias: Any = 0.0) -> Any:
-    return np.einsum("nc,fc->nf", x, weight) + bias
+    return np.einsum("...c,fc->...f", x, weight) + bias
 
 
 def named(rng: np.random.Generator) -> list[Case]:
@@ -38,6 +38,8 @@ def named(rng: np.random.Generator) -> list[Case]:
         Case("linear", "", ops.linear, {"x": normal((4, 3)), "weight": normal((2, 3)), "bias": normal(2)}),
         Case("linear", "square", ops.linear, {"x": normal((3, 3)), "weight": normal((3, 3)), "bias": normal(3)}),
         Case("linear", "no bias", ops.linear, {"x": normal((4, 3)), "weight": normal((2, 3))}),
+        Case("linear", "more axes", ops.linear, {"x": normal((2, 4, 3)), "weight": normal((5, 3)), "bias": normal(5)}),
+        Case("linear", "one row", ops.linear, {"x": normal(3), "weight": normal((2, 3)), "bias": normal(2)}),
     ]
 
 
@@ -47,5 +49,14 @@ SPACES = [
         {"batches": BATCHES, "rows": (2, 1, 4), "columns": (4, 1, 2), "C": (3, 1, 2), "vector": ("", "a", "b", "both")},
         matmul,
     ),
-    Space("linear", {"N": (4, 1, 2, 3), "C": (3, 1, 2), "F": (2, 1, 3), "bias": (True, False)}, linear),
+    Space(
+        "linear",
+        {
+            "N": ((4,), (1,), (2,), (3,), (), (2, 3), (3, 1, 2)),
+            "C": (3, 1, 2),
+            "F": (2, 1, 3),
+            "bias": (True, False),
+        },
+        linear,
+    ),
 ]

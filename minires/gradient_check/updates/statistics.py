@@ -32,6 +32,7 @@ def check_statistics(shape: tuple[int, ...], momentum: float, dtype: str, seed: 
             unbiased = math.fsum([(number - m) ** 2 for number in numbers]) / (len(numbers) - 1)
             mean[c] += momentum * (m - mean[c])
             var[c] += momentum * (unbiased - var[c])
+    assert layer.running_mean is not None and layer.running_var is not None
     before = layer.running_mean.copy()
     layer.eval()
     layer(Tensor(x))

@@ -15,6 +15,11 @@ from minires.kernels.cupy_kernels.convolution import (
     conv2d_grad_weight,
     im2col,
 )
+from minires.kernels.cupy_kernels.grouped_convolution import (
+    grouped_conv2d_forward,
+    grouped_conv2d_grad_input,
+    grouped_conv2d_grad_weight,
+)
 from minires.kernels.cupy_kernels.loss import cross_entropy_backward, cross_entropy_forward
 from minires.kernels.cupy_kernels.normalization import (
     batch_norm_backward,
@@ -49,6 +54,9 @@ __all__ = [
     "conv2d_grad_weight",
     "cross_entropy_backward",
     "cross_entropy_forward",
+    "grouped_conv2d_forward",
+    "grouped_conv2d_grad_input",
+    "grouped_conv2d_grad_weight",
     "im2col",
     "max_pool2d_backward",
     "max_pool2d_forward",

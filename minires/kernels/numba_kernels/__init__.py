@@ -6,14 +6,16 @@
                        layer_backward.py, with what is done before a convolution (prologue.py) and behind it
                        (epilogue.py) while it is in the cache
     activation.py, pooling.py, shortcut.py, loss.py, optimizers.py
+    grouped_convolution.py   convolution with groups and dilation, in plain loops
     padding.py         windows of images in the cache
     layout.py          memory order: channels-last
-    machine/           what makes them fast: the matrix product (tile.py) in vectors (simd.py), threads, compilation,
-                       and freed memory that is kept
+    machine/           what makes them fast: the matrix product (tile.py) in vectors (simd.py), as the processor has
+                       them (processor.py), threads, compilation, and freed memory that is kept
 
 Loading it compiles nothing. ImportError where Numba is missing or the cache folder cannot be written.
 """
 
+import numba
 import numpy as xp
 
 from minires.kernels.numba_kernels import convolution
@@ -26,7 +28,13 @@ from minires.kernels.numba_kernels.convolution import (
     conv2d_grad_weight,
     im2col,
 )
+from minires.kernels.numba_kernels.grouped_convolution import (
+    grouped_conv2d_forward,
+    grouped_conv2d_grad_input,
+    grouped_conv2d_grad_weight,
+)
 from minires.kernels.numba_kernels.loss import cross_entropy_backward, cross_entropy_forward
+from minires.kernels.numba_kernels.machine import processor, threads
 from minires.kernels.numba_kernels.machine.memory import keep_freed_memory
 from minires.kernels.numba_kernels.normalization import (
     batch_norm_backward,
@@ -62,6 +70,9 @@ __all__ = [
     "conv2d_grad_weight",
     "cross_entropy_backward",
     "cross_entropy_forward",
+    "grouped_conv2d_forward",
+    "grouped_conv2d_grad_input",
+    "grouped_conv2d_grad_weight",
     "im2col",
     "max_pool2d_backward",
     "max_pool2d_forward",
@@ -86,3 +97,13 @@ def configure(**options: bool) -> dict[str, bool]:
     replaced = {"winograd": convolution.use_winograd} if options else {}
     convolution.use_winograd = bool(options.get("winograd", convolution.use_winograd))
     return replaced
+
+
+def settings() -> dict[str, str | int | bool]:
+    """Say what the last digits depend on, and how many threads there are, on which they do not."""
+    return {
+        "numba": numba.__version__,
+        "vectors": processor.vectors(),
+        "winograd": convolution.use_winograd,
+        "numba threads": threads.get_num_threads(),
+    }

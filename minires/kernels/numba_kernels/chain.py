@@ -41,7 +41,7 @@ def chain_forward(x: Array, layers: list[Layer], shortcut: Array | Skip) -> tupl
     if x.dtype.char not in COMPILED:
         return numpy_kernels.chain_forward(x, layers, shortcut)
     if layers[0].weight is not None and convolution.is_fast(x):
-        ahead.expect(ahead.BACKWARD)
+        ahead.expect(ahead.FUSED)
     if shortcut is Skip.IDENTITY and is_usual_block(x, layers):
         return usual_block_forward(x, layers)
     added = shortcut_of(x, layers, shortcut)

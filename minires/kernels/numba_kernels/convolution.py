@@ -5,8 +5,9 @@
     float64; other processors than x86-64 with AVX2 and FMA; empty batches: the NumPy kernels, and the result is brought
     into the memory order of this package
 
-Shapes, signatures and results are those of the NumPy kernels. Sizes are chosen from shapes alone, never from the number
-of threads, so that results are the same to the last bit whatever that is.
+Shapes, signatures and results are those of the NumPy kernels. Ways and sizes are chosen from shapes and the processor's
+row in machine/processor.py alone, never from the number of threads, so that results are the same to the last bit
+whatever that is.
 """
 
 import math
@@ -17,7 +18,8 @@ from minires.kernels import Array, checks, numpy_kernels
 from minires.kernels.numba_kernels import direct, winograd
 from minires.kernels.numba_kernels.epilogue import NOTHING
 from minires.kernels.numba_kernels.layout import contiguous, flat, nhwc_empty
-from minires.kernels.numba_kernels.machine.simd import HAS_SIMD, LANES
+from minires.kernels.numba_kernels.machine.processor import CHOICE, HAS_SIMD
+from minires.kernels.numba_kernels.machine.simd import LANES
 from minires.kernels.numba_kernels.machine.tile import ROWS
 
 Pair = tuple[int, int]
@@ -47,7 +49,8 @@ def is_fast(*arrays: Array) -> bool:
 def winograd_pays(weight_shape: Shape, stride: Pair, I: int, J: int) -> bool:
     """Say whether Winograd's way is the faster: few channels make transforms dear, tiny images cut tiles."""
     F, C, KH, KW = weight_shape
-    return use_winograd and (KH, KW) == (3, 3) and stride == (1, 1) and min(F, C) >= 8 and min(I, J) >= 3
+    large = min(F, C) >= CHOICE.winograd_channels and min(I, J) >= CHOICE.winograd_outputs
+    return use_winograd and large and (KH, KW) == (3, 3) and stride == (1, 1)
 
 
 def conv2d_forward(x: Array, weight: Array, bias: Array | None, stride: Pair, padding: Pair) -> Array:

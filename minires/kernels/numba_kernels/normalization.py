@@ -12,8 +12,10 @@ import numpy as np
 from minires.kernels import Array, checks, numpy_kernels
 from minires.kernels.numba_kernels.gradient_sums import BY_Y, NO_RELU, sum_gradients_by_16
 from minires.kernels.numba_kernels.layout import contiguous, empty_like, flat
+from minires.kernels.numba_kernels.machine import ahead
 from minires.kernels.numba_kernels.machine.compilation import COMPILED
-from minires.kernels.numba_kernels.machine.simd import HAS_SIMD, LANES
+from minires.kernels.numba_kernels.machine.processor import HAS_SIMD
+from minires.kernels.numba_kernels.machine.simd import LANES
 from minires.kernels.numba_kernels.machine.threads import CHUNKS
 from minires.kernels.numba_kernels.normalization_passes import (
     block_pixels,
@@ -25,6 +27,8 @@ from minires.kernels.numba_kernels.normalization_passes import (
     sum_gradients,
 )
 
+BATCH = 1 << 15  # numbers from which a layer is one of a training, not an example's
+
 
 def batch_norm_forward(x: Array, weight: Array, bias: Array, eps: float) -> tuple[Array, Array, Array]:
     """Normalize x (N, C, …) by its own mean and biased variance; return y, mean (C,), var (C,)."""
@@ -32,6 +36,8 @@ def batch_norm_forward(x: Array, weight: Array, bias: Array, eps: float) -> tupl
         return numpy_kernels.batch_norm_forward(x, weight, bias, eps)
     checks.check_channels("batch_norm_forward", x.shape, weight=weight, bias=bias)
     checks.check_batch("batch_norm_forward", x.shape)
+    if HAS_SIMD and x.dtype == np.float32 and x.size >= BATCH:
+        ahead.expect(ahead.UNFUSED)
     return forward(x, None, weight, bias, eps, relu=False)
 
 

@@ -10,7 +10,8 @@ import numpy as np
 from minires.kernels import Array, checks, numpy_kernels
 from minires.kernels.numba_kernels.layout import flat, nhwc_empty
 from minires.kernels.numba_kernels.machine.compilation import COMPILED, kernel
-from minires.kernels.numba_kernels.machine.simd import HAS_SIMD, LANES, load, splat, store
+from minires.kernels.numba_kernels.machine.processor import HAS_SIMD
+from minires.kernels.numba_kernels.machine.simd import LANES, load, splat, store
 from minires.kernels.numba_kernels.machine.threads import CHUNKS, claim
 
 

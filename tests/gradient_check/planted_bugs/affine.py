@@ -37,3 +37,8 @@ def weight_transposed(self, grad_y):
 @planted(Linear, "linear", says=r"gradient of shape \(3, 2\) for input 1 of shape \(2, 3\): the gradient is transposed")
 def weight_of_the_wrong_shape(self, grad_y):
     return grad_y @ self.weight, self.x.T @ grad_y, grad_y.sum(axis=0)
+
+
+@planted(Linear, "linear, more axes", says="with respect to bias.*\n.*1/8 of the gradient: a factor 8 is missing")
+def bias_averaged_over_all_rows(self, grad_y):
+    return grad_y @ self.weight, grad_y.T @ self.x, grad_y.mean(axis=0)

@@ -4,9 +4,10 @@
     the second one   winograd_layers_backward · direct_weight_products · …   each name printed when it is there
 
 Kernels are kept in a folder on disk, so it does not matter who has compiled one: the first step from an empty cache
-takes half the time where there are two cores. Whoever knows what a run will call says so with `expect`. Where nothing
-is missing, where there is one core, or where no process can be started, nothing happens, and kernels are compiled when
-they are called.
+takes half the time where there are two cores. Whoever knows what a run will call says so with `expect`: a program as
+soon as it knows its network (`kernels.compile_ahead`), else the first layer of the forward pass. There is one such
+process in the life of this one. Where nothing is missing, where there is one core, or where no process can be started,
+nothing happens, and kernels are compiled when they are called.
 """
 
 import atexit
@@ -14,6 +15,7 @@ import importlib
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -21,22 +23,27 @@ import numba
 
 from minires.kernels.numba_kernels.machine import compilation, threads
 
-# What the training of a network with 3×3 filters calls after its forward pass, the longest to compile first.
-BACKWARD = (
+# What the training of a network with 3×3 filters calls after its forward pass: of fused layers, and of single ones.
+FUSED = (
     "winograd_layers_backward", "direct_weight_products", "sum_gradients_by_16", "gradient_of_x", "finish_gradients",
     "direct_weight_gradient", "add_narrow_by_16",
+)  # fmt: skip
+UNFUSED = (
+    "pass_where_positive", "sum_gradients_by_16", "finish_gradients", "gradient_of_x", "winograd_weight_products",
+    "winograd_weight_gradient", "direct_weight_products", "direct_weight_gradient", "widen_backward",
 )  # fmt: skip
 
 helpers: list[subprocess.Popen[str]] = []  # the process, while it is at work
 expected: dict[str, None] = {}  # the kernels that it has not finished, in their order
-asked: set[tuple[str, ...]] = set()
+asked = False  # expect was called
 
 
 def expect(names: tuple[str, ...]) -> None:
     """Let a second process compile these kernels for float32, if they are not in the cache; the first time only."""
-    if names in asked:
+    global asked
+    if asked:
         return
-    asked.add(names)
+    asked = True
     if numba.config.DISABLE_JIT or threads.initial_number() < 2 or not sys.executable:
         return
     missing = [name for name in names if not any(compilation.cache_folder().rglob(f"*.{name}-*.nbi"))]
@@ -60,9 +67,11 @@ def expect(names: tuple[str, ...]) -> None:
     atexit.register(helper.terminate)
 
 
-def wait_for(name: str) -> None:
-    """Return when the second process has compiled a kernel, if it is at it, or will come to it, or has ended."""
+def wait_for(name: str, show: Callable[[], None]) -> None:
+    """Return when the second process has compiled a kernel, if it is at it, or will come to it, or has ended. show:
+    tells the user that one waits for it."""
     while name in expected:
+        show()
         done = helpers[-1].stdout.readline().strip() if helpers[-1].stdout is not None else ""
         if done == "":  # it has ended: what is left is compiled here
             expected.clear()

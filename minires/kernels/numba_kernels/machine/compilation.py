@@ -23,6 +23,7 @@ import signal
 import sys
 import tempfile
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -41,7 +42,9 @@ COMPILED = "fd"  # dtype.char of float32 and float64; for other dtypes the NumPy
 OPTIONS = {"fastmath": FASTMATH, "error_model": "numpy", "nogil": True}
 
 all_kernels: list["Kernel"] = []
-before_compiling: list[Callable[[str], None]] = []  # each is called with the name of a kernel that is about to be
+# Each is called with the name of a kernel that is about to be compiled, and with what shows that to the user.
+before_compiling: list[Callable[[str, Callable[[], None]], None]] = []
+seconds = 0.0  # that this process has spent on compiling kernels, or loading them, so far
 one_at_a_time = threading.RLock()  # compilations: several threads may use a kernel for the first time
 
 
@@ -81,15 +84,20 @@ class Kernel:
             undisturbed(self.compile_version, dtype)
 
     def compile_version(self, dtype: str) -> None:
+        global seconds
         with one_at_a_time:
+            start = time.perf_counter()
             if not numba.config.DISABLE_JIT and np.dtype(dtype).char not in self.ready:
+                progress = Progress(self, dtype)
                 for call in before_compiling:
-                    call(self.name)
+                    call(self.name, progress.show)
                 self.compiled.disable_compile(False)
-                with event.install_listener("numba:compile", Progress(self, dtype)):
+                with event.install_listener("numba:compile", progress):
                     self.compiled.compile(self.signatures[dtype])
                 self.compiled.disable_compile()  # no input may start a compilation
+                progress.clear()
             self.ready.add(np.dtype(dtype).char)
+            seconds += time.perf_counter() - start
 
 
 def kernel(
@@ -202,28 +210,34 @@ def undisturbed(work: Callable[[str], None], argument: str) -> None:
 
 
 class Progress(event.Listener):
-    """The line on stderr while a kernel compiles. Loading from the cache starts no event, and shows nothing."""
+    """The line on stderr while a kernel compiles, once a process where that is no terminal. Loading from the cache
+    starts no event, and shows nothing."""
+
+    said = False
 
     def __init__(self, kernel: Kernel, dtype: str) -> None:
-        self.kernel, self.dtype = kernel, dtype
+        self.kernel, self.dtype, self.shown = kernel, dtype, False
 
-    def on_start(self, compilation: event.Event) -> None:
-        if compilation.data["dispatcher"] is not self.kernel.compiled:
-            return  # a helper
+    def show(self) -> None:
         total = sum(self.dtype in kernel.signatures for kernel in all_kernels)
         done = sum(np.dtype(self.dtype).char in kernel.ready for kernel in all_kernels)
         if sys.stderr.isatty():
-            line = f"\rcompiling {done + 1} of {total} kernels, once"
+            line = f"\r\033[Kcompiling {done + 1} of {total} kernels, once"
             print(line, end="", file=sys.stderr, flush=True)
         elif not Progress.said:
             print("minires: compiling kernels, once", file=sys.stderr, flush=True)
-        Progress.said = True
+        self.shown = Progress.said = True
 
-    def on_end(self, compilation: event.Event) -> None:
-        if compilation.data["dispatcher"] is self.kernel.compiled and sys.stderr.isatty():
+    def clear(self) -> None:
+        if self.shown and sys.stderr.isatty():
             print("\r\033[K", end="", file=sys.stderr, flush=True)
 
-    said = False
+    def on_start(self, compilation: event.Event) -> None:
+        if compilation.data["dispatcher"] is self.kernel.compiled:  # else it is a helper
+            self.show()
+
+    def on_end(self, compilation: event.Event) -> None:
+        pass
 
 
 @functools.cache

@@ -25,25 +25,13 @@ import operator
 from typing import Any
 
 import numpy as np
-from llvmlite import binding, ir
+from llvmlite import ir
 from numba import config, types
 from numba.core import cgutils
 from numba.core.typing.templates import AbstractTemplate, infer_global, signature
 from numba.extending import intrinsic, lower_builtin, models, register_model
 
 LANES = 16
-
-
-def processor_has(feature: str) -> bool:
-    """Say whether Numba compiles for a processor with this feature: what NUMBA_CPU_FEATURES says, else the host's."""
-    if config.CPU_FEATURES is not None:
-        return f"+{feature}" in config.CPU_FEATURES.split(",")
-    return bool(binding.get_host_cpu_features().get(feature))
-
-
-HAS_SIMD = processor_has("avx2") and processor_has("fma")
-HAS_AVX512 = processor_has("avx512f")
-
 VECTOR = ir.VectorType(ir.FloatType(), LANES)
 INDEX = types.int64
 

@@ -8,8 +8,9 @@ which releases Python's lock, and take the next free chunk from a counter that t
     worker            ██      ██          ██   the worker when it wakes, up to 100 µs later
 
 A kernel of several phases has a counter for each, and a second one of chunks that are done: `wait` lets no thread go on
-before the last chunk of a phase is done. No one sleeps between phases, since to wake takes longer than to wait; a
-thread that has waited long lets others have its processor, which the last chunk's thread may need.
+before the last chunk of a phase is done. Between phases threads look again and again, since to wake takes longer than
+to wait. One that has waited long sleeps for a moment: where another process keeps a core busy, the last chunk's thread
+may be waiting for that core, and the system moves it to one that is idle, but never to one where a thread only looks.
 
 Sums go to one place per chunk and are added in the chunks' order, so results are the same to the last bit for any
 number of threads. Who is late gets less to do: on a machine that is busy elsewhere only a chunk that was begun is
@@ -37,9 +38,13 @@ from llvmlite import ir
 from numba.core import cgutils
 from numba.extending import intrinsic
 
+from minires.kernels.numba_kernels.machine.scheduling import ask_for_short_slices
+
 CHUNKS = 16  # of most kernels; some have fewer, where each needs much memory of its own
 PHASES = 8  # that a kernel may have
-PATIENCE = 1000  # how often a waiting thread looks before it lets others run
+LOOKS = 1000  # of a thread that waits, before it lets others run between two of them
+PATIENCE = 1300  # before it sleeps between two of them: about 0.1 ms
+NAP = 20  # microseconds; the system adds about 50
 number_of_threads = 1
 
 
@@ -103,6 +108,7 @@ class Worker:
         _thread.start_new_thread(self.loop, ())
 
     def loop(self) -> None:
+        ask_for_short_slices()
         while True:
             self.given.acquire()
             self.busy = not self.retired
@@ -265,17 +271,31 @@ def load_atomically(context, counter, i):
 
 @intrinsic
 def let_others_run(context):
-    """Give the processor to another thread that is ready to run, if there is one: POSIX's sched_yield."""
+    """Give the processor to another thread that is ready to run here, if there is one: POSIX's sched_yield."""
 
     def generate(context, builder, signature, arguments):
-        if os.name == "posix":
-            function = cgutils.get_or_insert_function(
-                builder.module, ir.FunctionType(ir.IntType(32), []), "sched_yield"
-            )
-            builder.call(function, [])
+        call_posix(builder, "sched_yield")
         return context.get_dummy_value()
 
     return numba.void(), generate
+
+
+@intrinsic
+def take_a_nap(context):
+    """Leave the processor idle for a moment: POSIX's usleep."""
+
+    def generate(context, builder, signature, arguments):
+        call_posix(builder, "usleep", ir.Constant(ir.IntType(32), NAP))
+        return context.get_dummy_value()
+
+    return numba.void(), generate
+
+
+def call_posix(builder: Any, name: str, *numbers: Any) -> None:
+    """Append a call of a function of the system, of 32-bit numbers; nothing where it is not POSIX."""
+    if os.name == "posix":
+        kind = ir.FunctionType(ir.IntType(32), [number.type for number in numbers])
+        builder.call(cgutils.get_or_insert_function(builder.module, kind, name), numbers)
 
 
 def counter_pointer(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
@@ -303,6 +323,8 @@ if not numba.config.DISABLE_JIT:
         while load_atomically(counter, 1) < chunks:
             looked += 1
             if looked > PATIENCE:
+                take_a_nap()
+            elif looked > LOOKS:
                 let_others_run()
 
 

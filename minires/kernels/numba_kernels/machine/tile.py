@@ -28,20 +28,10 @@ import numba
 from numba import boolean, int64
 
 from minires.kernels.numba_kernels.machine.compilation import OPTIONS, UNCOUNTED
-from minires.kernels.numba_kernels.machine.simd import (
-    HAS_AVX512,
-    LANES,
-    add_outer,
-    load,
-    load_rows,
-    store_rows,
-    zero_rows,
-)
+from minires.kernels.numba_kernels.machine.processor import CHOICE
+from minires.kernels.numba_kernels.machine.simd import LANES, add_outer, load, load_rows, store_rows, zero_rows
 
-# Blocks that hide an FMA's latency and fit the registers: 8×32 or 24×16 in the 32 of AVX-512, 6×16 in the 16 of AVX2.
-ROWS = 8 if HAS_AVX512 else 6
-TALL_ROWS = 24 if HAS_AVX512 else 6
-TWO_PANELS = HAS_AVX512
+ROWS, TALL_ROWS, TWO_PANELS = CHOICE.rows, CHOICE.tall_rows, CHOICE.two_panels
 
 
 # Called for a few thousand multiplications: too few to pass forty arguments for.
@@ -102,10 +92,10 @@ def panel_product(y, y0, y_row, a, a0, a_row, a_r, a_k, b, b0, rows, R, K, accum
         if left >= TALL_ROWS:
             tile_tall(y, yi, y_row, a, ai, a_row, a_r, a_k, b, b0, R, K, accumulate)
             row += TALL_ROWS
-        elif HAS_AVX512 and left >= 16:
+        elif TALL_ROWS > 16 and left >= 16:
             tile_16(y, yi, y_row, a, ai, a_row, a_r, a_k, b, b0, R, K, accumulate)
             row += 16
-        elif HAS_AVX512 and left == 9:
+        elif TALL_ROWS > 16 and left == 9:
             tile_9(y, yi, y_row, a, ai, a_row, a_r, a_k, b, b0, R, K, accumulate)
             row += 9
         elif left >= ROWS:

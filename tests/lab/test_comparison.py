@@ -11,7 +11,7 @@ import pytest
 from minires import lab, models, ops, training
 from minires.data import load_digits
 from minires.engine import Tensor
-from minires.lab.gradient_flow import Network, measure
+from minires.lab.comparison import Network, measure
 
 IMAGES, LABELS = (array[:16] for array in load_digits()[:2])
 
@@ -201,7 +201,7 @@ def test_ctrl_c_leaves_what_is_finished(tmp_path, monkeypatch):
         ({"depths": ()}, "there is no network"),
         ({"depths": (8, 8)}, "given twice"),
         ({"init": "best"}, "unknown init 'best'; known: pytorch, lecun"),
-        ({"norm": "layer"}, "unknown norm 'layer'; known: batch, none"),
+        ({"norm": "instance"}, "unknown norm 'instance'; known: batch, none, group, layer"),
         ({"activation": "swish"}, "unknown activation 'swish'; known: relu"),
         ({"init": "zero_gamma"}, "starts every branch at zero, so without skips nothing passes"),
         ({"init": "skipinit"}, "pass norm='none'"),
@@ -219,7 +219,7 @@ def test_bad_input_before_anything_is_written(tmp_path, options, message):
 
 
 def test_unwritable_folder_before_any_work(tmp_path, monkeypatch):
-    monkeypatch.setattr("minires.lab.gradient_flow.measure", pytest.fail)
+    monkeypatch.setattr("minires.lab.comparison.measure", pytest.fail)
     (tmp_path / "file").touch()
     with pytest.raises(OSError, match="cannot write to the output folder"):
         lab.compare(depths=8, out=tmp_path / "file")

@@ -1,0 +1,107 @@
+"""What several experiments share: their images, and trainings of a few seconds."""
+
+from collections.abc import Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from itertools import islice
+from typing import NamedTuple
+
+import numpy as np
+
+from minires import training
+from minires.data import Loader, load, load_digits
+from minires.data.loader import normalize
+from minires.engine import Tensor, no_grad
+from minires.kernels import Array
+from minires.lab import short_training
+from minires.lab.progress import Progress
+from minires.nn import Module
+
+DATA = ("digits", "cifar10")
+LIMIT = 10_000  # images of CIFAR-10 that a laptop's experiment trains with, a fifth of them to test with
+
+
+@dataclass(frozen=True, eq=False)
+class Images:
+    """Images, normalized, and labels; `channels` of each image."""
+
+    train_images: Array
+    train_labels: Array
+    test_images: Array
+    test_labels: Array
+
+    @property
+    def channels(self) -> int:
+        return int(self.train_images.shape[1])
+
+    def batches(self, batch_size: int, seed: int) -> Loader:
+        return Loader(self.train_images, self.train_labels, batch_size, drop_last=True, seed=seed)
+
+    def first_batch(self, batch_size: int, seed: int, dtype: str = "float64") -> tuple[Array, Array]:
+        """Return the batch that a training with this seed begins with."""
+        images, labels = next(self.batches(batch_size, seed).epoch(0))
+        return images.astype(dtype), labels
+
+
+def load_images(data: str, limit: int = LIMIT) -> Images:
+    """Return the digits, or the first `limit` images of CIFAR-10 (0: all), which `minires data fetch` downloads."""
+    if data == "digits":
+        return Images(*load_digits())
+    dataset = load(data)
+    train, test = (limit, limit // 5) if limit else (None, None)
+    return Images(
+        normalize(dataset.train_images[:train], dataset.mean, dataset.std), dataset.train_labels[:train],
+        normalize(dataset.test_images[:test], dataset.mean, dataset.std), dataset.test_labels[:test],
+    )  # fmt: skip
+
+
+class Training(NamedTuple):
+    """How a training went: the loss of every step, and the step in which it diverged, if it did."""
+
+    losses: list[float]
+    diverged_at: int | None
+
+    @property
+    def loss(self) -> float | None:
+        """The mean loss of the last ten steps; None where the training diverged."""
+        return None if self.diverged_at else float(np.mean(self.losses[-10:]))
+
+
+def train(
+    model: Module,
+    images: Images,
+    steps: int,
+    lr: float,
+    seed: int,
+    batch_size: int = 64,
+    progress: Progress | None = None,
+    units: float = 1,
+) -> Training:
+    """Train as `short_training` does; each step is `units` of the progress, also those after a divergence."""
+    progress = progress or Progress()
+    batches = images.batches(batch_size, seed)
+    record = short_training.train(model, batches, steps, lr, log=lambda step: progress.advance(units, timed=step > 1))
+    progress.advance(units * (steps - len(record["losses"])), timed=False)
+    return Training(record["losses"], record["diverged_at"])
+
+
+def settle(model: Module, images: Images, batches: int = 20, batch_size: int = 64) -> None:
+    """Let the running statistics of batch norm arrive at those of the weights as they are now.
+
+    A short training ends before they do: they remember the weights of some ten steps ago. Gradients are not computed.
+    """
+    model.train()
+    with no_grad(), closing(images.batches(batch_size, seed=0).stream()) as stream:
+        for batch, _ in islice(stream, batches):
+            model(Tensor(batch))
+
+
+def accuracy(model: Module, images: Array, labels: Array) -> float:
+    """Return the accuracy in evaluation mode."""
+    return training.evaluate(model, Loader(images, labels, 256, shuffle=False))[1]
+
+
+def mean(values: Sequence[float | None]) -> float | None:
+    """Return the mean of those that are there; None where none is."""
+    known = [value for value in values if value is not None]
+    return float(np.mean(known)) if known else None

@@ -1,0 +1,1 @@
+"""A right answer to each exercise: what `minires learn 7 --answer` shows."""

@@ -1,0 +1,31 @@
+"""Chapter 13: a right answer."""
+
+import numpy as np
+
+from minires import backward_order
+
+
+def walk(loss):
+    loss.grad = np.ones_like(loss.data)
+    found = []
+    for tensor in backward_order(loss):
+        found.append((type(tensor.op).__name__, np.linalg.norm(tensor.grad)))
+        for source, grad in zip(tensor.op.inputs, tensor.op.backward(tensor.grad), strict=True):
+            if grad is not None:
+                source.grad = grad if source.grad is None else source.grad + grad
+    return found
+
+
+def log_softmax_backward(grad_y, y):
+    return grad_y - np.exp(y) * grad_y.sum(axis=1, keepdims=True)
+
+
+def batch_norm_backward(grad_y, x, weight, eps):
+    inv_std = 1 / np.sqrt(x.var(axis=0) + eps)
+    x_hat = (x - x.mean(axis=0)) * inv_std
+    return weight * inv_std * (grad_y - grad_y.mean(axis=0) - x_hat * (grad_y * x_hat).mean(axis=0))
+
+
+def global_avg_pool_backward(grad_y, x_shape):
+    H, W = x_shape[2:]
+    return np.broadcast_to((grad_y / (H * W))[:, :, None, None], x_shape).astype(grad_y.dtype)

@@ -1,0 +1,83 @@
+"""Every experiment at the smallest size: its tables, its figure from files, and no effect claimed unseen."""
+
+import importlib
+import json
+import math
+from pathlib import Path
+
+import pytest
+
+from minires import plots
+from minires.lab.experiment import ANSWERS, TOO_SMALL, lines_of
+from minires.lab.experiments import find
+
+SMALLEST = {
+    "degradation": {"depths": (8, 14), "width": 4, "steps": 2},
+    "layer-responses": {"depths": (8, 14), "width": 4, "steps": 2},
+    "shattered-gradients": {"points": 32, "width": 20, "seeds": 2},
+    "lesion": {"depth": 20, "width": 4, "steps": 2, "images": 20, "deleted": (2,), "draws": 1},
+    "paths": {"depth": 8, "width": 4, "steps": 2, "samples": 2},
+    "landscape": {"depth": 8, "width": 4, "steps": 2, "points": 3, "images": 20},
+    "shortcuts": {"depth": 8, "width": 4, "batch_size": 8, "seeds": 1},
+    "preactivation": {"depths": (14,), "trained_depth": 8, "width": 4, "steps": 2},
+    "no-norm": {"depth": 8, "width": 4, "steps": 2},
+    "batch-norm": {"steps": 3, "width": 4, "batch_sizes": (2, 8)},
+    "width": {"widths": (10, 20), "depths": (5,), "seeds": 20},
+    "stem": {"width": 4, "steps": 2},
+    "optimizers": {"steps": 10, "width": 4},
+    "activations": {"depths": (4,), "seeds": 2},
+}
+REDRAWN = ("paths", "width")  # all are drawn once; twice takes time
+TRAINS = ("degradation", "layer-responses", "lesion", "landscape", "stem", "optimizers")
+
+
+@pytest.fixture(scope="module", params=SMALLEST)
+def report(request, tmp_path_factory):
+    out = tmp_path_factory.mktemp(request.param)
+    return find(request.param)(out=out, **SMALLEST[request.param])
+
+
+def test_report_and_words(report):
+    assert report["tables"] and report["answer"] in ANSWERS and report["findings"]
+    for rows in report["tables"].values():
+        assert len({tuple(row) for row in rows}) == 1  # the same columns in all rows
+    text = "\n".join(lines_of(report))
+    for word in ("source", "expected", "measured", "verdict", "changes"):
+        assert f"  {word}" in text
+    assert json.loads(json.dumps(report, allow_nan=False))["answer"] == report["answer"]
+
+
+def test_after_two_steps_no_effect_of_training_is_claimed(report):
+    if report["experiment"] in TRAINS:
+        assert report["answer"] == TOO_SMALL
+
+
+def test_figure_is_drawn_again_from_the_files(report):
+    folder = Path(report["folder"])
+    (png,) = folder.glob("*.png")
+    (svg,) = folder.glob("*.svg")
+    assert png.stem == svg.stem == report["experiment"]
+    if report["experiment"] in REDRAWN:
+        first = png.read_bytes()
+        png.unlink()
+        assert plots.experiment(folder) == [png, svg]
+        assert png.read_bytes() == first
+
+
+def test_every_experiment_names_its_claim_source_and_band():
+    for name in (*SMALLEST, "articles", "paper-cifar10"):
+        experiment = find(name)
+        for words in (experiment.claim, experiment.source, experiment.expected, experiment.would_change):
+            assert len(words) > 10
+        assert 0 < experiment.seconds <= 40 or name == "paper-cifar10"
+        assert importlib.import_module(f"minires.plots.lab_{name.replace('-', '_')}").draw
+
+
+@pytest.mark.parametrize("name", ["degradation", "no-norm"])
+def test_a_training_that_diverges_is_no_evidence(name):
+    options = SMALLEST[name] | {"lr": 1e4, "steps": 12}
+    report = find(name)(**options)
+    assert report["answer"] == TOO_SMALL
+    assert not any(
+        isinstance(row.get("loss"), float) and math.isnan(row["loss"]) for row in report["tables"]["networks"]
+    )

@@ -66,9 +66,14 @@ class Known:
 
 
 def known_of(op: Op) -> Known | None:
-    """Return what is known of an op, None for one that nothing is known of."""
-    maker = KNOWN.get(type(op))
-    return maker(op) if maker is not None else None
+    """Return what is known of an op, None for one that nothing is known of.
+
+    A class made from an op of MiniRes, with another backward and the same forward, has that one's formulas.
+    """
+    for kind in type(op).__mro__:
+        if kind in KNOWN:
+            return KNOWN[kind](op) if type(op).forward is kind.forward else None
+    return None
 
 
 def conv2d(op: Any) -> Known:

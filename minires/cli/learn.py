@@ -21,6 +21,7 @@ def run(args: argparse.Namespace) -> int:
     if args.answer:
         return show_answer(args.chapter, folder)
     exercise, parts = chapters.exercise_of(args.chapter), chapters.parts_of(args.chapter)
+    print(f"The chapter, to read and to run:\n  {chapters.path_of(args.chapter)}")
     try:
         if parts:
             write_engine(args.chapter, folder)
@@ -89,7 +90,7 @@ def show(folder: Path) -> int:
     progress = reader.read_progress(folder)
     for number, (_, title) in chapters.CHAPTERS.items():
         print(f"{number:3}  {mark(number, progress, folder):9}  {title}")
-    print("\nA chapter is a script, tutorials/NN_….py; `minires learn 7` writes the files of chapter 7.")
+    print(f"\nThe chapters are scripts, in {chapters.path_of(1).parent}; `minires learn 7` writes the files of chapter 7.")
     return 0
 
 

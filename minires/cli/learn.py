@@ -7,6 +7,7 @@ from pathlib import Path
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("chapter", nargs="?", type=int, metavar="CHAPTER", help="write this chapter's files")
     parser.add_argument("--answer", action="store_true", help="show a right answer; it comes after the hints")
+    parser.add_argument("--export", metavar="FOLDER", help="write the chapter, or all of them, as notebooks instead")
     parser.add_argument("--folder", default="my_minires", metavar="FOLDER", help="where your files are (my_minires)")
 
 
@@ -14,6 +15,8 @@ def run(args: argparse.Namespace) -> int:
     from minires.learn import chapters
 
     folder = Path(args.folder)
+    if args.export is not None:
+        return export(args.chapter, Path(args.export))
     if args.chapter is None:
         if args.answer:
             raise ValueError("--answer: give the number of a chapter")
@@ -30,6 +33,17 @@ def run(args: argparse.Namespace) -> int:
         message = f"cannot write into the folder {folder} ({error.strerror}); choose another with --folder"
         raise OSError(message) from error
     print(f"\nThen: minires check {args.chapter}    (--hint for a hint)")
+    return 0
+
+
+def export(chapter: int | None, folder: Path) -> int:
+    """Write a chapter, or all, as notebooks; print where."""
+    from minires.learn import chapters, notebook
+
+    if chapter is not None:
+        chapters.exercise_of(chapter)  # refuses a chapter that there is not
+    for number in chapters.CHAPTERS if chapter is None else [chapter]:
+        print(notebook.export(number, folder))
     return 0
 
 

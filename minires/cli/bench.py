@@ -7,6 +7,12 @@ from typing import Any
 from minires.cli.train import check_size
 
 
+EXAMPLES = [
+    ("minires bench", "ResNet-20, batches of 128"),
+    ("minires bench --model resnet50 --batch-size 8 --profile", "op by op"),
+]
+
+
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--model", default="resnet20", metavar="NAME", help="resnet20, resnet18, … (resnet20)")
     parser.add_argument("--stem", choices=("cifar", "imagenet"), help="of resnet18 to resnet152 (imagenet)")

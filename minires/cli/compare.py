@@ -7,6 +7,13 @@ import time
 from pathlib import Path
 
 
+EXAMPLES = [
+    ("minires compare", "plain and residual networks of 20 and 56 layers"),
+    ("minires compare --depths 20 --norm none batch group layer", "do skips need batch norm?"),
+    ("minires compare --html report.html", "one page to send"),
+]
+
+
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--depths", type=int, nargs="+", default=[20, 56], metavar="N", help="layers, 6n+2 (20 56)")
     parser.add_argument("--init", nargs="+", default=["he"], metavar="NAME", help="initializations (he)")

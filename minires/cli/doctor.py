@@ -25,6 +25,11 @@ LIBRARIES = {
 CUPY = ("cupy-cuda13x", "cupy-cuda12x", "cupy")
 
 
+EXAMPLES = [
+    ("minires doctor", "what is installed, and what runs"),
+]
+
+
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--need-gpu", action="store_true", help="exit with 1 where no GPU can be used")
 

@@ -14,6 +14,12 @@ if TYPE_CHECKING:
     from minires.nn import Module
 
 
+EXAMPLES = [
+    ("minires evaluate runs/20260102-030405-train-resnet20", "a run"),
+    ("minires evaluate --weights resnet20-cifar10", "a network that comes trained"),
+]
+
+
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("run_folder", nargs="?", metavar="RUN",
                         help="a run's folder, such as runs/20260102-030405-train-resnet20")

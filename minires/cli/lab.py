@@ -17,6 +17,13 @@ minires lab all                   all of them; stopped, the same command goes on
 """
 
 
+EXAMPLES = [
+    ("minires lab list", "the experiments, and what each asks"),
+    ("minires lab shattered-gradients", "one of them"),
+    ("minires lab all", "all of them, which can be stopped and gone on with"),
+]
+
+
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.epilog = HELP

@@ -4,6 +4,13 @@ import argparse
 from pathlib import Path
 
 
+EXAMPLES = [
+    ("minires learn", "the chapters, and how far you are"),
+    ("minires learn 7", "the files of chapter 7"),
+    ("minires learn --export notebooks", "all chapters as notebooks"),
+]
+
+
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("chapter", nargs="?", type=int, metavar="CHAPTER", help="write this chapter's files")
     parser.add_argument("--answer", action="store_true", help="show a right answer; it comes after the hints")

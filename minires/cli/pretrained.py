@@ -3,6 +3,11 @@
 import argparse
 
 
+EXAMPLES = [
+    ("minires pretrained list", "what there is"),
+]
+
+
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     actions = parser.add_subparsers(dest="action", metavar="ACTION", title="actions", required=True)
     every = argparse.ArgumentParser(add_help=False)

@@ -9,7 +9,6 @@ import json
 import time
 from pathlib import Path
 
-
 EXAMPLES = [
     ("minires check 7", "examine what you have written for chapter 7"),
     ("minires check 7 --hint", "and one hint more than last time"),

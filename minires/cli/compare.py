@@ -6,7 +6,6 @@ import sys
 import time
 from pathlib import Path
 
-
 EXAMPLES = [
     ("minires compare", "plain and residual networks of 20 and 56 layers"),
     ("minires compare --depths 20 --norm none batch group layer", "do skips need batch norm?"),

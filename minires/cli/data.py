@@ -3,7 +3,6 @@
 import argparse
 from typing import Any
 
-
 EXAMPLES = [
     ("minires data list", "the data sets, and where they are"),
     ("minires data fetch cifar10", "bring one"),

@@ -6,7 +6,6 @@ import argparse
 import json
 from pathlib import Path
 
-
 EXAMPLES = [
     ("minires export runs/20260102-030405-train-resnet20 model.onnx", "for other programs"),
 ]

@@ -3,7 +3,6 @@
 import argparse
 from pathlib import Path
 
-
 EXAMPLES = [
     ("minires learn", "the chapters, and how far you are"),
     ("minires learn 7", "the files of chapter 7"),
@@ -111,7 +110,8 @@ def show(folder: Path) -> int:
     progress = reader.read_progress(folder)
     for number, (_, title) in chapters.CHAPTERS.items():
         print(f"{number:3}  {mark(number, progress, folder):9}  {title}")
-    print(f"\nThe chapters are scripts, in {chapters.path_of(1).parent}; `minires learn 7` writes the files of chapter 7.")
+    print(f"\nThe chapters are scripts, in {chapters.path_of(1).parent}")
+    print("`minires learn 7` writes the files of chapter 7.")
     return 0
 
 

@@ -1,7 +1,7 @@
 """The `minires` command: finds the subcommand, runs it, and turns what it raises into a message and an exit code.
 
-A subcommand is a module here with `EXAMPLES`, `add_arguments(parser)` and `run(args) -> int`. It is imported only when it is the
-one asked for, so that `minires --help` answers at once; its line of help therefore stands in the table below.
+A subcommand is a module here with `EXAMPLES`, `add_arguments(parser)` and `run(args) -> int`. It is imported only when
+it is the one asked for, so that `minires --help` answers at once; its line of help therefore stands in the table below.
 
 Exit codes: 0 done; 1 the command failed: the answer is no (a check failed, a training diverged), or a disk is full;
 2 bad usage or bad input; 130 interrupted; 141 the reader of the output has gone. A message is one to three lines with

@@ -2,7 +2,6 @@
 
 import argparse
 
-
 EXAMPLES = [
     ("minires pretrained list", "what there is"),
 ]

@@ -173,7 +173,7 @@ def test_examples_of_the_help_can_be_read(name):
         (["train", "--lr=0.05"], "--set optimizer.lr=0.05"),
         (["train", "--batch-size", "32"], "--set batch_size=32"),
         (["finetune", "run", "--data", "digits", "--steps", "9"], "--set steps=9"),
-        (["train", "--skip", "off"], "--set model.skip=off"),
+        (["train", "--norm", "none"], "--set model.norm=none"),
         (["compare", "--depth", "20", "--stepz", "3"], "did you mean --steps?"),
         (["bench", "--batchsize", "8"], "did you mean --batch-size?"),
     ],

@@ -142,6 +142,8 @@ def score(args: argparse.Namespace, find_checks: Callable[[], list[Tried]]) -> N
     mutants = [mutant for file in FILES for mutant in mutants_of(file)]
     drawn = random.Random(args.seed).sample(mutants, min(args.mutants, len(mutants)))
     open_ones = [mutant for mutant in drawn if mutant.name not in known and not mutant.argument_check]
+    kinds = listed()
+    open_ones.sort(key=lambda mutant: mutant.name in kinds)  # what is listed goes through all checks: it comes last
     tried = find_checks()
     for one in tried:
         trace(one)

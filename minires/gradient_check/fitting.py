@@ -186,7 +186,7 @@ def name_factor(
     def is_all(wanted: Sequence[float]) -> bool:
         return all(abs(values[i] - wanted[i]) <= 100 * close * max(1, abs(wanted[i])) for i in known)
 
-    for text, number in (("", 1), ("0", 0), ("−1", -1), ("2", 2), ("1/2", 0.5)):
+    for text, number in (("", 1), ("0", 0), ("−1", -1), ("2", 2), ("1/2", 0.5), ("−2", -2), ("−1/2", -0.5)):
         if is_all([number] * len(values)):
             return text
     for text, expression in expressions(list(sizes[0]), divisor):

@@ -3,12 +3,16 @@
 import numpy as np
 import pytest
 
-from minires import Tensor, kernels, ops
-from minires.gradient_check.fitting import Right, Sample, name_mistake, picture
+from minires import Tensor, kernels
+from minires.engine import backward_order
+from minires.gradient_check.cases import named_cases
+from minires.gradient_check.diagnosis import name_op_mistakes
+from minires.gradient_check.fitting import Right, Sample, name_mistake, picture, same
 from minires.gradient_check.known import normalization
-from minires.gradient_check.known.ops import KNOWN, known_of, name_op_mistakes
+from minires.gradient_check.known.ops import KNOWN, known_of
 
 rng = np.random.default_rng(0)
+CASES = named_cases()
 
 
 def terms(grad_y, x):
@@ -79,6 +83,15 @@ def test_a_mistake_of_one_sample_alone_has_no_name():
     assert name_mistake(RIGHT, samples(lambda g, x: weighted(1, next(factors), 1)(g, x))) == ""
 
 
+def test_a_second_mistake_by_a_nameless_number_is_none():
+    answer = lambda g, x: 0.3 * (weighted(1, 1, 1)(g, x) + g * (x**2 - x))  # noqa: E731
+    assert name_mistake(RIGHT, samples(answer)) == ""
+
+
+def test_infinity_fits_nothing():
+    assert not same(np.array([1.0, np.inf]), np.array([-1.0, 2.0]))
+
+
 def test_noise_has_no_name():
     assert name_mistake(RIGHT, samples(lambda g, x: rng.standard_normal(x.shape))) == ""
 
@@ -94,41 +107,33 @@ def test_the_picture_marks_the_wrong_places():
     assert picture(-wanted, wanted) == "all 24 numbers are wrong"
 
 
-def example_of(name):
-    """An op of each kind of which formulas are known, run once."""
-
-    def tensor(*shape):
-        return Tensor(rng.standard_normal(shape), requires_grad=True)
-
-    made = {
-        "Conv2d": lambda: ops.conv2d(tensor(3, 4, 6, 5), tensor(2, 4, 3, 2), tensor(2), (2, 1), (1, 2)),
-        "BatchNorm": lambda: ops.batch_norm(tensor(3, 4, 2, 3), tensor(4), tensor(4), eps=0.1)[0],
-        "Linear": lambda: ops.linear(tensor(3, 4), tensor(5, 4), tensor(5)),
-        "MatMul": lambda: ops.matmul(tensor(3, 4), tensor(4, 5)),
-        "CrossEntropy": lambda: ops.cross_entropy(tensor(6, 5), np.arange(6) % 5, label_smoothing=0.1),
-        "MaxPool2d": lambda: ops.max_pool2d(tensor(2, 3, 7, 6), 3, 2, 1),
-        "AvgPool2d": lambda: ops.avg_pool2d(tensor(2, 3, 7, 6), (2, 3), (2, 1), 1),
-        "GlobalAvgPool2d": lambda: ops.global_avg_pool2d(tensor(2, 3, 4, 5)),
-        "ResidualAdd": lambda: ops.residual_add(tensor(3, 4), tensor(3, 4)),
-        "OptionA": lambda: ops.option_a(tensor(2, 3, 5, 6), 7, 2),
-        "ReLU": lambda: ops.relu(tensor(3, 4)),
-        "Tanh": lambda: ops.tanh(tensor(3, 4)),
-        "Sigmoid": lambda: ops.sigmoid(tensor(3, 4)),
-        "Softmax": lambda: ops.softmax(tensor(3, 4), axis=0),
-        "LogSoftmax": lambda: ops.log_softmax(tensor(3, 4), axis=1),
-    }
-    return made[name]().op
+def examples_of(kind):
+    """Return all ops of a kind that the named cases run."""
+    found = []
+    for case in CASES:
+        y = case.fn(*[Tensor(array, requires_grad=True) for array in case.arguments.values()])
+        order = backward_order(y[0] if isinstance(y, tuple) else y)
+        found += [tensor.op for tensor in order if type(tensor.op) is kind]
+    return found
 
 
-@pytest.mark.parametrize("name", KNOWN)
-def test_known_formulas_agree_with_the_ops_and_name_what_differs(name, monkeypatch):
+@pytest.mark.parametrize("kind", KNOWN, ids=lambda kind: kind.__name__)
+def test_known_formulas_agree_with_the_ops_and_name_what_differs(kind, monkeypatch):
+    right = kind.backward
     with kernels.use("numpy"):
-        op = example_of(name)
-        assert known_of(op) is not None and name_op_mistakes(op) == {}
-        right = type(op).backward
-        monkeypatch.setattr(type(op), "backward", lambda op, grad_y: tuple([-one for one in right(op, grad_y)]))
-        named = name_op_mistakes(op)
-        assert named and all("sign is wrong" in sentence for sentence in named.values()), named
+        examples = examples_of(kind)
+        assert examples
+        for op in examples:
+            assert known_of(op) is not None and name_op_mistakes(op) == {}
+        for factor, says in ((-1, "sign is wrong"), (3.7, "3.7 times what it should be")):
+
+            def changed(op, grad_y, factor=factor):
+                return tuple([grad if grad is None else factor * grad for grad in right(op, grad_y)])
+
+            monkeypatch.setattr(kind, "backward", changed)
+            for op in examples:
+                named = name_op_mistakes(op)
+                assert named and all(says in sentence for sentence in named.values()), (op, named)
 
 
 @pytest.mark.parametrize("sentence", normalization.INPUT)

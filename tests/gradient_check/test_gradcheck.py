@@ -221,7 +221,7 @@ def test_a_function_that_leaves_the_graph_is_caught():
 
 
 def test_one_argument_that_leaves_the_graph_is_caught():
-    with pytest.raises(GradientError, match="with respect to b.*\n.*backward's gradient is zero: nothing flows back"):
+    with pytest.raises(GradientError, match="with respect to b.*\n.*it is 0 everywhere: nothing comes back"):
         gradcheck(lambda a, b: a * Tensor(b.data), rng.standard_normal(4), rng.standard_normal(4), names=("a", "b"))
 
 

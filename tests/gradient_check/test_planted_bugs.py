@@ -93,7 +93,7 @@ def test_with_ones_as_output_gradient_a_softmax_without_gradient_passes(monkeypa
     x = np.random.default_rng(0).standard_normal((3, 4))
     monkeypatch.setattr(Softmax, "backward", lambda self, grad_y: (np.zeros_like(grad_y),))
     assert ones_check(ops.softmax, x) < 1e-8
-    with pytest.raises(GradientError, match="Softmax.*\n.*\n.*backward's gradient is zero"):
+    with pytest.raises(GradientError, match="Softmax.*\n.*\n.*it is 0 everywhere"):
         gradcheck(ops.softmax, x)
 
 

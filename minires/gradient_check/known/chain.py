@@ -1,6 +1,6 @@
 """The gradients of a chain of layers as one op, and the mistakes made where its parts are put together.
 
-From the last layer to the first: relu's mask, batch norm's formula, the convolution's two; and the shortcut beside them.
+From the last layer to the first: relu's mask, batch norm's formula, the convolution's two; beside them the shortcut.
 """
 
 from collections.abc import Callable, Sequence

@@ -214,6 +214,8 @@ def conv_chain(op: Any) -> Known:
 
     def draw(rng: np.random.Generator, arrays: list[Array]) -> list[Array]:
         (N, C, H, W), grown = arrays[0].shape, rng.integers(0, 3, 2)
+        if strides[0] != strides[1]:
+            grown[1] = 0  # option A, which has one stride for both, may fit this width alone
         # Larger by whole strides: then the shortcut still has the shape of what it is added to.
         x = rng.standard_normal((min(N, 2) + 1, C, H + int(grown[0]) * strides[0], W + int(grown[1]) * strides[1]))
         drawn, y = [x], x

@@ -101,9 +101,12 @@ def softmax_right(axis: int) -> Right:
         {
             "this is log_softmax's gradient, dy − y · Σ dy": lambda g, x: g - softmax(x, axis) * summed(g, axis),
             "the sum runs along the wrong axis": (
+                lambda g, x: softmax(x, axis) * (g - summed(g * softmax(x, axis), others(x, axis)[-1:] or axis))
+            ),
+            "the sum runs along the batch's axis": (
                 lambda g, x: softmax(x, axis) * (g - summed(g * softmax(x, axis), others(x, axis)[:1] or axis))
             ),
-            "the sum runs over the batch, or over all axes but the right one": (
+            "the sum runs over all axes but the right one": (
                 lambda g, x: softmax(x, axis) * (g - summed(g * softmax(x, axis), others(x, axis) or axis))
             ),
             "the sum runs over all axes": (

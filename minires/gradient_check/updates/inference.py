@@ -24,6 +24,7 @@ def forward_passes(seed: int) -> Iterator[Update]:
         for number in (1, 2, 3):
             name = f"conv_chain with folded norms, {number} layer{'s' if number > 1 else ''}, {dtype}"
             yield Update(name, partial(check_folded, number, dtype, seed))
+    yield Update("an operation of two numbers", check_numbers)
     for dtype in ("int64", "int16"):
         yield Update(f"max_pool2d of whole numbers, {dtype}", partial(check_whole, dtype, seed))
 
@@ -77,6 +78,13 @@ def check_folded(number: int, dtype: str, seed: int) -> tuple[str, str]:
     problem = f"there is no norm, and {len(statistics)} have statistics" if statistics else ""
     wrong, off = roundings_off([("the output", found.data, y)], dtype)
     return problem or wrong, off
+
+
+def check_numbers() -> tuple[str, str]:
+    found = ops.subtract(2.0, 0.5).data
+    if found.dtype != np.float32 or found != 1.5:
+        return f"2 − 0.5 is {found.dtype} {found}, and should be float32 1.5", "-"
+    return "", "0.0 roundings"
 
 
 def check_whole(dtype: str, seed: int) -> tuple[str, str]:

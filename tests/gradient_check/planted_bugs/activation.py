@@ -7,7 +7,7 @@ from minires.ops.regularization import Dropout
 from planted_bugs.planting import planted
 
 
-@planted(ReLU, "relu", says="elements are right")
+@planted(ReLU, "relu", says="all gets through: where r is 0, it does not move with h")
 def passes_everything(self, grad_y):
     return (grad_y,)
 
@@ -22,7 +22,7 @@ def no_tuple(self, grad_y):
     return np.where(self.y > 0, grad_y, 0)
 
 
-@planted(LeakyReLU, "leaky_relu, slope 0.2", says="at the others backward gives 0")
+@planted(LeakyReLU, "leaky_relu, slope 0.2", says="the slope below 0 is missing: nothing comes back")
 def slope_forgotten(self, grad_y):
     return (np.where(self.x > 0, grad_y, 0),)
 
@@ -32,18 +32,18 @@ def slope_on_the_other_side(self, grad_y):
     return (np.where(self.x > 0, self.negative_slope * grad_y, grad_y),)
 
 
-@planted(ELU, "elu, alpha 0.7", says="elements are right")
+@planted(ELU, "elu, alpha 0.7", says="below 0 this is the value, not the slope")
 def alpha_forgotten(self, grad_y):
     return (grad_y * np.where(self.slope == 1, 1, self.slope - self.alpha),)
 
 
-@planted(ELU, "elu, alpha 0.7", says="elements are right")
+@planted(ELU, "elu, alpha 0.7", says="numbers are wrong, those marked X")
 def derivative_of_the_wrong_side(self, grad_y):
     x = self.inputs[0].data
     return (grad_y * np.where(x > 0, self.alpha * np.exp(x), self.slope),)
 
 
-@planted(ELU, "selu", says=r"0\.9517.* times the gradient")
+@planted(ELU, "selu", says="the scale is missing")
 def scale_forgotten(self, grad_y):
     return (grad_y * self.slope / self.scale,)
 
@@ -54,7 +54,7 @@ def scaled_in_place(self, grad_y):
     return (grad_y,)
 
 
-@planted(Tanh, "tanh")
+@planted(Tanh, "tanh", says="1 − y stands for the slope")
 def one_minus_y(self, grad_y):
     return (grad_y * (1 - np.tanh(self.inputs[0].data)),)
 
@@ -70,41 +70,41 @@ def squares_what_it_saved(self, grad_y):
     return (grad_y * self.slope,)
 
 
-@planted(Sigmoid, "sigmoid", says="a factor is missing: 1 minus the output")
+@planted(Sigmoid, "sigmoid", says="y itself stands for the slope")
 def one_minus_y_forgotten(self, grad_y):
     return (grad_y * self.y,)
 
 
-@planted(Softmax, "softmax", says="multiple of the output, as when softmax's sum is dropped")
+@planted(Softmax, "softmax", says=r"the term of the sum \(y · Σ dy·y\) is missing")
 def softmax_sum_forgotten(self, grad_y):
     return (grad_y * self.y,)
 
 
-@planted(Softmax, "softmax", says="backward's gradient is zero")
+@planted(Softmax, "softmax", says="it is 0 everywhere: nothing comes back")
 def softmax_gives_zero(self, grad_y):
     return (np.zeros_like(grad_y),)
 
 
-@planted(Softmax, "softmax, axis 1")
+@planted(Softmax, "softmax, axis 1", says="the sum runs along the wrong axis")
 def softmax_sum_over_another_axis(self, grad_y):
     return (self.y * (grad_y - (grad_y * self.y).sum(axis=2, keepdims=True)),)
 
 
-@planted(LogSoftmax, "log_softmax", says="multiple of e to the output, as when log_softmax's sum is dropped")
+@planted(LogSoftmax, "log_softmax", says=r"the term of the sum \(softmax · Σ dy\) is missing")
 def log_softmax_sum_forgotten(self, grad_y):
     return (grad_y,)
 
 
-@planted(LogSoftmax, "log_softmax")
+@planted(LogSoftmax, "log_softmax", says="the sum stands alone, without the softmax in front")
 def probabilities_forgotten(self, grad_y):
     return (grad_y - grad_y.sum(axis=-1, keepdims=True),)
 
 
-@planted(Dropout, "dropout, p 0.4", says=r"0\.6 times the gradient")
+@planted(Dropout, "dropout, p 0.4", says=r"what was kept is not scaled by 1 / \(1 − p\)")
 def kept_not_scaled(self, grad_y):
     return (grad_y * self.kept,)
 
 
-@planted(Dropout, "dropout, p 0.4", says="elements are right")
+@planted(Dropout, "dropout, p 0.4", says="what was dropped gets a gradient, too")
 def dropped_passes_too(self, grad_y):
     return (grad_y / 0.6,)

@@ -9,7 +9,7 @@ def b_not_transposed(self, grad_y):
     return grad_y @ self.b, self.a.T @ grad_y
 
 
-@planted(MatMul, "matmul, square", says="with respect to b.*\n.*transposed: axes 0 and 1 are swapped")
+@planted(MatMul, "matmul, square", says="with respect to b.*\n.*transposed: axes 0 and 1 are exchanged")
 def grad_b_transposed(self, grad_y):
     return grad_y @ self.b.T, grad_y.T @ self.a
 
@@ -24,12 +24,12 @@ def bias_summed_over_the_wrong_axis(self, grad_y):
     return grad_y @ self.weight, grad_y.T @ self.x, grad_y.sum(axis=1)
 
 
-@planted(Linear, "linear", says="with respect to bias.*\n.*1/4 of the gradient: a factor 4 is missing")
+@planted(Linear, "linear", says="with respect to bias.*\n.*a mean over the images, and should be a sum")
 def bias_averaged(self, grad_y):
     return grad_y @ self.weight, grad_y.T @ self.x, grad_y.mean(axis=0)
 
 
-@planted(Linear, "linear, square", says="with respect to weight.*\n.*transposed: axes 0 and 1 are swapped")
+@planted(Linear, "linear, square", says="with respect to weight.*\n.*transposed: axes 0 and 1 are exchanged")
 def weight_transposed(self, grad_y):
     return grad_y @ self.weight, self.x.T @ grad_y, grad_y.sum(axis=0)
 

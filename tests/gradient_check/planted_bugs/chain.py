@@ -63,7 +63,7 @@ def planted_in_chain(case, part, says):
 # One layer
 
 
-@planted_in_chain(ONE, "mask", "with respect to x")
+@planted_in_chain(ONE, "mask", "the mask of the last relu is forgotten")
 def mask_of_the_layer_forgotten(grad, y, i, last):
     return grad
 
@@ -78,7 +78,7 @@ def bias_gradient_of_the_layer_doubled(grad_bias, i, last):
     return 2 * grad_bias
 
 
-@planted_in_chain(ONE, "norm", "with respect to x")
+@planted_in_chain(ONE, "norm", "the statistics are taken for constants")
 def statistics_of_the_layer_taken_for_constants(*given):
     return norm_gradients(*given, mean_term=0, x_hat_term=0)
 
@@ -86,7 +86,7 @@ def statistics_of_the_layer_taken_for_constants(*given):
 @planted_in_chain(
     GIVEN,
     "residual",
-    "with respect to shortcut.*\n.*gradient is zero.*\n.*right with respect to: x, filters1, weight1, bias1",
+    "with respect to shortcut.*\n.*it is 0 everywhere.*\n.*right with respect to: x, filters1, weight1, bias1",
 )
 def shortcut_gradient_forgotten(grad_shortcut, i, last):
     return np.zeros_like(grad_shortcut)
@@ -97,13 +97,13 @@ def identity_beside_one_layer_forgotten(grad_shortcut, i, last):
     return 0 * grad_shortcut
 
 
-@planted(ConvChain, f"conv_chain, {GIVEN}", "with respect to shortcut", "chain_backward")
+@planted(ConvChain, f"conv_chain, {GIVEN}", "the mask of the last relu is forgotten", "chain_backward")
 def shortcut_gradient_unmasked(grad_y, *given):
     grad_x, grads, _ = gradients(grad_y, *given)
     return grad_x, grads, grad_y
 
 
-@planted(ConvChain, f"conv_chain, {GIVEN}", "with respect to x", "chain_backward")
+@planted(ConvChain, f"conv_chain, {GIVEN}", "the last relu's mask is made without the shortcut", "chain_backward")
 def mask_without_the_shortcut(grad_y, saved, layers, *given):
     def mask(grad, y, i, last):
         without = numpy_kernels.batch_norm_inference(
@@ -117,17 +117,25 @@ def mask_without_the_shortcut(grad_y, saved, layers, *given):
 # Several layers
 
 
-@planted_in_chain(IDENTITY, "residual", "with respect to x.*(\n.*)*right with respect to: filters1, weight1, bias1")
+@planted_in_chain(
+    IDENTITY,
+    "residual",
+    "what comes over the shortcut is missing(\n.*)*right with respect to: filters1, weight1, bias1",
+)
 def residual_not_added(grad_shortcut, i, last):
     return 0 * grad_shortcut
 
 
-@planted_in_chain(BOTTLENECK, "residual", "with respect to x.*(\n.*)*right with respect to: filters1, weight1, bias1")
+@planted_in_chain(
+    BOTTLENECK,
+    "residual",
+    "what comes over the shortcut: counted twice(\n.*)*right with respect to: filters1, weight1, bias1",
+)
 def residual_added_twice(grad_shortcut, i, last):
     return 2 * grad_shortcut
 
 
-@planted_in_chain(OPTION_A, "residual", "respect to x")
+@planted_in_chain(OPTION_A, "residual", "what comes over the shortcut is missing")
 def option_a_forgotten(back, i, last):
     return 0 * back
 
@@ -137,7 +145,11 @@ def gradient_between_the_layers_flipped(grad_x, i, last):
     return grad_x[:, :, ::-1] if last else grad_x
 
 
-@planted_in_chain(BOTTLENECK, "mask", "right with respect to: filters3, weight3, bias3")
+@planted_in_chain(
+    BOTTLENECK,
+    "mask",
+    "the relus between the layers are forgotten(\n.*)*right with respect to: filters3, weight3, bias3",
+)
 def masks_of_inner_layers_forgotten(grad, y, i, last):
     return grad * (y > 0) if last else grad
 
@@ -147,12 +159,12 @@ def filters_gradients_flipped(grad_filters, i, last):
     return grad_filters[:, :, ::-1, ::-1]
 
 
-@planted_in_chain(BOTTLENECK, "bias", "with respect to bias3.*\n.*2 times the gradient")
+@planted_in_chain(BOTTLENECK, "bias", "with respect to bias3.*\n.*this is twice what it should be")
 def last_bias_counted_twice(grad_bias, i, last):
     return 2 * grad_bias if last else grad_bias
 
 
-@planted_in_chain(NO_SHORTCUT, "norm", "with respect to filters1")
+@planted_in_chain(NO_SHORTCUT, "norm", "in the norms the variance's term is missing")
 def x_hat_term_of_the_chain_dropped(*given):
     return norm_gradients(*given, x_hat_term=0)
 

@@ -18,10 +18,11 @@ for case, mistake in [
     ("conv2d, 3×3", windows_overwrite),
     ("conv2d, no bias", rim_at_one_side),
 ]:
-    planted(Conv2d, case, kernel="conv2d_grad_input", says="with respect to x")(mistake)
+    names = "the filter is turned|windows overwrite each other|the rim is cut off at the wrong sides"
+    planted(Conv2d, case, kernel="conv2d_grad_input", says=names)(mistake)
 
 
-@planted(Conv2d, "conv2d, 3×3, stride 2, padding 1", kernel="col2im", says="with respect to x")
+@planted(Conv2d, "conv2d, 3×3, stride 2, padding 1", kernel="col2im", says="the stride is ignored")
 def col2im_ignores_the_stride(cols, x_shape, kernel_size, stride, padding):
     (N, C, _, _), (KH, KW) = x_shape, kernel_size
     I, J = numpy_kernels.output_size(x_shape, kernel_size, stride, padding)
@@ -33,7 +34,7 @@ def col2im_ignores_the_stride(cols, x_shape, kernel_size, stride, padding):
     return numpy_kernels.crop_images(x, x_shape, padding)
 
 
-@planted(Conv2d, "conv2d, 3×2, stride (2, 1), padding (1, 2)", kernel="crop_images", says="with respect to x")
+@planted(Conv2d, "conv2d, 3×2, stride (2, 1), padding (1, 2)", kernel="crop_images", says="PH and PW are exchanged")
 def padding_swapped(padded, x_shape, padding):
     P, Q = padding[1], padding[0]
     cropped = padded[:, :, P : P + x_shape[2], Q : Q + x_shape[3]]
@@ -41,7 +42,7 @@ def padding_swapped(padded, x_shape, padding):
     return np.pad(cropped, missing)
 
 
-@planted(Conv2d, "conv2d, 3×3", kernel="conv2d_grad_weight", says="the gradient is flipped along axes 2 and 3")
+@planted(Conv2d, "conv2d, 3×3", kernel="conv2d_grad_weight", says="it is flipped along axes 2 and 3")
 def weight_gradient_flipped(grad_y, x, weight_shape, stride, padding):
     return right_grad_weight(grad_y, x, weight_shape, stride, padding)[:, :, ::-1, ::-1]
 
@@ -50,13 +51,13 @@ def weight_gradient_flipped(grad_y, x, weight_shape, stride, padding):
     Conv2d,
     "conv2d, 3×2, stride (2, 1), padding (1, 2)",
     kernel="conv2d_grad_weight",
-    says="transposed: axes 2 and 3 are swapped",
+    says="transposed: axes 2 and 3 are exchanged",
 )
 def height_and_width_swapped(grad_y, x, weight_shape, stride, padding):
     return right_grad_weight(grad_y, x, weight_shape, stride, padding).swapaxes(2, 3).reshape(weight_shape)
 
 
-@planted(Conv2d, "conv2d, 3×3", kernel="conv2d_grad_weight", says="with respect to weight")
+@planted(Conv2d, "conv2d, 3×3", kernel="conv2d_grad_weight", says="only the first image of the batch counts")
 def first_image_only(grad_y, x, weight_shape, stride, padding):
     return right_grad_weight(grad_y[:1], x[:1], weight_shape, stride, padding)
 
@@ -66,7 +67,7 @@ def padding_forgotten(grad_y, x, weight_shape, stride, padding):
     return right_grad_weight(grad_y, x, weight_shape, stride, (0, 0))
 
 
-@planted(Conv2d, "conv2d, 3×3", says="with respect to bias.*\n.*1/2 of the gradient: a factor 2 is missing")
+@planted(Conv2d, "conv2d, 3×3", says="with respect to bias.*\n.*divided by N once too often")
 def bias_averaged_over_images(self, grad_y):
     grad_x = self.kernels.conv2d_grad_input(grad_y, self.weight, self.x.shape, self.stride, self.padding)
     grad_weight = self.kernels.conv2d_grad_weight(grad_y, self.x, self.weight.shape, self.stride, self.padding)

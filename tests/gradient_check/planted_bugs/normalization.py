@@ -21,28 +21,30 @@ def norm_gradients(grad_y, x, weight, mean, var, eps, mean_term=1.0, x_hat_term=
     return inner * (weight * inv_std).reshape(spread), grad_weight, grad_bias
 
 
-@planted(
-    BatchNorm, "batch_norm, images", kernel="batch_norm_backward", says="off by a constant, as when a mean or a sum"
-)
+@planted(BatchNorm, "batch_norm, images", kernel="batch_norm_backward", says="the mean's term .* is missing")
 def mean_term_dropped(grad_y, x, weight, mean, var, eps):
     return norm_gradients(grad_y, x, weight, mean, var, eps, mean_term=0)
 
 
-@planted(
-    BatchNorm, "batch_norm, images", kernel="batch_norm_backward", says="as when a normalization's x̂ term is dropped"
-)
+@planted(BatchNorm, "batch_norm, images", kernel="batch_norm_backward", says="the variance's term .* is missing")
 def x_hat_term_dropped(grad_y, x, weight, mean, var, eps):
     return norm_gradients(grad_y, x, weight, mean, var, eps, x_hat_term=0)
 
 
-@planted(BatchNorm, "batch_norm, rows", kernel="batch_norm_backward", says="takes its batch's statistics for constants")
+@planted(
+    BatchNorm,
+    "batch_norm, rows",
+    kernel="batch_norm_backward",
+    says="mean's term .* and the variance's term .* are missing",
+)
 def evaluation_formula_in_training(grad_y, x, weight, mean, var, eps):
     return norm_gradients(grad_y, x, weight, mean, var, eps, mean_term=0, x_hat_term=0)
 
 
-@planted(BatchNorm, "batch_norm, rows", kernel="batch_norm_backward", says="counts its numbers wrongly")
+@planted(BatchNorm, "batch_norm, rows", kernel="batch_norm_backward", says="divided by M − 1 where it should be M")
 def sums_divided_by_m_minus_one(grad_y, x, weight, mean, var, eps):
-    return norm_gradients(grad_y, x, weight, mean, var, eps, mean_term=6 / 5, x_hat_term=6 / 5)
+    M = x.size // x.shape[1]
+    return norm_gradients(grad_y, x, weight, mean, var, eps, mean_term=M / (M - 1), x_hat_term=M / (M - 1))
 
 
 @planted(BatchNorm, "batch_norm, images", kernel="batch_norm_backward", says="with respect to weight")
@@ -50,24 +52,29 @@ def unbiased_variance(grad_y, x, weight, mean, var, eps):
     return norm_gradients(grad_y, x, weight, mean, var * 40 / 39, eps)
 
 
-@planted(BatchNorm, "batch_norm, images", kernel="batch_norm_backward", says="a factor that depends on axis 1 alone")
+@planted(BatchNorm, "batch_norm, images", kernel="batch_norm_backward", says="the factor weight is missing")
 def weight_forgotten(grad_y, x, weight, mean, var, eps):
     grad_x, grad_weight, grad_bias = norm_gradients(grad_y, x, weight, mean, var, eps)
     return grad_x / weight.reshape(1, -1, 1, 1), grad_weight, grad_bias
 
 
-@planted(BatchNorm, "batch_norm, images", kernel="batch_norm_backward", says="with respect to weight")
+@planted(BatchNorm, "batch_norm, images", kernel="batch_norm_backward", says="eps is missing under the root")
 def eps_forgotten(grad_y, x, weight, mean, var, eps):
     return norm_gradients(grad_y, x, weight, mean, var, 0)
 
 
-@planted(BatchNorm, "batch_norm, images", kernel="batch_norm_backward", says="right with respect to: x, bias")
+@planted(
+    BatchNorm,
+    "batch_norm, images",
+    kernel="batch_norm_backward",
+    says="x is taken for x̂.*(\n.*)*right with respect to: x, bias",
+)
 def weight_gradient_from_x(grad_y, x, weight, mean, var, eps):
     grad_x, _, grad_bias = norm_gradients(grad_y, x, weight, mean, var, eps)
     return grad_x, (grad_y * x).sum(axis=(0, 2, 3)), grad_bias
 
 
-@planted(BatchNorm, "batch_norm, images", kernel="batch_norm_backward", says="backward's gradient is zero")
+@planted(BatchNorm, "batch_norm, images", kernel="batch_norm_backward", says="it is 0 everywhere: nothing comes back")
 def no_gradient_to_x(grad_y, x, weight, mean, var, eps):
     grad_x, grad_weight, grad_bias = norm_gradients(grad_y, x, weight, mean, var, eps)
     return 0 * grad_x, grad_weight, grad_bias
@@ -77,7 +84,7 @@ def no_gradient_to_x(grad_y, x, weight, mean, var, eps):
     BatchNormInference,
     "batch_norm, given statistics",
     kernel="batch_norm_inference_backward",
-    says="a multiple of x minus its mean",
+    says="this is training's formula",
 )
 def training_formula_in_evaluation(grad_y, x, weight, mean, var, eps):
     return norm_gradients(grad_y, x, weight, mean, var, eps)
@@ -87,7 +94,7 @@ def training_formula_in_evaluation(grad_y, x, weight, mean, var, eps):
     BatchNormInference,
     "batch_norm, given statistics",
     kernel="batch_norm_inference_backward",
-    says="a factor that depends on axis 1 alone",
+    says=r"the factor 1/√\(var \+ eps\) is missing",
 )
 def deviation_forgotten(grad_y, x, weight, mean, var, eps):
     _, grad_weight, grad_bias = norm_gradients(grad_y, x, weight, mean, var, eps)

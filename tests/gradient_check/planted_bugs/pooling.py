@@ -10,7 +10,7 @@ right_max_pool = numpy_kernels.max_pool2d_backward
 right_avg_pool = numpy_kernels.avg_pool2d_backward
 
 
-@planted(MaxPool2d, "max_pool2d, 2×2", kernel="max_pool2d_backward", says="the right numbers in the wrong places")
+@planted(MaxPool2d, "max_pool2d, 2×2", kernel="max_pool2d_backward", says="numbers are wrong, those marked X")
 def last_of_the_window_wins(grad_y, winners, x_shape, kernel_size, stride, padding):
     return right_max_pool(grad_y, np.full_like(winners, 3), x_shape, kernel_size, stride, padding)
 
@@ -19,7 +19,7 @@ def last_of_the_window_wins(grad_y, winners, x_shape, kernel_size, stride, paddi
     MaxPool2d,
     "max_pool2d, 2×3, stride (1, 2), padding (0, 1)",
     kernel="max_pool2d_backward",
-    says="of 80 elements are right",
+    says="of 80 numbers are wrong, those marked X",
 )
 def overlapping_windows_overwrite(grad_y, winners, x_shape, kernel_size, stride, padding):
     grad_x = numpy_kernels.padded_zeros(x_shape, padding, grad_y.dtype)
@@ -44,14 +44,17 @@ def every_tie_takes_it_all(self, grad_y):
     return (np.where(x == largest, grown, 0),)
 
 
-@planted(
-    AvgPool2d, "avg_pool2d, 2×2", kernel="avg_pool2d_backward", says="4 times the gradient: a factor 1/4 is missing"
-)
+@planted(AvgPool2d, "avg_pool2d, 2×2", kernel="avg_pool2d_backward", says="not divided by the size of the window")
 def window_size_forgotten(grad_y, x_shape, kernel_size, stride, padding):
     return 4 * right_avg_pool(grad_y, x_shape, kernel_size, stride, padding)
 
 
-@planted(AvgPool2d, "avg_pool2d, 3×3, stride 2, padding 1", kernel="avg_pool2d_backward", says="elements are right")
+@planted(
+    AvgPool2d,
+    "avg_pool2d, 3×3, stride 2, padding 1",
+    kernel="avg_pool2d_backward",
+    says="numbers are wrong, those marked X",
+)
 def padding_not_counted(grad_y, x_shape, kernel_size, stride, padding):
     share = numpy_kernels.avg_pool2d_forward(np.ones(x_shape), kernel_size, stride, padding)
     return right_avg_pool(grad_y / share, x_shape, kernel_size, stride, padding)
@@ -69,18 +72,18 @@ def strides_swapped(grad_y, x_shape, kernel_size, stride, padding):
 @planted(
     GlobalAvgPool2d,
     "global_avg_pool2d",
-    says="20 times the gradient: .* .20 is the size of the argument's axes 2 and 3",
+    says="every pixel gets all of the gradient",
 )
 def image_size_forgotten(self, grad_y):
     return (np.broadcast_to(grad_y[:, :, None, None], self.x.shape),)
 
 
-@planted(GlobalAvgPool2d, "global_avg_pool2d", says=r"1\.25 times the gradient: a constant factor is wrong")
+@planted(GlobalAvgPool2d, "global_avg_pool2d", says="on square images it seems right")
 def divided_by_the_height_twice(self, grad_y):
-    return (np.broadcast_to(grad_y[:, :, None, None] / 16, self.x.shape),)
+    return (np.broadcast_to(grad_y[:, :, None, None] / self.x.shape[2] ** 2, self.x.shape),)
 
 
-@planted(AdaptiveAvgPool2d, "adaptive_avg_pool2d, 2×3", says="elements are right")
+@planted(AdaptiveAvgPool2d, "adaptive_avg_pool2d, 2×3", says="windows overwrite each other")
 def adaptive_windows_overwrite(self, grad_y):
     grad_x = np.zeros(self.x_shape)
     for i, j, rows, columns in self.windows():
@@ -89,9 +92,9 @@ def adaptive_windows_overwrite(self, grad_y):
     return (grad_x,)
 
 
-@planted(AdaptiveAvgPool2d, "adaptive_avg_pool2d, 2×3")
+@planted(AdaptiveAvgPool2d, "adaptive_avg_pool2d, 2×3", says="all windows are taken to have one size")
 def all_windows_of_one_size(self, grad_y):
     grad_x = np.zeros(self.x_shape)
     for i, j, rows, columns in self.windows():
-        grad_x[:, :, rows, columns] += grad_y[:, :, i : i + 1, j : j + 1] * 6 / 35
+        grad_x[:, :, rows, columns] += grad_y[:, :, i : i + 1, j : j + 1] * 6 / (self.x_shape[2] * self.x_shape[3])
     return (grad_x,)

@@ -4,13 +4,13 @@ from minires.ops.soft_cross_entropy import SoftCrossEntropy
 from planted_bugs.planting import planted
 
 
-@planted(SoftCrossEntropy, "cross_entropy, weight")
+@planted(SoftCrossEntropy, "cross_entropy, weight", says="the probabilities are not multiplied by Σ t")
 def mass_forgotten(self, grad_losses):
     """Right where the targets sum to 1: not with weights."""
     return (grad_losses[:, None] * (self.probabilities - self.targets),)
 
 
-@planted(SoftCrossEntropy, "cross_entropy, none", says="elements are right|wrong ones are at")
+@planted(SoftCrossEntropy, "cross_entropy, none", says="the probabilities are not multiplied by Σ t")
 def mass_forgotten_of_the_ignored(self, grad_losses):
     return (grad_losses[:, None] * (self.probabilities - self.targets),)
 

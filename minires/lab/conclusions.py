@@ -11,7 +11,7 @@ from typing import Any
 
 from minires.lab.gradient_norms import log10_ratio
 from minires.lab.networks import SETTING
-from minires.lab.norm_verdict import norm_verdict
+from minires.lab.norm_question import norm_verdict
 
 FAR = 100  # a gradient that changes by more than this factor between the last block and the stem vanishes or explodes
 LAST_STEPS = 10  # the training loss is the mean over the last so many steps

@@ -1,7 +1,7 @@
 """The answer to "do skips need batch norm?" follows from the figures, and says no more than they do."""
 
 from minires import lab
-from minires.lab.norm_verdict import norm_verdict
+from minires.lab.norm_question import norm_verdict
 
 
 def pair(norm, log10=(0.0, 0.0), loss=(1.0, 1.0), depth=56, init="he", seeds=1, diverged=(0, 0)):

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from itertools import groupby
 from typing import Any
 
-from minires.lab.norm_verdict import norm_verdict
+from minires.lab.norm_verdict import need_of_batch_norm
 
 FAR = 100  # a gradient that changes by more than this factor between the last block and the stem vanishes or explodes
 LAST_STEPS = 10  # the training loss is the mean over the last so many steps
@@ -80,7 +80,7 @@ def verdict(summary: Sequence[dict[str, Any]]) -> list[str]:
         pair = {row["skip"]: row for row in rows if row["depth"] == deepest}
         if len(pair) == 2:
             sentences += ["  " + sentence for sentence in effect_of_skips(pair[False], pair[True])]
-    return sentences + norm_verdict(summary)
+    return sentences + need_of_batch_norm(summary)
 
 
 def change(log10: float | None) -> str:

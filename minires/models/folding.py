@@ -31,7 +31,7 @@ PAIRS = {
 NETWORKS: dict[type[Any], type[Any]] = {ResNet: FusedResNet, PreActResNet: FusedPreActResNet}
 
 
-def folded(model: ResNet) -> ResNet:
+def folded(model: nn.Module) -> ResNet:
     """Return a copy of the network in evaluation mode, with the same outputs to rounding, whose norms are gone into
     its convolutions; those of pre-activation blocks that follow no convolution stay, and so do those of a block with
     a forward of its own.

@@ -5,7 +5,7 @@ nothing can be measured, it is `untried`.
 """
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -92,8 +92,9 @@ def overfitting(seed: int) -> Tried:
     return Tried(words, losses[1] > losses[0] + 0.2)
 
 
-def parameters_of(depth: int = 20, **options: object) -> int:
-    return sum([parameter.size for parameter in models.cifar_resnet(depth, init=None, **options).parameters()])
+def parameters_of(depth: int = 20, **options: Any) -> int:
+    model = models.cifar_resnet(depth, init=None, **options)
+    return int(sum([parameter.size for parameter in model.parameters()]))
 
 
 def fewer_parameters(seed: int) -> Tried:
@@ -203,6 +204,7 @@ def loop(seed: int) -> Tried:
     sizes = []
     for _ in range(2):  # and no zero_grad between
         ops.cross_entropy(layer(Tensor(x)), labels).backward()
+        assert layer.weight.grad is not None
         sizes.append(norm(layer.weight.grad))
     return Tried(
         f"without zero_grad the second gradient is {sizes[1] / sizes[0]:.2f} times the first",

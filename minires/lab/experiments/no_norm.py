@@ -83,32 +83,26 @@ def judge(tables: Tables, settings: Settings) -> Verdict:
     ]
     findings.append(Finding(f"loss after {steps} steps, nothing (none: diverged)", nothing))
     fate = "diverges" if nothing is None else f"has a loss of {nothing:.2f} after {steps} steps"
-    best = min([name for name in SCALED if losses[name] is not None], key=lambda name: losses[name] or 0, default=None)
+    reached = {name: loss for name in SCALED if (loss := losses[name]) is not None}
     words = (
         f"Without norm the signal's variance grows 10^{growth['nothing']:.1f} times over "
-        f"{(settings['depth'] - 2) // 2} blocks, "
-        f"and the training {fate}."
-    )  # fmt: skip
-    if best is None:
-        return Verdict(TOO_SMALL, f"{words} But so do the others, at this learning rate.", findings)
-    words += (
-        f" {best}, one number a block, keeps it and reaches {losses[best]:.2f}; batch norm {losses['batch norm']:.2f}."
+        f"{(settings['depth'] - 2) // 2} blocks, and the training {fate}."
     )
+    if not reached:
+        return Verdict(TOO_SMALL, f"{words} But so do the others, at this learning rate.", findings)
+    best = min(reached, key=lambda name: reached[name])
+    normed = "diverges" if losses["batch norm"] is None else f"{losses['batch norm']:.2f}"
+    words += f" {best}, one number a block, keeps it and reaches {reached[best]:.2f}; batch norm {normed}."
     if nothing is not None and nothing < 2.0:
         return Verdict(TOO_SMALL, f"{words} At this size a network with nothing there trains as well.", findings)
-    waiting = [name for name in SCALED if losses[name] is None or losses[name] >= 2.0]
+    waiting = [name for name in SCALED if reached.get(name, 9.0) >= 2.0]
     if waiting:
-        words += (
-            f" {' and '.join(waiting)} {'has' if len(waiting) == 1 else 'have'} not begun to learn within "
-            f"{steps} steps."
-        )
-    answer = TOO_SMALL if len(waiting) == len(SCALED) or growth["nothing"] < 3 else "half right" if waiting else "right"
-    return Verdict(
-        answer,
-        words,
-        findings,
-        open="How far they stay behind batch norm in the end: the papers say tenths of a percent.",
-    )
+        have = "has" if len(waiting) == 1 else "have"
+        words += f" {' and '.join(waiting)} {have} not begun to learn within {steps} steps."
+    still = "How far they stay behind batch norm in the end: the papers say tenths of a percent."
+    if len(waiting) == len(SCALED) or not findings[0].inside:
+        return Verdict(TOO_SMALL, words, findings, open=still)
+    return Verdict("half right" if waiting else "right", words, findings, open=still)
 
 
 EXPERIMENT = Experiment(

@@ -98,11 +98,9 @@ def test_accuracy(folder: Path) -> float | None:
 
 def judge(tables: Tables, settings: Settings) -> Verdict:
     rows = tables["networks"]
-    errors = {(row["depth"], row["skip"]): [] for row in rows}
-    losses: dict[tuple[int, bool], list[float | None]] = {key: [] for key in errors}
+    errors: dict[tuple[int, bool], list[float | None]] = {(row["depth"], row["skip"]): [] for row in rows}
     for row in rows:
         errors[row["depth"], row["skip"]].append(row["test_error"])
-        losses[row["depth"], row["skip"]].append(row["train_loss"])
     full = settings["steps"] >= PAPER_STEPS and settings["data"] == "cifar10"
     findings = []
     for (depth, skip), values in errors.items():

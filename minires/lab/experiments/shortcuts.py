@@ -73,12 +73,13 @@ def judge(tables: Tables, settings: Settings) -> Verdict:
         Finding("… none", known["none (plain)"], low=identity + 2),
     ]
     far = {kind: abs(value - identity) for kind, value in known.items()}
-    published = {kind: KINDS[kind][3] for kind in known if KINDS[kind][3] is not None}
+    published = {kind: error for kind in known if (error := KINDS[kind][3]) is not None}
     order = rank_correlation([far[kind] for kind in published], [published[kind] for kind in published])
     findings.append(
         Finding("rank correlation of distance from the identity's ratio with the published error", order, low=0.5)
     )
-    near, off = ([known[kind] for kind, error in published.items() if (error < 10) is good] for good in (True, False))
+    near = [known[kind] for kind, error in published.items() if error < 10]
+    off = [known[kind] for kind, error in published.items() if error > 10]
     findings.append(
         Finding("least log10 of those with 12 % error over the largest of those below 9 %", min(off) - max(near), low=1)
     )
@@ -105,10 +106,10 @@ def judge(tables: Tables, settings: Settings) -> Verdict:
     return Verdict("right", words, findings, open="Trainings of each, at this depth.")
 
 
-def rank_correlation(x: list[float], y: list[Any]) -> float:
+def rank_correlation(x: list[float], y: list[float]) -> float:
     """Return Spearman's correlation of the two lists' ranks."""
-    ranks = [np.argsort(np.argsort(values)).astype(float) for values in (x, y)]
-    return float(np.corrcoef(*ranks)[0, 1])
+    ranks = np.array([np.argsort(np.argsort(values)) for values in (x, y)], float)
+    return float(np.corrcoef(ranks)[0, 1])
 
 
 EXPERIMENT = Experiment(

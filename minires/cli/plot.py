@@ -23,6 +23,13 @@ def run(args: argparse.Namespace) -> int:
     from minires import plots
 
     folders = [Path(folder) for folder in args.run_folders]
+    for folder in folders:
+        if is_of_lab(folder):
+            if len(folders) > 1:
+                raise ValueError(f"plot: {folder} is no training, so it is drawn alone: minires plot {folder}")
+            for path in figures_of_lab(folder):
+                print(path)
+            return 0
     out = Path(args.out) if args.out else folders[0] if len(folders) == 1 else Path()
     if args.out and not out.is_dir():
         raise ValueError(f"--out: there is no folder {out}")
@@ -31,6 +38,23 @@ def run(args: argparse.Namespace) -> int:
         for path in own_figures(folder, args.checkpoint, args.data_dir):
             print(path)
     return 0
+
+
+def is_of_lab(folder: Path) -> bool:
+    """Whether a folder is that of a comparison or an experiment, which is drawn from its report alone."""
+    from minires import runs
+
+    if not (folder / "config.json").exists():
+        return False
+    return runs.read(folder, "config.json").get("command") in ("compare", "lab")
+
+
+def figures_of_lab(folder: Path) -> list[Path]:
+    from minires import plots, runs
+
+    if "experiment" in runs.read(folder, "report.json"):
+        return plots.experiment(folder)
+    return plots.gradient_flow(folder)
 
 
 def own_figures(folder: Path, checkpoint: str, data_dir: str | None) -> list[Path]:

@@ -56,8 +56,12 @@ def settings_of(rows: Sequence[dict[str, Any]]) -> list[tuple[str, list[dict[str
     """Group rows by what they have in common besides depth and skip, in words: "init he, norm batch"."""
     shown = [key for key in SETTING if key in ("init", "norm") or len({row[key] for row in rows}) > 1]
     groups = groupby(rows, key=lambda row: [row[key] for key in SETTING])
-    return [(", ".join([f"{key} {value}" for key, value in zip(SETTING, values, strict=True) if key in shown]),
-             list(group)) for values, group in groups]  # fmt: skip
+    named = []
+    for values, group in groups:
+        pairs = zip(SETTING, values, strict=True)
+        known = [f"{key} {value}" for key, value in pairs if key in shown and value is not None]
+        named.append((", ".join(known) or "these networks", list(group)))
+    return named
 
 
 def summary_table(summary: Sequence[dict[str, Any]]) -> str:
@@ -155,7 +159,7 @@ def after_training(rows: Sequence[dict[str, Any]]) -> list[str]:
         sentences.append(f"  {row['name']}: {words}")
     for row in known:
         running, own = row["test_accuracy"], row["test_accuracy_batch"]
-        if own - running > LAG:
+        if running is not None and own is not None and own - running > LAG:
             sentences.append(f"  {row['name']}: test accuracy {running:.1%} with the running statistics of its norms, "
                              f"{own:.1%} with each batch's own: the running ones lag behind the weights")  # fmt: skip
     alone = [row for row in known if row["trained_seeds"] == 1]
@@ -163,7 +167,7 @@ def after_training(rows: Sequence[dict[str, Any]]) -> list[str]:
     if stuck:
         sentences.append(
             "  One seed does not say where the gradient goes in a network that learns nothing: that of "
-            f"{', '.join(stuck)} ends elsewhere with another seed (--seeds 4)"
+            f"{', '.join(stuck)} ends elsewhere with another seed"
         )
     diverged = [row["name"] for row in rows if row["diverged_seeds"]]
     if diverged:

@@ -23,6 +23,7 @@ class Progress:
         self.words = ""
         self.total = self.done = 0.0
         self.timed = self.seconds = 0.0  # units that count for the time left, and what they took
+        self.untimed = 0.0  # seconds that do not count, as those of compiling
         self.last, self.made = time.monotonic(), kernels_made()
         self.bar: Any = None
         self.said = 0
@@ -52,6 +53,8 @@ class Progress:
         if timed:
             self.timed += units
             self.seconds += now - self.last
+        else:
+            self.untimed += now - self.last
         self.last, self.made = now, made
         if self.bar is not None:
             self.bar.update(units, timed=timed)

@@ -12,7 +12,7 @@ from minires import training
 from minires.data import Loader
 from minires.engine import Tensor, no_grad
 from minires.kernels import Array
-from minires.lab.gradient_norms import measure
+from minires.lab.gradient_norms import Find, measure
 from minires.nn import Module
 from minires.optim import SGD, CosineAnnealingLR, LinearWarmup, Schedule
 
@@ -34,13 +34,14 @@ def train(
     warmup: int = 0,
     max_norm: float = math.inf,
     log: Callable[[int], None] = lambda step: None,
+    find: Find | None = None,
 ) -> Record:
     """Train a model, in place, from step `begin` of `steps` steps up to step `end`; return what was seen.
 
     moments: after how many steps the gradients of `batch` are measured, on a copy. warmup: over so many steps the
     learning rate rises from almost nothing. max_norm: all gradients together are clipped to it. log: is called after
-    each step and its measurement. The record: losses, of every step; moments, {"step", and what `measure` returns} of each;
-    diverged_at, the step whose loss was no finite number, or None.
+    each step and its measurement. find: as for `measure`. The record: losses, of every step; moments, {"step", and what
+    `measure` returns} of each; diverged_at, the step whose loss was no finite number, or None.
     """
     optimizer = SGD(model.parameters(), lr, momentum=0.9, weight_decay=1e-4)
     schedule: Schedule = CosineAnnealingLR(optimizer, steps)
@@ -54,7 +55,7 @@ def train(
     def after_step(entry: dict[str, Any]) -> None:
         record["losses"].append(entry["loss"])
         if batch is not None and entry["step"] in moments:
-            record["moments"].append({"step": entry["step"], **measure(model, *batch)})
+            record["moments"].append({"step": entry["step"], **measure(model, *batch, find)})
         log(entry["step"])
 
     try:
@@ -62,6 +63,13 @@ def train(
     except FloatingPointError:
         record["diverged_at"] = begin + len(record["losses"]) + 1
     return record
+
+
+def copied(model: Module) -> Module:
+    """Return a copy that has no gradients yet."""
+    copy_ = copy.deepcopy(model)
+    copy_.zero_grad()
+    return copy_
 
 
 def accuracies(model: Module, test: Loader) -> tuple[float, float]:

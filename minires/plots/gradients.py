@@ -93,8 +93,9 @@ def comparison(report: dict[str, Any], panels: Sequence[tuple[str, str]]) -> Fig
         share_y(axes_of_one)
     lines = {line.get_label(): line for row in rows for axes in row.axes for line in axes.lines}
     names = list(dict.fromkeys([network["name"] for network in networks]))
-    depths = len({network["depth"] for network in networks})
-    columns = max(1, min(depths, int(width / NAME)))
+    depths = len({network["depth"] for network in networks}) if networks[0]["skip"] is not None else len(names)
+    widest = max(NAME, 0.09 * max([len(name) for name in names]) + 0.7)
+    columns = max(1, min(depths, int(width / widest)))
     figure.legend([lines[name] for name in names if name in lines], [name for name in names if name in lines],
                   loc="outside lower center", ncols=columns, frameon=False, handlelength=3.5)  # fmt: skip
     figure.suptitle(legend_of_seeds(report), fontsize="small", color="0.35")
@@ -103,8 +104,9 @@ def comparison(report: dict[str, Any], panels: Sequence[tuple[str, str]]) -> Fig
 
 def title_of(report: dict[str, Any], network: dict[str, Any]) -> str:
     """Say what a row of panels has in common."""
-    pictures = "Handwritten digits" if report["data"] == "digits" else report["data"]
-    words = [f"{key} {network[key]}" for key in SETTING if key != "activation" or network[key] != "relu"]
+    pictures = {"digits": "Handwritten digits"}.get(report["data"], report["data"].capitalize())
+    known = [key for key in SETTING if network[key] is not None]
+    words = [f"{key} {network[key]}" for key in known if key != "activation" or network[key] != "relu"]
     return ", ".join([pictures, *words, f"{report['batch_size']} images a batch"])
 
 

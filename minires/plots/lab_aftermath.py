@@ -1,4 +1,4 @@
-"""The figure of `minires lab aftermath`: the gradient's ratio right after each intervention, and the loss at the end."""
+"""The figure of `minires lab aftermath`: the gradient's ratio after each intervention, and the loss at the end."""
 
 from typing import Any
 

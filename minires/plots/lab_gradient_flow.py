@@ -29,21 +29,24 @@ def draw(report: dict[str, Any]) -> Figure:
             if losses.size:
                 loss.plot(passed, losses.mean(axis=0), **{**style, "markevery": max(1, len(passed) // 6)})
                 if len(losses) > 1:
-                    loss.fill_between(passed, losses.min(axis=0), losses.max(axis=0), color=style["color"], alpha=0.2, lw=0)
+                    low, high = losses.min(axis=0), losses.max(axis=0)
+                    loss.fill_between(passed, low, high, color=style["color"], alpha=0.2, lw=0)
         guessing = group[0]["guessing"]
-        loss.axhline(np.exp(0) * guessing, color="0.5", linewidth=0.8)
-        loss.text(0.99, guessing, "guessing", transform=loss.get_yaxis_transform(), va="bottom", ha="right", color="0.4",
-                  fontsize=7)  # fmt: skip
+        loss.axhline(guessing, color="0.5", linewidth=0.8)
+        loss.text(0.01, guessing, "guessing", transform=loss.get_yaxis_transform(), va="bottom", fontsize=7)
         for axes in (ratio, loss):
             axes.set_yscale("log")
             steps_axis(axes, max(1, steps))
-        ratio.set_title(", ".join([f"{key} {group[0][key]}" for key in SETTING if key != "activation"]), fontsize="medium")
+        words = [f"{key} {group[0][key]}" for key in SETTING if key != "activation"]
+        ratio.set_title(", ".join(words), fontsize="medium")
         ratio.set_ylabel("‖∂L/∂h‖ at the stem / at the last block\n(grey: within a factor of 100)")
         loss.set_ylabel("training loss of each batch")
     share_y(above)
     share_y(below)
     seeds = networks[0]["seeds"]
-    words = "one seed alone: another one ends elsewhere" if seeds == 1 else f"lines: means of {seeds} seeds; bands: smallest to largest"
+    words = f"lines: means of {seeds} seeds; bands: smallest to largest"
+    if seeds == 1:
+        words = "one seed alone: another one ends elsewhere"
     figure.suptitle(f"{report['settings']['data']}, {words}", fontsize="small", color="0.35")
     lines = {str(line.get_label()): line for axes in above for line in axes.lines}
     names = [name for name in dict.fromkeys([network["name"] for network in networks]) if name in lines]
@@ -57,6 +60,7 @@ def curves_of(rows: list[dict[str, Any]], network: dict[str, Any], key: str) -> 
     """Return the steps that all seeds of a network have, and a row of values for each seed."""
     switches = ("depth", "skip", *SETTING)
     own = [row for row in rows if all(row[name] == network[name] for name in switches)]
-    by_seed = [{row["step"]: row[key] for row in own if row["seed"] == seed} for seed in dict.fromkeys([row["seed"] for row in own])]
+    seeds = dict.fromkeys([row["seed"] for row in own])
+    by_seed = [{row["step"]: row[key] for row in own if row["seed"] == seed} for seed in seeds]
     steps = [step for step in (by_seed[0] if by_seed else {}) if all(step in values for values in by_seed)]
     return np.array(steps), np.array([[values[step] for step in steps] for values in by_seed], float)

@@ -77,22 +77,24 @@ def content_of(report: dict[str, Any], command: str) -> dict[str, Any]:
     """Put together what the page shows."""
     networks = [network for network in report["networks"] if network["runs"]]
     groups = [list(group) for _, group in groupby(networks, key=lambda network: [network[key] for key in SETTING])]
-    settings = [", ".join([f"{key} {group[0][key]}" for key in SETTING]) for group in groups]
+    settings = [", ".join([f"{key} {value}" for key in SETTING if (value := group[0][key]) is not None]) or "networks"
+                for group in groups]  # fmt: skip
     summary = {row["label"]: row for row in report["summary"]}
     entries = []
     for setting, group in enumerate(groups):
         for network in group:
             depths = sorted({other["depth"] for other in networks}, reverse=True)
+            place = depths.index(network["depth"]) if network["skip"] is not None else len(entries) // 7
             entries.append({
                 "label": network["label"], "setting": setting, "color": line_of(network, networks)["color"],
-                "dash": DASHES[depths.index(network["depth"]) % len(DASHES)], **measured(network),
+                "dash": DASHES[place % len(DASHES)], **measured(network),
                 "summary": {key: summary[network["label"]][key] for key in ("train_loss", "test_accuracy")},
             })  # fmt: skip
     facts = [f"data {report['data']}", f"batches of {report['batch_size']} images", f"{report['steps']} steps",
              f"seeds {', '.join(map(str, report['seeds']))} before training",
              f"{', '.join(map(str, report['trained_seeds'])) or 'none'} in training"]  # fmt: skip
     return {
-        "facts": "; ".join(facts) + ". Lines are geometric means over seeds, bands reach from the smallest to the largest.",
+        "facts": "; ".join(facts) + ". Lines are means over seeds, bands reach from the smallest to the largest.",
         "command": command, "moments": report["moments"], "trained": bool(report["trained_seeds"]),
         "quantities": {name: {"title": TITLES[name], "xlabel": LAYERS[name], "place": place}
                        for name, place in QUANTITIES.items()},
@@ -118,9 +120,10 @@ def measured(network: dict[str, Any]) -> dict[str, Any]:
             moment[name] = over_seeds([norms[f"log10_{name}"] for norms in all_norms])
         moments.append(moment)
     steps = min([len(record["losses"]) for record in trained], default=0)
+    losses = [record["losses"][:steps] for record in trained]
     return {
         "moments": moments,
-        "losses": over_seeds([[log10(loss) for loss in record["losses"][:steps]] for record in trained]),
+        "losses": [[log10(loss) for loss in row] for row in over_seeds(losses)],
         "outputs": runs[0]["initial"]["outputs"], "weights": runs[0]["initial"]["weights"],
         "trained": len(trained), "diverged": len([record for record in trained if record["diverged_at"] is not None]),
     }  # fmt: skip

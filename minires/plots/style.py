@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-
 from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -36,8 +35,21 @@ def tidy(axes: Axes) -> None:
 def line_of(network: Mapping[str, Any], networks: Sequence[Mapping[str, Any]], every: int = 1) -> dict[str, Any]:
     """Return a network's line: the colour says whether it has skips; shade, dashes and marker say how deep it is.
 
-    networks: all in the figure. every: how many points there are to a marker.
+    networks: all in the figure. every: how many points there are to a marker. Networks of no kind, whose skip is None,
+    have a colour each.
     """
+    if network["skip"] is None:
+        names = [other["name"] for other in networks]
+        place = names.index(network["name"])
+        return {
+            "label": network["name"],
+            "color": SERIES[place % len(SERIES)],
+            "linestyle": DEPTH_DASHES[place // len(SERIES) % len(DEPTH_DASHES)],
+            "linewidth": 1.8,
+            "marker": MARKERS[place % len(MARKERS)],
+            "markersize": 4,
+            "markevery": every,
+        }
     depths = sorted({other["depth"] for other in networks}, reverse=True)
     place = depths.index(network["depth"])
     white = PALEST * place / max(1, len(depths) - 1)

@@ -130,7 +130,8 @@ TRAINED = {
     "moments": [{"step": COUNT, **NORMS}],
 }  # fmt: skip
 SWITCHES = {
-    "name": TEXT, "depth": COUNT, "skip": FLAG, "init": TEXT, "norm": TEXT, "activation": TEXT, "lr": NUMBER,
+    "name": TEXT, "depth": COUNT, "skip": OrNull(FLAG), "init": OrNull(TEXT), "norm": OrNull(TEXT),
+    "activation": OrNull(TEXT), "lr": NUMBER, "label": TEXT,
     "classes": COUNT,
 }  # fmt: skip
 NETWORK = {"name": TEXT, "runs": [{"seed": COUNT, "initial": NORMS, "trained": OrNull(TRAINED)}]}

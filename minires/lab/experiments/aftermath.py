@@ -154,7 +154,7 @@ def judge(tables: Tables, settings: Settings) -> Verdict:
         ]  # fmt: skip
     learners = [name for name in of if name != "nothing" and "nothing" in of and better(of[name], of["nothing"])]
     settled = all(finding.inside for finding in findings)
-    lines = table_in_words(tables)
+    lines = table_in_words(tables, settings)
     gone = "The explosion is gone" if settled else "Not everywhere is the explosion gone"
     nothing = "and nothing is learned" if settled else "with nothing learned"
     cure = f"It learns if these go back: {', '.join(learners)}." if learners else "Nothing put back makes it learn."
@@ -176,12 +176,12 @@ def better(rows: list[Row], nothing: list[Row]) -> bool:
     return all(mine is not None and (theirs is None or mine < theirs - margin) for mine, theirs in pairs)
 
 
-def table_in_words(tables: Tables) -> list[str]:
+def table_in_words(tables: Tables, settings: Settings) -> list[str]:
     """Say the tables in lines that need no legend."""
     lines = []
     for depth, lr in dict.fromkeys([(row["depth"], row["lr"]) for row in tables["interventions"]]):
         rows = [row for row in tables["interventions"] if (row["depth"], row["lr"]) == (depth, lr)]
-        lines.append(f"plain-{depth}, lr {lr}: the gradient at the stem over that at the last block, and what is learned")
+        lines.append(f"plain-{depth}, lr {lr}: the gradient at the stem over the last block's, and what is learned")
         lines.append(f"  before training: {powers([row['log10_ratio_start'] for row in rows])}")
         for name in dict.fromkeys([row["intervention"] for row in rows]):
             own = [row for row in rows if row["intervention"] == name]
@@ -191,9 +191,10 @@ def table_in_words(tables: Tables) -> list[str]:
         for step in dict.fromkeys([row["step"] for row in tables["outputs"]]):
             own = [row for row in tables["outputs"] if (row["depth"], row["lr"], row["step"]) == (depth, lr, step)]
             rank, likeness, changed = (span([row[key] for row in own], spec) for key, spec in LOOKS.items())
-            lines.append(f"  {own[0]['output']} after {step} steps: its outputs fill {rank} directions, those of two "
-                         f"images have a cosine of {likeness}, {changed} of its units are on instead of off or off "
-                         "instead of on")  # fmt: skip
+            steps = "before training" if step == 0 else "after 1 step" if step == 1 else f"after {step} steps"
+            lines.append(f"  {own[0]['output']} {steps}: its outputs for {settings['batch_size']} images fill {rank} "
+                         f"directions, two images' have a cosine of {likeness}"
+                         + (f", {changed} of its units have changed between on and off" if step else ""))  # fmt: skip
     return lines
 
 

@@ -72,14 +72,15 @@ def judge(tables: Tables, settings: Settings) -> Verdict:
     lines = verdict(summary)
     left = "Where the gradient of a network that learns nothing goes, and why: `aftermath`."
     if not plain or not residual or not settings["steps"]:
-        return Verdict("open", "For an answer it takes plain networks and residual ones, trained.", findings, left, lines)
+        words = "For an answer it takes plain networks and residual ones, trained."
+        return Verdict("open", words, findings, left, lines)
     stuck = [row for row in plain if row["train_loss"] is not None and row["train_loss"] > NOTHING * row["guessing"]]
     healthy = [row["label"] for row in stuck if abs(row["log10_ratio_trained"] or 0) < 1]
     exploding = all(row["log10_ratio_initial"] is not None and row["log10_ratio_initial"] > 2 for row in plain)
     learns = [row for row in residual if row["train_loss"] is not None and row["train_loss"] < WELL * row["guessing"]]
     if exploding and stuck and learns:
         words = (
-            f"Before training the gradient of plain-{deepest} does not vanish, it explodes; with skips it does much less. "
+            f"Before training the gradient of plain-{deepest} does not vanish, it explodes; with skips much less. "
             "Later the explosion is gone, and nothing is learned all the same"
             + (f", also where the gradient is nearly the same everywhere ({', '.join(healthy)})" if healthy else "")
             + ". The skips let it train; that is another thing than a gradient's size."

@@ -102,7 +102,7 @@ function render() {
 
 function table() {
   const when = whenOf(moment);
-  const heads = ["network", "setting", "before training", `${when}`, "loss of the batch then", "loss at the end", "test accuracy", "seeds trained"];
+  const heads = ["network", "before training", `${when}`, "loss of the batch then", "loss at the end", "test accuracy", "seeds trained"];
   const head = document.createElement("tr");
   for (const words of heads) {
     const cell = document.createElement("th");
@@ -114,7 +114,7 @@ function table() {
     const row = document.createElement("tr");
     row.className = shown.has(i) ? "" : "off";
     const then = network.moments.find((one) => one.step === data.moments[moment]);
-    const cells = [network.label, data.settings[network.setting], range3(network.moments[0].ratio), then ? range3(then.ratio) : "none",
+    const cells = [network.label, range3(network.moments[0].ratio), then ? range3(then.ratio) : "none",
       then ? number(then.loss) : "none", fixed(network.summary.train_loss, 3), percent(network.summary.test_accuracy),
       `${network.trained}${network.diverged ? `, ${network.diverged} diverged` : ""}`];
     for (const words of cells) {

@@ -119,7 +119,7 @@ EXPERIMENT = Experiment(
     would_change="another initialization: each activation stands here with its own",
     settings={"depths": (10, 50, 100), "seeds": 3},
     full={"seeds": 10},
-    seconds=8,
+    seconds=7,
     run=run,
     judge=judge,
 )

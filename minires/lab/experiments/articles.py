@@ -62,7 +62,7 @@ EXPERIMENT = Experiment(
     expected="every measurement comes out as the verdict beside it says",
     would_change="networks of a size at which a measurement is not made here",
     settings={},
-    seconds=25,
+    seconds=7,
     run=run,
     judge=judge,
 )

@@ -191,7 +191,7 @@ EXPERIMENT = Experiment(
     settings={"depth": 8, "width": 8, "steps": 200, "lr": 0.05, "batch_sizes": (2, 8, 64), "seeds": 1},
     full={"depth": 20, "width": 16, "steps": 2000, "batch_sizes": (2, 4, 8, 16, 64, 128), "seeds": 5},
     data=DATA,
-    seconds=20,
+    seconds=6,
     run=run,
     judge=judge,
 )

@@ -80,7 +80,7 @@ EXPERIMENT = Experiment(
     settings={"depths": (20, 56), "width": 8, "steps": 80, "lr": 0.05, "batch_size": 64, "seeds": 1},
     full={"depths": (20, 32, 44, 56, 110), "width": 16, "steps": 64_000, "lr": 0.1, "batch_size": 128},
     data=DATA,
-    seconds=35,
+    seconds=10,
     run=run,
     judge=judge,
 )

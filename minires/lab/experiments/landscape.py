@@ -141,7 +141,7 @@ EXPERIMENT = Experiment(
     settings={"depth": 26, "width": 8, "steps": 120, "lr": 0.05, "points": 13, "reach": 0.6, "images": 256, "seeds": 2},
     full={"depth": 56, "width": 16, "steps": 64_000, "lr": 0.1, "points": 51, "images": 10_000},
     data=DATA,
-    seconds=30,
+    seconds=25,
     run=run,
     judge=judge,
 )

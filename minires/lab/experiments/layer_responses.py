@@ -90,7 +90,7 @@ EXPERIMENT = Experiment(
     settings={"depths": (20, 44), "width": 8, "steps": 160, "lr": 0.1, "seeds": 1},
     full={"depths": (20, 56, 110), "width": 16, "steps": 64_000},
     data=DATA,
-    seconds=30,
+    seconds=15,
     run=run,
     judge=judge,
 )

@@ -171,7 +171,7 @@ EXPERIMENT = Experiment(
         "draws": 10,
     },
     data=DATA,
-    seconds=35,
+    seconds=9,
     run=run,
     judge=judge,
 )

@@ -114,7 +114,7 @@ EXPERIMENT = Experiment(
     settings={"depth": 44, "width": 8, "steps": 120, "lr": 0.05, "batch_size": 64, "seeds": 1},
     full={"depth": 110, "width": 16, "steps": 64_000, "lr": 0.1, "batch_size": 128},
     data=DATA,
-    seconds=35,
+    seconds=20,
     run=run,
     judge=judge,
 )

@@ -129,7 +129,7 @@ EXPERIMENT = Experiment(
     settings={"depth": 8, "width": 8, "steps": 200, "batch_size": 64, "seeds": 1},
     full={"depth": 20, "width": 16, "steps": 64_000, "batch_size": 128},
     data=DATA,
-    seconds=25,
+    seconds=8,
     run=run,
     judge=judge,
 )

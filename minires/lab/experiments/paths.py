@@ -143,7 +143,7 @@ EXPERIMENT = Experiment(
     settings={"depth": 32, "width": 8, "steps": 80, "lr": 0.05, "batch_size": 32, "samples": 12, "seeds": 1},
     full={"depth": 110, "width": 16, "steps": 2000, "samples": 20},
     data=DATA,
-    seconds=25,
+    seconds=8,
     run=run,
     judge=judge,
 )

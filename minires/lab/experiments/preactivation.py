@@ -131,7 +131,7 @@ EXPERIMENT = Experiment(
     },
     full={"depths": (20, 56, 110), "trained_depth": 110, "width": 16, "steps": 64_000, "seeds": 5},
     data=DATA,
-    seconds=30,
+    seconds=6,
     run=run,
     judge=judge,
 )

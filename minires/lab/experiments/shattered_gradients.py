@@ -136,7 +136,7 @@ EXPERIMENT = Experiment(
     "eps of 1e-5",
     settings={"points": 256, "width": 200, "seeds": 10},
     full={"seeds": 100},
-    seconds=8,
+    seconds=5,
     run=run,
     judge=judge,
 )

@@ -122,7 +122,7 @@ EXPERIMENT = Experiment(
     settings={"depth": 110, "width": 8, "batch_size": 32, "seeds": 2},
     full={"width": 16, "batch_size": 128, "seeds": 10},
     data=DATA,
-    seconds=30,
+    seconds=5,
     run=run,
     judge=judge,
 )

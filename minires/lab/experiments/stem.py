@@ -90,7 +90,7 @@ EXPERIMENT = Experiment(
     settings={"width": 8, "steps": 150, "lr": 0.05, "seeds": 1},
     full={"width": 64, "steps": 20_000, "lr": 0.1},
     data=DATA,
-    seconds=20,
+    seconds=6,
     run=run,
     judge=judge,
 )

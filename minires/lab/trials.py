@@ -14,7 +14,9 @@ from minires.data.loader import normalize
 from minires.engine import Tensor, no_grad
 from minires.kernels import Array
 from minires.lab import short_training
+from minires.lab.experiment import Settings
 from minires.lab.progress import Progress
+from minires.models import cifar_resnet
 from minires.nn import Module
 
 DATA = ("digits", "cifar10")
@@ -53,6 +55,17 @@ def load_images(data: str, limit: int = LIMIT) -> Images:
         normalize(dataset.train_images[:train], dataset.mean, dataset.std), dataset.train_labels[:train],
         normalize(dataset.test_images[:test], dataset.mean, dataset.std), dataset.test_labels[:test],
     )  # fmt: skip
+
+
+def check(settings: Settings) -> None:
+    """Refuse numbers that no training can be made with, before the first. ValueError that names the setting."""
+    least = {"steps": 1, "batch_size": 2, "width": 1, "images": 1, "samples": 1, "draws": 1, "batch_sizes": 2}
+    for name, value in settings.items():
+        for number in value if isinstance(value, tuple) else (value,):
+            if name in least and number < least[name]:
+                raise ValueError(f"lab: {name} must be at least {least[name]}, got {number}")
+            if name in ("depth", "depths", "trained_depth"):
+                cifar_resnet(number, width=1, init=None)  # says which depths there are
 
 
 class Training(NamedTuple):

@@ -11,7 +11,7 @@ from minires.engine import Tensor, no_grad
 from minires.kernels import Array
 from minires.lab.experiment import Experiment, Finding, Row, Settings, Tables, Verdict, seeds_of
 from minires.lab.progress import Progress
-from minires.lab.trials import DATA, Images, accuracy, load_images, mean, settle, train
+from minires.lab.trials import DATA, Images, accuracy, check, load_images, mean, settle, train
 from minires.models import cifar_resnet
 
 EPS = 1e-12  # an eps of the usual size breaks the identities in the fifth digit
@@ -91,6 +91,7 @@ def fine_tuned(model: Any, images: Images, frozen: bool, steps: int, lr: float, 
 
 
 def run(settings: Settings, progress: Progress) -> Iterator[tuple[str, Row]]:
+    check(settings)
     images = load_images(settings["data"])
     test = images.test_images[:360]
     steps = settings["steps"]

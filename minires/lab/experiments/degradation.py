@@ -5,11 +5,12 @@ from collections.abc import Iterator
 from minires.lab.experiment import TOO_SMALL, Experiment, Finding, Row, Settings, Tables, Verdict, seeds_of
 from minires.lab.gradient_norms import log10_ratio, measure
 from minires.lab.progress import Progress
-from minires.lab.trials import DATA, load_images, mean, train
+from minires.lab.trials import DATA, check, load_images, mean, train
 from minires.models import cifar_resnet
 
 
 def run(settings: Settings, progress: Progress) -> Iterator[tuple[str, Row]]:
+    check(settings)
     images = load_images(settings["data"])
     depths, seeds = settings["depths"], seeds_of(settings)
     progress.start(2 * sum(depths) * len(seeds) * settings["steps"])

@@ -14,7 +14,7 @@ from minires.data import Loader
 from minires.kernels import Array
 from minires.lab.experiment import TOO_SMALL, Experiment, Finding, Row, Settings, Tables, Verdict, seeds_of
 from minires.lab.progress import Progress
-from minires.lab.trials import DATA, load_images, settle, train
+from minires.lab.trials import DATA, check, load_images, settle, train
 from minires.models import cifar_resnet
 from minires.nn import Module
 
@@ -60,6 +60,7 @@ def losses_on_slice(
 
 
 def run(settings: Settings, progress: Progress) -> Iterator[tuple[str, Row]]:
+    check(settings)
     images = load_images(settings["data"])
     depth, count = settings["depth"], settings["points"]
     places = np.linspace(-settings["reach"], settings["reach"], count).tolist()

@@ -12,7 +12,7 @@ from minires.engine import Tensor, backward_order
 from minires.kernels import Array
 from minires.lab.experiment import TOO_SMALL, Experiment, Finding, Row, Settings, Tables, Verdict, seeds_of
 from minires.lab.progress import Progress
-from minires.lab.trials import DATA, load_images, train
+from minires.lab.trials import DATA, check, load_images, train
 from minires.models import cifar_resnet
 from minires.nn import Module
 from minires.ops.normalization import BatchNorm
@@ -30,6 +30,7 @@ def responses(model: Module, images: Array) -> dict[str, float]:
 
 
 def run(settings: Settings, progress: Progress) -> Iterator[tuple[str, Row]]:
+    check(settings)
     images = load_images(settings["data"])
     progress.start(2 * sum(settings["depths"]) * settings["seeds"] * settings["steps"])
     for seed in seeds_of(settings):

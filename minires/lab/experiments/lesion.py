@@ -14,7 +14,7 @@ from minires import nn
 from minires.engine import Tensor
 from minires.lab.experiment import TOO_SMALL, Experiment, Finding, Row, Settings, Tables, Verdict, seeds_of
 from minires.lab.progress import Progress
-from minires.lab.trials import DATA, accuracy, load_images, settle, train
+from minires.lab.trials import DATA, accuracy, check, load_images, settle, train
 from minires.models import cifar_resnet
 from minires.models.parts import shortcut_layer
 
@@ -87,6 +87,7 @@ def lesions(model: Any, test: tuple[Any, Any], settings: Settings, seed: int) ->
 
 
 def run(settings: Settings, progress: Progress) -> Iterator[tuple[str, Row]]:
+    check(settings)
     images = load_images(settings["data"])
     depth = settings["depth"]
     test = images.test_images[: settings["images"]], images.test_labels[: settings["images"]]

@@ -8,7 +8,7 @@ import numpy as np
 from minires.engine import Tensor, backward_order
 from minires.lab.experiment import TOO_SMALL, Experiment, Finding, Row, Settings, Tables, Verdict, seeds_of
 from minires.lab.progress import Progress
-from minires.lab.trials import DATA, load_images, mean, train
+from minires.lab.trials import DATA, check, load_images, mean, train
 from minires.models import cifar_resnet
 from minires.nn import Module
 from minires.ops.shortcut import ResidualAdd
@@ -40,6 +40,7 @@ def variance_growth(model: Module, images: np.ndarray) -> float:
 
 
 def run(settings: Settings, progress: Progress) -> Iterator[tuple[str, Row]]:
+    check(settings)
     images = load_images(settings["data"])
     depth, steps = settings["depth"], settings["steps"]
     progress.start(len(STARTS) * settings["seeds"] * steps)

@@ -10,7 +10,7 @@ from minires import training
 from minires.kernels.norms import norm
 from minires.lab.experiment import Experiment, Finding, Row, Settings, Tables, Verdict, seeds_of
 from minires.lab.progress import Progress
-from minires.lab.trials import DATA, Images, accuracy, load_images, mean, settle
+from minires.lab.trials import DATA, Images, accuracy, check, load_images, mean, settle
 from minires.models import cifar_resnet
 from minires.nn import Module
 from minires.optim import SGD, Adam, MultiStepLR, Optimizer
@@ -65,6 +65,7 @@ def train(model: Module, images: Images, way: Way, steps: int, batch_size: int, 
 
 
 def run(settings: Settings, progress: Progress) -> Iterator[tuple[str, Row]]:
+    check(settings)
     images = load_images(settings["data"])
     steps, size = settings["steps"], settings["batch_size"]
     progress.start(len(WAYS) * settings["seeds"] * steps)

@@ -9,7 +9,7 @@ from minires.kernels.norms import norm
 from minires.lab import path_gradients
 from minires.lab.experiment import Experiment, Finding, Row, Settings, Tables, Verdict, seeds_of
 from minires.lab.progress import Progress
-from minires.lab.trials import DATA, load_images, train
+from minires.lab.trials import DATA, check, load_images, train
 from minires.models import cifar_resnet
 from minires.nn import Module
 
@@ -47,6 +47,7 @@ def measure(model: Module, images: np.ndarray, labels: np.ndarray, samples: int,
 
 
 def run(settings: Settings, progress: Progress) -> Iterator[tuple[str, Row]]:
+    check(settings)
     for blocks in (PAPER_BLOCKS, (settings["depth"] - 2) // 2):
         for length in range(blocks + 1):
             yield "counts", {"blocks": blocks, "length": length, "paths": comb(blocks, length),

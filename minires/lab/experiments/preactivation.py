@@ -9,7 +9,7 @@ from minires.lab.blocks import NormAfterAdd, ReluBeforeAdd, ReluOnlyPreactivatio
 from minires.lab.experiment import Experiment, Finding, Row, Settings, Tables, Verdict, seeds_of
 from minires.lab.gradient_norms import log10_ratio, measure
 from minires.lab.progress import Progress
-from minires.lab.trials import DATA, load_images, mean, train
+from minires.lab.trials import DATA, check, load_images, mean, train
 from minires.models import BasicBlock, PreActBlock, cifar_resnet
 from minires.nn import Module
 
@@ -39,6 +39,7 @@ def arriving(model: Module, images: Any, labels: Any) -> float:
 
 
 def run(settings: Settings, progress: Progress) -> Iterator[tuple[str, Row]]:
+    check(settings)
     images = load_images(settings["data"])
     depths, steps = settings["depths"], settings["steps"]
     trained = settings["trained_depth"]

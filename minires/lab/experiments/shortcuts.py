@@ -9,7 +9,7 @@ from minires.lab.blocks import DropoutShortcut, ExclusiveGate, ScaledShortcut, S
 from minires.lab.experiment import Experiment, Finding, Row, Settings, Tables, Verdict, seeds_of
 from minires.lab.gradient_norms import log10_ratio, measure
 from minires.lab.progress import Progress
-from minires.lab.trials import DATA, load_images, mean
+from minires.lab.trials import DATA, check, load_images, mean
 from minires.models import BasicBlock, cifar_resnet
 from minires.nn import Module
 
@@ -40,6 +40,7 @@ def build(kind: str, depth: int, channels: int, width: int, seed: int) -> Module
 
 
 def run(settings: Settings, progress: Progress) -> Iterator[tuple[str, Row]]:
+    check(settings)
     images = load_images(settings["data"])
     progress.start(len(KINDS) * settings["seeds"])
     for kind, (_, _, _, error) in KINDS.items():

@@ -6,7 +6,7 @@ from typing import Any
 from minires import nn
 from minires.lab.experiment import TOO_SMALL, Experiment, Finding, Row, Settings, Tables, Verdict, seeds_of
 from minires.lab.progress import Progress
-from minires.lab.trials import DATA, accuracy, load_images, mean, settle, train
+from minires.lab.trials import DATA, accuracy, check, load_images, mean, settle, train
 from minires.models import BasicBlock, ResNet, resnet18
 from minires.observe.counting import layer_costs
 
@@ -33,6 +33,7 @@ def small_resnet18(stem: str, channels: int, width: int, seed: int) -> ResNet:
 
 
 def run(settings: Settings, progress: Progress) -> Iterator[tuple[str, Row]]:
+    check(settings)
     images = load_images(settings["data"])
     progress.start(len(STEMS) * settings["seeds"] * settings["steps"])
     for stem in STEMS:

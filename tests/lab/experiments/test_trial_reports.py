@@ -81,3 +81,22 @@ def test_a_training_that_diverges_is_no_evidence(name):
     assert not any(
         isinstance(row.get("loss"), float) and math.isnan(row["loss"]) for row in report["tables"]["networks"]
     )
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "message"),
+    [
+        ("degradation", {"depths": (8, 21)}, r"6n \+ 2 layers, 8, 14, …, not 21"),
+        ("lesion", {"steps": 0}, "steps must be at least 1, got 0"),
+        ("batch-norm", {"batch_sizes": (8, 1)}, "batch_sizes must be at least 2, got 1"),
+        ("preactivation", {"trained_depth": 9}, "not 9"),
+        ("paths", {"samples": 0}, "samples must be at least 1, got 0"),
+        ("stem", {"speed": 3}, "stem has no setting 'speed'"),
+        ("width", {"data": "digits"}, "width has no data 'digits'"),
+        ("lesion", {"data": "faces"}, "lesion has no data 'faces'; known: digits, cifar10"),
+    ],
+)
+def test_impossible_settings_before_any_training(name, options, message, monkeypatch):
+    monkeypatch.setattr("minires.lab.trials.train", pytest.fail)
+    with pytest.raises(ValueError, match=message):
+        find(name)(**options)

@@ -11,7 +11,7 @@ from minires.plots.style import SERIES
 
 def draw(report: dict[str, Any]) -> Figure:
     figure, (variance, ranges) = sheet(2, width=10.4)
-    rows = report["tables"]["draws"]
+    rows = [row for row in report["tables"]["draws"] if row["var_log"] is not None]
     top = 1.15 * max([row["beta"] for row in rows])
     variance.plot([0, top], [0, 5 * top], color="0.6", linewidth=1, label="5 β")
     for number, depth in enumerate(values_of(rows, "depth")):

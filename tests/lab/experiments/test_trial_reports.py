@@ -97,6 +97,6 @@ def test_a_training_that_diverges_is_no_evidence(name):
     ],
 )
 def test_impossible_settings_before_any_training(name, options, message, monkeypatch):
-    monkeypatch.setattr("minires.lab.trials.train", pytest.fail)
+    monkeypatch.setattr("minires.lab.short_training.train", pytest.fail)
     with pytest.raises(ValueError, match=message):
         find(name)(**options)

@@ -123,6 +123,8 @@ def judge(tables: Tables, settings: Settings) -> Verdict:
         f"Within {settings['reach']:g} filter norms of the trained weights the loss stays below {KNOWS:.0f} on "
         f"{wide:.0%} of the residual network's slice and on {plain:.0%} of the plain one's."
     )
+    if plain_low > 2 * low:
+        words += f" Part of that: the plain network has learned less, {plain_low:.2f} at its lowest against {low:.2f}."
     if plain_low > KNOWS:
         why = f"the plain network did not learn (loss {plain_low:.2f}), so there is no basin to compare"
         return Verdict(TOO_SMALL, f"{words} But {why}.", findings)

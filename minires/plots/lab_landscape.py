@@ -46,7 +46,9 @@ def draw(report: dict[str, Any]) -> Figure:
     bar.set_label(f"loss (cut at {FAR:.0f})")
     ticks = [tick for tick in (0.001, 0.01, 0.1, 1, 10) if tick >= low]
     bar.set_ticks(ticks, labels=[f"{tick:g}" for tick in ticks])
-    foot(figure, report, words="one seed; cross: the trained weights")
+    seeds = report["settings"]["seeds"]
+    which = "one seed" if seeds == 1 else f"the first of {seeds} seeds"
+    foot(figure, report, words=f"{which}; cross: the trained weights")
     return figure
 
 

@@ -37,7 +37,7 @@ def draw(report: dict[str, Any]) -> Figure:
         figure,
         report,
         single,
-        f"{'one seed' if seeds == 1 else f'{seeds} seeds'}; at the right {draws} draws of blocks each, "
-        "bands from the least to the largest",
+        f"{'one seed' if seeds == 1 else f'{seeds} seeds'}; at the right {draws} draws of blocks each, bands from "
+        "the least to the largest",
     )
     return figure

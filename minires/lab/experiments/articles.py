@@ -37,9 +37,10 @@ def judge(tables: Tables, settings: Settings) -> Verdict:
         ),
     ]
     words = (
-        f"Of {len(rows)} claims {count['right']} are right, {count['half right']} half right, {count['wrong']} wrong; "
-        f"{count['missing']} times something is missing that a reader needs, and {count['no claim']} say nothing that "
-        f"could be tried. {len(tried)} were measured here; claims.csv has each with its verdict and its chapter."
+        f"Of {len(rows)} claims {count['right']} are right, {count['half right']} half right, {count['wrong']} "
+        f"wrong; {count['missing']} times something is missing that a reader needs, and {count['no claim']} say "
+        f"nothing that could be tried. {len(tried)} were measured here; claims.csv has each with its verdict and "
+        "its chapter."
     )
     lines = [sentence(row) for row in rows]
     if astray:

@@ -7,12 +7,13 @@ from typing import Any
 import numpy as np
 
 from minires import nn, ops
-from minires.engine import Tensor, no_grad
+from minires.engine import Tensor, backward_order, no_grad
 from minires.kernels import Array
 from minires.lab.experiment import Experiment, Finding, Row, Settings, Tables, Verdict, seeds_of
 from minires.lab.progress import Progress
 from minires.lab.trials import DATA, Images, accuracy, check, load_images, mean, settle, train
 from minires.models import cifar_resnet
+from minires.ops.normalization import BatchNorm, BatchNormInference
 
 EPS = 1e-12  # an eps of the usual size breaks the identities in the fifth digit
 
@@ -58,9 +59,6 @@ def identities(seed: int) -> dict[str, tuple[float, float]]:
 
 def channel_moments(model: Any, images: Array) -> tuple[float, float]:
     """Return the mean |mean| and mean |std - 1| over the channels of all norms' outputs, in the model's mode."""
-    from minires.engine import backward_order
-    from minires.ops.normalization import BatchNorm, BatchNormInference
-
     outputs = [tensor.data for tensor in backward_order(model(Tensor(images)))
                if isinstance(tensor.op, BatchNorm | BatchNormInference)]  # fmt: skip
     means = np.concatenate([np.abs(y.mean(axis=(0, 2, 3))) for y in outputs])
@@ -166,13 +164,11 @@ def judge(tables: Tables, settings: Settings) -> Verdict:
         )
     )
     words = (
-        "Mean 0 and variance 1 hold in training mode, over a batch, and before scale and shift have learned: "
-        f"once trained, a channel's mean is {findings[-2].value:.2g} off. The two modes are two networks: with "
-        f"batches of {sizes[0]} "
-        f"they disagree about {differ[sizes[0]]:.0%} of the images, with {sizes[-1]} about "
-        f"{differ[sizes[-1]]:.0%}. Exact "
-        "are the identities: a sum has no gradient, and the scale of a filter before a norm does nothing but set its "
-        f"learning rate."
+        "Mean 0 and variance 1 hold in training mode, over a batch, and before scale and shift have learned: once "
+        f"trained, a channel's mean is {findings[-2].value:.2g} off. The two modes are two networks: with batches "
+        f"of {sizes[0]} they disagree about {differ[sizes[0]]:.0%} of the images, with {sizes[-1]} about "
+        f"{differ[sizes[-1]]:.0%}. Exact are the identities: a sum has no gradient, and the scale of a filter "
+        "before a norm does nothing but set its learning rate."
     )
     both = f"{tuned[True]:.0%} with frozen statistics, {tuned[False]:.0%} with the batch's"
     if tuned[True] >= tuned[False]:
@@ -186,8 +182,8 @@ EXPERIMENT = Experiment(
     name="batch-norm",
     claim="Batch norm gives every layer inputs of mean 0 and variance 1, in training and after.",
     source="Ioffe and Szegedy 2015; van Laarhoven 2017 (scale invariance)",
-    expected="the identities to 1e-6; the modes agree with batches of 64, not with 2; frozen statistics help "
-    "where batches are tiny",
+    expected="the identities to 1e-6; the modes agree with batches of 64, not with 2; frozen statistics help where "
+    "batches are tiny",
     would_change="larger batches, more steps for the running statistics, other norms",
     settings={"depth": 8, "width": 8, "steps": 200, "lr": 0.05, "batch_sizes": (2, 8, 64), "seeds": 1},
     full={"depth": 20, "width": 16, "steps": 2000, "batch_sizes": (2, 4, 8, 16, 64, 128), "seeds": 5},

@@ -58,8 +58,9 @@ def judge(tables: Tables, settings: Settings) -> Verdict:
         Finding(f"log10 of the gradient's ratio in plain-{high} at the start", mean(ratios), low=0),
     ]
     said = (
-        f"After {settings['steps']} steps plain-{high} has a training loss of {means[False, high]:.2f}, plain-{low} of "
-        f"{means[False, low]:.2f}; residual-{high} {means[True, high]:.2f}, residual-{low} {means[True, low]:.2f}."
+        f"After {settings['steps']} steps plain-{high} has a training loss of {means[False, high]:.2f}, plain-{low} "
+        f"of {means[False, low]:.2f}; residual-{high} {means[True, high]:.2f}, residual-{low} "
+        f"{means[True, low]:.2f}."
     )
     if gap[False] <= 0.2 or gap[True] > gap[False]:
         return Verdict(TOO_SMALL, f"{said} In so few steps depth does not tell the two apart.", findings)

@@ -129,18 +129,16 @@ def judge(tables: Tables, settings: Settings) -> Verdict:
     if whole[False] < 0.5 or whole[True] < 0.8:
         words = (
             f"After {settings['steps']} steps the plain network has {whole[False]:.0%} and the residual one "
-            f"{whole[True]:.0%}: "
-            "one that has not learned has nothing to lose."
+            f"{whole[True]:.0%}: one that has not learned has nothing to lose."
         )  # fmt: skip
         return Verdict(TOO_SMALL, words, findings)
     words = (
         f"Half of all single deletions cost the residual network less than {lost[True]:.1%} of accuracy, of "
-        f"{whole[True]:.0%}, and the plain one more than {lost[False]:.1%}, of {whole[False]:.0%}. Two "
-        "neighbours swapped: "
-        f"{swaps[True]:.1%} and {swaps[False]:.1%}."
+        f"{whole[True]:.0%}, and the plain one more than {lost[False]:.1%}, of {whole[False]:.0%}. Two neighbours "
+        f"swapped: {swaps[True]:.1%} and {swaps[False]:.1%}."
     )
     if lost[True] > 0.5 * lost[False]:
-        return Verdict("not shown at this size", words, findings)
+        return Verdict(TOO_SMALL, words, findings)
     return Verdict(
         "right", words, findings, open="Whether that makes it an ensemble, as the paper says, is a manner of speaking."
     )

@@ -8,7 +8,7 @@ import numpy as np
 
 from minires import training
 from minires.kernels.norms import norm
-from minires.lab.experiment import Experiment, Finding, Row, Settings, Tables, Verdict, seeds_of
+from minires.lab.experiment import TOO_SMALL, Experiment, Finding, Row, Settings, Tables, Verdict, seeds_of
 from minires.lab.progress import Progress
 from minires.lab.trials import DATA, Images, accuracy, check, load_images, mean, settle
 from minires.models import cifar_resnet
@@ -108,17 +108,15 @@ def judge(tables: Tables, settings: Settings) -> Verdict:
     ]
     words = (
         f"After {settings['steps']} steps: SGD at 0.01 alone {loss[alone]:.3f}, with momentum {loss[momentum]:.3f}, "
-        f"Adam {loss[adam]:.3f}. Strong L1 switches {small[l1]:.0%} of the weights off, strong L2 "
-        f"{small[l2]:.0%}, neither "
-        f"{small[momentum]:.1%}. Between images trained with and test images lie {gap[momentum]:.1%} without a "
-        "penalty, "
-        f"{gap[paper]:.1%} with the paper's L2, {gap[l1]:.1%} with strong L1, {gap[l2]:.1%} with strong L2"
+        f"Adam {loss[adam]:.3f}. Strong L1 switches {small[l1]:.0%} of the weights off, strong L2 {small[l2]:.0%}, "
+        f"neither {small[momentum]:.1%}. Between images trained with and test images lie {gap[momentum]:.1%} "
+        f"without a penalty, {gap[paper]:.1%} with the paper's L2, {gap[l1]:.1%} with strong L1, {gap[l2]:.1%} with "
+        "strong L2"
     )
     words += ": here no penalty changes that." if max(gap.values()) - min(gap.values()) < 0.02 else "."
     sparse = small[l1] >= 0.2 and small[l1] > small[l2]
-    return Verdict("half right" if sparse and loss[adam] < 0.5 else "not shown at this size", words, findings,
-                   open="Which of them ends lowest: each has its own best learning rate, and none was looked "
-                        "for.")  # fmt: skip
+    still = "Which of them ends lowest: each has its own best learning rate, and none was looked for."
+    return Verdict("half right" if sparse and loss[adam] < 0.5 else TOO_SMALL, words, findings, open=still)
 
 
 EXPERIMENT = Experiment(

@@ -7,7 +7,7 @@ import numpy as np
 
 from minires.kernels.norms import norm
 from minires.lab import path_gradients
-from minires.lab.experiment import Experiment, Finding, Row, Settings, Tables, Verdict, seeds_of
+from minires.lab.experiment import TOO_SMALL, Experiment, Finding, Row, Settings, Tables, Verdict, seeds_of
 from minires.lab.progress import Progress
 from minires.lab.trials import DATA, check, load_images, train
 from minires.models import cifar_resnet
@@ -103,16 +103,15 @@ def judge(tables: Tables, settings: Settings) -> Verdict:
     (start, (factor, half)), (end, (later, later_half)) = found.items()
     words = (
         f"Half of the 2^{blocks} paths have {blocks // 2} branches or fewer. Each branch multiplies a path's "
-        "gradient by "
-        f"{factor:.2f} {start} and by {later:.2f} {end}; weighed by their gradients, the middle path has {half:.0f} "
-        f"and {later_half:.0f} branches. The long paths are many and nearly silent."
+        f"gradient by {factor:.2f} {start} and by {later:.2f} {end}; weighed by their gradients, the middle path "
+        f"has {half:.0f} and {later_half:.0f} branches. The long paths are many and nearly silent."
     )
     if later_half >= 0.45 * blocks:
         words = (
             f"Each branch multiplies a path's gradient by {later:.2f} {end}: at this size branches are as loud as "
             f"shortcuts, and the middle path, weighed, has {later_half:.0f} of {blocks} branches."
         )
-        return Verdict("not shown at this size", words, findings)
+        return Verdict(TOO_SMALL, words, findings)
     return Verdict(
         "right", words, findings, open="Whether short paths alone would learn as well: the paper trained them so."
     )
@@ -138,8 +137,8 @@ EXPERIMENT = Experiment(
     name="paths",
     claim="The gradient of a residual network comes on short paths.",
     source="Veit et al. 2016, “Residual networks behave like ensembles of relatively shallow networks”, figure 6",
-    expected="98.0 % of the paths of ResNet-110 have 19 to 35 branches; a path's gradient falls exponentially "
-    "with each",
+    expected="98.0 % of the paths of ResNet-110 have 19 to 35 branches; a path's gradient falls exponentially with "
+    "each",
     would_change="branches that are louder than the shortcut, such as without any norm",
     settings={"depth": 32, "width": 8, "steps": 80, "lr": 0.05, "batch_size": 32, "samples": 12, "seeds": 1},
     full={"depth": 110, "width": 16, "steps": 2000, "samples": 20},

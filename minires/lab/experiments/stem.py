@@ -70,10 +70,10 @@ def judge(tables: Tables, settings: Settings) -> Verdict:
         Finding("test accuracy with the 3×3 stem over ImageNet's", gap, low=0.02),
     ]
     words = (
-        f"On 32×32 ImageNet's stem leaves maps of {last['imagenet']}×{last['imagenet']} in the last stage instead of "
-        f"{last['cifar']}×{last['cifar']}, and a fifteenth of the work. After {settings['steps']} steps on "
-        f"{settings['data']} "
-        f"the small ResNet-18 has {right['cifar']:.1%} with the 3×3 stem and {right['imagenet']:.1%} with ImageNet's."
+        f"On 32×32 ImageNet's stem leaves maps of {last['imagenet']}×{last['imagenet']} in the last stage instead "
+        f"of {last['cifar']}×{last['cifar']}, and a fifteenth of the work. After {settings['steps']} steps on "
+        f"{settings['data']} the small ResNet-18 has {right['cifar']:.1%} with the 3×3 stem and "
+        f"{right['imagenet']:.1%} with ImageNet's."
     )  # fmt: skip
     if right["cifar"] < 0.5:
         return Verdict(TOO_SMALL, f"{words} Neither has learned enough to be compared.", findings)

@@ -68,9 +68,9 @@ def judge(tables: Tables, settings: Settings) -> Verdict:
     narrow, wide = by_width[0], by_width[-1]
     factors = [math.exp((row["high_log"] - row["low_log"]) / 2) for row in (narrow, wide)]
     words = (
-        f"With {deepest} layers each, nine draws of ten lie within a factor of {factors[1]:.1f} in the gradient's norm "
-        f"at width {wide['width']}, and within {factors[0]:.0f} at width {narrow['width']}. The mean is no help: one "
-        "network is one draw."
+        f"With {deepest} layers each, nine draws of ten lie within a factor of {factors[1]:.1f} in the gradient's "
+        f"norm at width {wide['width']}, and within {factors[0]:.0f} at width {narrow['width']}. The mean is no "
+        "help: one network is one draw."
     )
     if not all([finding.inside for finding in findings]):
         return Verdict("half right", f"{words} The variance does not follow 5β everywhere.", findings)

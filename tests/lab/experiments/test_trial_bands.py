@@ -113,8 +113,9 @@ def test_the_middle_path_is_where_half_the_weight_lies():
 def test_the_deeper_plain_network_is_worse_on_its_own_images():
     tables, settings = rows_of(degradation, depths=(8, 44), steps=40)
     found = degradation.judge(tables, settings)
+    plain, residual, ratio = [finding.value for finding in found.findings]
+    assert plain > 0.6 and residual < 0.6 and ratio > 1.5
     assert found.answer == "right", found
-    assert [finding.inside for finding in found.findings] == [True, True, True]
 
 
 def test_a_deleted_residual_block_leaves_its_shortcut(digits):

@@ -12,8 +12,9 @@ from minires.engine import Tensor, backward_order
 from minires.kernels.norms import norm
 from minires.lab import mlp_twin
 from minires.lab.experiments import activations, batch_norm, optimizers, preactivation
+from minires.lab.networks import load_images
 from minires.lab.progress import Progress
-from minires.lab.trials import load_images, train
+from minires.lab.trials import first_batch, train
 from minires.models.schemes import residual_blocks
 from minires.ops.shortcut import ResidualAdd
 
@@ -198,7 +199,7 @@ def loop(seed: int) -> Tried:
 
 
 def straight_line(seed: int) -> Tried:
-    batch = load_images("digits").first_batch(16, seed)
+    batch = first_batch(load_images("digits"), 16, seed)
     kept = []
     for block in (models.BasicBlock, models.PreActBlock):
         model = models.cifar_resnet(56, block=block, in_channels=1, width=4, seed=seed)

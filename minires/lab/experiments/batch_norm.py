@@ -2,6 +2,7 @@
 
 import copy
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -10,8 +11,9 @@ from minires import nn, ops
 from minires.engine import Tensor, backward_order, no_grad
 from minires.kernels import Array
 from minires.lab.experiment import Experiment, Finding, Row, Settings, Tables, Verdict, seeds_of
+from minires.lab.networks import Images, load_images
 from minires.lab.progress import Progress
-from minires.lab.trials import DATA, Images, accuracy, check, load_images, mean, settle, train
+from minires.lab.trials import DATA, accuracy, check, mean, settle, some, train
 from minires.models import cifar_resnet
 from minires.ops.normalization import BatchNorm, BatchNormInference
 
@@ -82,16 +84,20 @@ def fine_tuned(model: Any, images: Images, frozen: bool, steps: int, lr: float, 
         for _, module in model.named_modules():
             if isinstance(module, nn.BatchNorm2d):
                 module.freeze()
-    mirrored = Images(images.train_images[:100, :, :, ::-1].copy(), images.train_labels[:100],
-                      images.test_images[:, :, :, ::-1].copy(), images.test_labels)  # fmt: skip
+    (train_pixels, train_labels), (test_pixels, test_labels) = images.train, images.test
+    mirrored = replace(
+        images,
+        train=(train_pixels[:100, :, :, ::-1].copy(), train_labels[:100]),
+        test=(test_pixels[:, :, :, ::-1].copy(), test_labels),
+    )
     train(model, mirrored, steps, lr, seed, batch_size=2)
-    return accuracy(model, mirrored.test_images, mirrored.test_labels)
+    return accuracy(model, *some(mirrored, "test"))
 
 
 def run(settings: Settings, progress: Progress) -> Iterator[tuple[str, Row]]:
     check(settings)
     images = load_images(settings["data"])
-    test = images.test_images[:360]
+    test, all_labels = some(images, "test", 360)
     steps = settings["steps"]
     progress.start(settings["seeds"] * steps * (len(settings["batch_sizes"]) + 2))
     for seed in seeds_of(settings):
@@ -101,14 +107,14 @@ def run(settings: Settings, progress: Progress) -> Iterator[tuple[str, Row]]:
             progress.doing(f"train with batches of {size}, seed {seed}")
             model = cifar_resnet(settings["depth"], in_channels=images.channels, width=settings["width"], seed=seed)
             if size == max(settings["batch_sizes"]):
-                moments = channel_moments(model.train(), images.train_images[:size])
+                moments = channel_moments(model.train(), some(images, "train", size)[0])
                 yield (
                     "moments",
                     {"seed": seed, "moment": "at the start, training", "mean": moments[0], "std": moments[1]},
                 )
             train(model, images, steps, settings["lr"] * min(1.0, size / 16), seed, size, progress=progress)
             in_training, in_evaluation = (predictions(model, test, size, mode) for mode in (True, False))
-            labels = images.test_labels[: len(in_training)]
+            labels = all_labels[: len(in_training)]
             yield "batch_sizes", {
                 "seed": seed, "batch_size": size, "accuracy_training": float((in_training == labels).mean()),
                 "accuracy_evaluation": float((in_evaluation == labels).mean()),

@@ -4,8 +4,9 @@ from collections.abc import Iterator
 
 from minires.lab.experiment import TOO_SMALL, Experiment, Finding, Row, Settings, Tables, Verdict, seeds_of
 from minires.lab.gradient_norms import log10_ratio, measure
+from minires.lab.networks import load_images
 from minires.lab.progress import Progress
-from minires.lab.trials import DATA, check, load_images, mean, train
+from minires.lab.trials import DATA, check, first_batch, mean, train
 from minires.models import cifar_resnet
 
 
@@ -20,7 +21,7 @@ def run(settings: Settings, progress: Progress) -> Iterator[tuple[str, Row]]:
                 name = f"{'residual' if skip else 'plain'}-{depth}"
                 progress.doing(f"train {name}, seed {seed}")
                 model = cifar_resnet(depth, in_channels=images.channels, width=settings["width"], skip=skip, seed=seed)
-                initial = log10_ratio(measure(model, *images.first_batch(settings["batch_size"], seed)))
+                initial = log10_ratio(measure(model, *first_batch(images, settings["batch_size"], seed)))
                 done = train(
                     model,
                     images,

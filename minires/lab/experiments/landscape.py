@@ -13,8 +13,9 @@ from minires import training
 from minires.data import Loader
 from minires.kernels import Array
 from minires.lab.experiment import TOO_SMALL, Experiment, Finding, Row, Settings, Tables, Verdict, seeds_of
+from minires.lab.networks import load_images
 from minires.lab.progress import Progress
-from minires.lab.trials import DATA, check, load_images, settle, train
+from minires.lab.trials import DATA, check, settle, some, train
 from minires.models import cifar_resnet
 from minires.nn import Module
 
@@ -64,7 +65,7 @@ def run(settings: Settings, progress: Progress) -> Iterator[tuple[str, Row]]:
     images = load_images(settings["data"])
     depth, count = settings["depth"], settings["points"]
     places = np.linspace(-settings["reach"], settings["reach"], count).tolist()
-    some = images.train_images[: settings["images"]], images.train_labels[: settings["images"]]
+    pictures = some(images, "train", settings["images"])
     progress.start(2 * settings["seeds"] * (2 * settings["steps"] + count * count))
     for seed in seeds_of(settings):
         for skip in (False, True):
@@ -75,7 +76,7 @@ def run(settings: Settings, progress: Progress) -> Iterator[tuple[str, Row]]:
             settle(model, images)
             progress.doing(f"slice {name}, seed {seed}")
             first, second = direction(model, 1000 + seed), direction(model, 2000 + seed)
-            for a, b, loss in losses_on_slice(model, *some, first, second, places):
+            for a, b, loss in losses_on_slice(model, *pictures, first, second, places):
                 yield "slice", {"network": name, "skip": skip, "seed": seed, "a": a, "b": b, "loss": loss}
                 progress.advance()
 

@@ -13,8 +13,9 @@ import numpy as np
 from minires import nn
 from minires.engine import Tensor
 from minires.lab.experiment import TOO_SMALL, Experiment, Finding, Row, Settings, Tables, Verdict, seeds_of
+from minires.lab.networks import load_images
 from minires.lab.progress import Progress
-from minires.lab.trials import DATA, accuracy, check, load_images, settle, train
+from minires.lab.trials import DATA, accuracy, check, settle, some, train
 from minires.models import cifar_resnet
 from minires.models.parts import shortcut_layer
 
@@ -90,7 +91,7 @@ def run(settings: Settings, progress: Progress) -> Iterator[tuple[str, Row]]:
     check(settings)
     images = load_images(settings["data"])
     depth = settings["depth"]
-    test = images.test_images[: settings["images"]], images.test_labels[: settings["images"]]
+    test = some(images, "test", settings["images"])
     progress.start(2 * settings["seeds"] * (settings["steps"] + (depth - 2) // 2))
     for seed in seeds_of(settings):
         for skip in (False, True):

@@ -7,8 +7,9 @@ import numpy as np
 
 from minires.engine import Tensor, backward_order
 from minires.lab.experiment import TOO_SMALL, Experiment, Finding, Row, Settings, Tables, Verdict, seeds_of
+from minires.lab.networks import load_images
 from minires.lab.progress import Progress
-from minires.lab.trials import DATA, check, load_images, mean, train
+from minires.lab.trials import DATA, check, first_batch, mean, train
 from minires.models import cifar_resnet
 from minires.nn import Module
 from minires.ops.shortcut import ResidualAdd
@@ -54,7 +55,7 @@ def run(settings: Settings, progress: Progress) -> Iterator[tuple[str, Row]]:
                 "init": init,
                 "seed": seed,
             }
-            batch, _ = images.first_batch(settings["batch_size"], seed)
+            batch, _ = first_batch(images, settings["batch_size"], seed)
             growth = variance_growth(cifar_resnet(depth, **options), batch)
             done = train(
                 cifar_resnet(depth, **options),

@@ -9,8 +9,9 @@ import numpy as np
 from minires import training
 from minires.kernels.norms import norm
 from minires.lab.experiment import TOO_SMALL, Experiment, Finding, Row, Settings, Tables, Verdict, seeds_of
+from minires.lab.networks import Images, load_images
 from minires.lab.progress import Progress
-from minires.lab.trials import DATA, Images, accuracy, check, load_images, mean, settle
+from minires.lab.trials import DATA, accuracy, check, mean, settle, some
 from minires.models import cifar_resnet
 from minires.nn import Module
 from minires.optim import SGD, Adam, MultiStepLR, Optimizer
@@ -82,8 +83,8 @@ def run(settings: Settings, progress: Progress) -> Iterator[tuple[str, Row]]:
                 "way": name, "seed": seed, "loss": float(np.mean(losses[-10:])),
                 "gradient_over_weight": gradient / norm(values),
                 "norm_of_weights": norm(values), "share_small": float((np.abs(values) < SMALL).mean()),
-                "train_accuracy": accuracy(model, images.train_images[:1000], images.train_labels[:1000]),
-                "test_accuracy": accuracy(model, images.test_images, images.test_labels),
+                "train_accuracy": accuracy(model, *some(images, "train")),
+                "test_accuracy": accuracy(model, *some(images, "test")),
             }  # fmt: skip
             for step, loss in enumerate(losses, start=1):
                 yield "losses", {"way": name, "seed": seed, "step": step, "loss": loss}

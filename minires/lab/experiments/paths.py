@@ -8,8 +8,9 @@ import numpy as np
 from minires.kernels.norms import norm
 from minires.lab import path_gradients
 from minires.lab.experiment import TOO_SMALL, Experiment, Finding, Row, Settings, Tables, Verdict, seeds_of
+from minires.lab.networks import load_images
 from minires.lab.progress import Progress
-from minires.lab.trials import DATA, check, load_images, train
+from minires.lab.trials import DATA, check, first_batch, train
 from minires.models import cifar_resnet
 from minires.nn import Module
 
@@ -57,7 +58,7 @@ def run(settings: Settings, progress: Progress) -> Iterator[tuple[str, Row]]:
     progress.start((settings["steps"] + 2 * measuring) * settings["seeds"])
     for seed in seeds_of(settings):
         model = cifar_resnet(settings["depth"], in_channels=images.channels, width=settings["width"], seed=seed)
-        batch = images.first_batch(settings["batch_size"], seed)
+        batch = first_batch(images, settings["batch_size"], seed)
         for moment in ("at the start", f"after {settings['steps']} steps"):
             if moment != "at the start":
                 progress.doing(f"train, seed {seed}")

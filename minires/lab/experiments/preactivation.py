@@ -8,8 +8,9 @@ from minires.lab import path_gradients
 from minires.lab.blocks import NormAfterAdd, ReluBeforeAdd, ReluOnlyPreactivation
 from minires.lab.experiment import TOO_SMALL, Experiment, Finding, Row, Settings, Tables, Verdict, seeds_of
 from minires.lab.gradient_norms import log10_ratio, measure
+from minires.lab.networks import load_images
 from minires.lab.progress import Progress
-from minires.lab.trials import DATA, check, load_images, mean, train
+from minires.lab.trials import DATA, check, first_batch, mean, train
 from minires.models import BasicBlock, PreActBlock, cifar_resnet
 from minires.nn import Module
 
@@ -46,7 +47,7 @@ def run(settings: Settings, progress: Progress) -> Iterator[tuple[str, Row]]:
     measuring = 5
     progress.start(settings["seeds"] * (len(ORDERS) * sum(depths) * measuring + len(TRAINED) * trained * steps))
     for seed in seeds_of(settings):
-        batch = images.first_batch(settings["batch_size"], seed)
+        batch = first_batch(images, settings["batch_size"], seed)
         for order, (block, error) in ORDERS.items():
             for depth in depths:
                 progress.doing(f"{order}, {depth} layers")

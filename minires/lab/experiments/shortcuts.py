@@ -8,8 +8,9 @@ import numpy as np
 from minires.lab.blocks import DropoutShortcut, ExclusiveGate, ScaledShortcut, ShortcutOnlyGate, set_gates
 from minires.lab.experiment import TOO_SMALL, Experiment, Finding, Row, Settings, Tables, Verdict, seeds_of
 from minires.lab.gradient_norms import log10_ratio, measure
+from minires.lab.networks import load_images
 from minires.lab.progress import Progress
-from minires.lab.trials import DATA, check, load_images, mean
+from minires.lab.trials import DATA, check, first_batch, mean
 from minires.models import BasicBlock, cifar_resnet
 from minires.nn import Module
 
@@ -47,7 +48,7 @@ def run(settings: Settings, progress: Progress) -> Iterator[tuple[str, Row]]:
         progress.doing(kind)
         for seed in seeds_of(settings):
             model = build(kind, settings["depth"], images.channels, settings["width"], seed)
-            norms = measure(model, *images.first_batch(settings["batch_size"], seed))
+            norms = measure(model, *first_batch(images, settings["batch_size"], seed))
             yield "networks", {
                 "shortcut": kind, "seed": seed, "log10_gradient_ratio": log10_ratio(norms), "published_error": error,
                 "parameters": sum([parameter.size for parameter in model.parameters()]), "loss": norms["loss"],

@@ -5,8 +5,9 @@ from typing import Any
 
 from minires import nn
 from minires.lab.experiment import TOO_SMALL, Experiment, Finding, Row, Settings, Tables, Verdict, seeds_of
+from minires.lab.networks import load_images
 from minires.lab.progress import Progress
-from minires.lab.trials import DATA, accuracy, check, load_images, mean, settle, train
+from minires.lab.trials import DATA, accuracy, check, mean, settle, some, train
 from minires.models import BasicBlock, ResNet, resnet18
 from minires.observe.counting import layer_costs
 
@@ -47,7 +48,7 @@ def run(settings: Settings, progress: Progress) -> Iterator[tuple[str, Row]]:
             done = train(small, images, settings["steps"], settings["lr"], seed, progress=progress)
             settle(small, images)
             yield "trainings", {"stem": stem, "seed": seed, "loss": done.loss,
-                                "test_accuracy": accuracy(small, images.test_images, images.test_labels)}  # fmt: skip
+                                "test_accuracy": accuracy(small, *some(images, "test"))}  # fmt: skip
             for step, loss in enumerate(done.losses, start=1):
                 yield "losses", {"stem": stem, "seed": seed, "step": step, "loss": loss}
 

@@ -3,6 +3,7 @@
 The same code as `minires compare`, whose report holds every layer; here a row is a moment.
 """
 
+import math
 from collections.abc import Iterator
 
 from minires import kernels
@@ -92,38 +93,32 @@ def judge(tables: Tables, settings: Settings) -> Verdict:
 
 def findings_of_plain(row: Row, tables: Tables, settings: Settings) -> list[Finding]:
     """The bands hold for networks as the paper has them, 56 layers deep."""
-    usual = is_usual(row)
-    start = Finding(f"{row['label']}: log10 of the ratio before training", row["log10_ratio_initial"],
-                    **({"low": 2.9, "high": 4.3} if usual else {}))  # fmt: skip
-    findings = [start]
+    fast = row["lr"] >= 0.05
+    findings = [banded(row, "log10 of the ratio before training", row["log10_ratio_initial"], 2.9, 4.3)]
     later = [entry for entry in tables["moments"] if entry["step"] == 20 and all(entry[k] == row[k] for k in LIKE)]
     ratios = [entry["log10_ratio"] for entry in later if entry["log10_ratio"] is not None]
     if ratios:
-        band = {"high": 1.5} if usual and row["lr"] >= 0.05 else {}
-        findings.append(Finding(f"{row['label']}: after 20 steps, the largest of the seeds", max(ratios), **band))
+        findings.append(banded(row, "after 20 steps, the largest of the seeds", max(ratios), high=1.5 if fast else 2.5))
     if row["train_loss"] is not None:
-        band = {"low": 0.8} if usual else {}
-        share = row["train_loss"] / row["guessing"]
-        findings.append(Finding(f"{row['label']}: loss at the end over guessing's", share, **band))
+        findings.append(banded(row, "loss at the end over guessing's", row["train_loss"] / row["guessing"], low=0.8))
     return findings
 
 
 def findings_of_residual(row: Row) -> list[Finding]:
-    usual = is_usual(row)
-    band = {"low": 0.6, "high": 2.1} if usual else {}
-    findings = [Finding(f"{row['label']}: log10 of the ratio before training", row["log10_ratio_initial"], **band)]
+    findings = [banded(row, "log10 of the ratio before training", row["log10_ratio_initial"], 0.6, 2.1)]
     if row["train_loss"] is not None:
-        band = {"high": 0.25} if usual and row["lr"] >= 0.05 else {}
-        share = row["train_loss"] / row["guessing"]
-        findings.append(Finding(f"{row['label']}: loss at the end over guessing's", share, **band))
+        high = 0.25 if row["lr"] >= 0.05 else math.inf
+        findings.append(banded(row, "loss at the end over guessing's", row["train_loss"] / row["guessing"], high=high))
     return findings
 
 
+def banded(row: Row, what: str, value: float | None, low: float = -math.inf, high: float = math.inf) -> Finding:
+    """Make a finding about a network; of another than the usual one nothing is expected."""
+    usual = (row["depth"], row["init"], row["norm"], row["activation"]) == (56, "he", "batch", "relu")
+    return Finding(f"{row['label']}: {what}", value, low if usual else -math.inf, high if usual else math.inf)
+
+
 LIKE = ("depth", "skip", "init", "norm", "activation", "lr")
-
-
-def is_usual(row: Row) -> bool:
-    return (row["depth"], row["init"], row["norm"], row["activation"]) == (56, "he", "batch", "relu")
 
 
 def together(rows: list[Row]) -> list[Finding]:

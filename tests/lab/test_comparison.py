@@ -153,7 +153,8 @@ def test_a_moment_is_what_measuring_after_so_many_steps_gives():
 
 
 def test_learning_rate_and_activation_are_switches():
-    report = lab.compare(depths=8, skip=True, lr=(0.1, 0.001), activation=("relu", "elu"), seeds=1, steps=1, batch_size=8)
+    options = {"lr": (0.1, 0.001), "activation": ("relu", "elu"), "seeds": 1, "steps": 1, "batch_size": 8}
+    report = lab.compare(depths=8, skip=True, **options)
     entries = report["networks"]
     assert [entry["label"] for entry in entries] == [
         f"residual-8, activation {name}, lr {lr}" for name in ("relu", "elu") for lr in (0.1, 0.001)]  # fmt: skip

@@ -13,8 +13,9 @@ def row(name, log10=0.0, loss=1.0, accuracy=0.5, seeds=5, spread=0.0, **others):
                for end, shift in (("", 0), ("_min", -1), ("_max", 1))}  # fmt: skip
     return {"name": name, "label": name, "depth": int(depth), "skip": kind == "residual", "init": "he", "norm": "batch",
             "activation": "relu", "lr": 0.05, **initial, "log10_ratio_trained": 0.5, "log10_ratio_trained_min": 0.5,
-            "log10_ratio_trained_max": 0.5, "train_loss": loss, "test_accuracy": accuracy, "guessing": math.log(10),
-            "test_accuracy_batch": accuracy, "seeds": seeds, "trained_seeds": 1, "diverged_seeds": 0, **others}  # fmt: skip
+            "log10_ratio_trained_max": 0.5, "train_loss": loss, "guessing": math.log(10), "test_accuracy": accuracy,
+            "test_accuracy_batch": accuracy, "seeds": seeds, "trained_seeds": 1, "diverged_seeds": 0,
+            **others}  # fmt: skip
 
 
 def text(*rows):

@@ -63,8 +63,8 @@ def test_lines_have_the_figures_of_the_report(report):
     line = next(line for line in ratios.lines if line.get_label() == "plain-8")
     np.testing.assert_array_equal(line.get_xdata(), [0, 1, 2, 3])
     runs = report["networks"][0]["runs"]
-    logs = [[norms["log10_grad_h"][0] - norms["log10_grad_h"][-1] for norms in (run["initial"], *run["trained"]["moments"])]
-            for run in runs]  # fmt: skip
+    measured = [(run["initial"], *run["trained"]["moments"]) for run in runs]
+    logs = [[norms["log10_grad_h"][0] - norms["log10_grad_h"][-1] for norms in moments] for moments in measured]
     np.testing.assert_allclose(line.get_ydata(), 10 ** np.mean(logs, axis=0))
     curve = next(line for line in losses.lines if line.get_label() == "plain-8").get_ydata()
     np.testing.assert_allclose(curve, np.mean([run["trained"]["losses"] for run in runs], axis=0))

@@ -160,8 +160,8 @@ def test_a_page_is_one_small_file(made):
 
 def hostile(report):
     """The report of networks of another's own, whose names are none."""
-    for entry, name in zip(report["networks"], ("</script><script>document.title='x'</script>", "<img src=x onerror=y>"),
-                           strict=False):  # fmt: skip
+    names = ("</script><script>document.title='x'</script>", "<img src=x onerror=y>")
+    for entry, name in zip(report["networks"], names, strict=False):
         entry["name"] = entry["label"] = name
     for row, entry in zip(report["summary"], report["networks"], strict=True):
         row["label"] = entry["label"]

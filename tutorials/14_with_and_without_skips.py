@@ -104,7 +104,8 @@ plt.show()
 # The same, with convolutions, on the digits: :func:`minires.lab.compare` builds twins that share every weight at the
 # start, measures the gradient at every block, trains them, measures again on the way, and computes the sentences below.
 
-report = lab.compare(depths=(20, 56), steps=50 if not quick() else 2, seeds=1)
+steps, moments = (50, (1, 5, 20)) if not quick() else (2, ())
+report = lab.compare(depths=(20, 56), steps=steps, moments=moments, seeds=1)
 print("\n".join(report["verdict"]))
 rows = {row["name"]: row for row in report["summary"]}
 

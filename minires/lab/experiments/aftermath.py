@@ -244,11 +244,11 @@ EXPERIMENT = Experiment(
     would_change="a smaller learning rate, with which the early layers hardly move; a network that is not so deep",
     settings={
         "depths": (56,), "lr": (0.05,), "seeds": 1, "at": 20, "steps": 80, "batch_size": 64,
-        "interventions": ("nothing", "convolutions", "scales", "all but the classifier"),
+        "interventions": tuple(PUT_BACK),
     },
     full={"depths": (20, 56, 110), "lr": (0.05, 0.02, 0.005), "seeds": 10, "interventions": INTERVENTIONS},
     data=("digits", "cifar10"),
-    seconds=40,
+    seconds=35,
     run=run,
     judge=judge,
 )  # fmt: skip

@@ -39,7 +39,9 @@ def some(images: Images, part: str, count: int = TESTED) -> tuple[Array, Array]:
 
 def check(settings: Settings) -> None:
     """Refuse numbers that no training can be made with, before the first. ValueError that names the setting."""
-    least = {"steps": 1, "batch_size": 2, "width": 1, "images": 1, "samples": 1, "draws": 1, "batch_sizes": 2}
+    least = {
+        "steps": 1, "width": 1, "images": 1, "samples": 1, "draws": 1, "batch_size": 2, "batch_sizes": 2, "points": 3,
+    }  # fmt: skip
     for name, value in settings.items():
         for number in value if isinstance(value, tuple) else (value,):
             if name in least and number < least[name]:

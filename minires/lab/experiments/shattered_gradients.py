@@ -82,7 +82,8 @@ def gradients(net: Net, points: int, width: int, seed: int) -> tuple[Array, Arra
 def autocorrelation(values: Array, lag: int) -> float:
     """Return Σ v(i) v(i + lag) / Σ v(i)² of the values without their mean."""
     centred = values - values.mean()
-    return float((centred[:-lag] * centred[lag:]).sum() / (centred * centred).sum())
+    energy = float((centred * centred).sum())
+    return float((centred[:-lag] * centred[lag:]).sum()) / energy if energy else 1.0  # a constant resembles itself
 
 
 def run(settings: Settings, progress: Progress) -> Iterator[tuple[str, Row]]:

@@ -124,6 +124,7 @@ def test_a_basin_is_wider_only_where_it_is_so_in_every_seed():
     ("name", "options", "message"),
     [
         ("degradation", {"depths": (8, 21)}, r"6n \+ 2 layers, 8, 14, …, not 21"),
+        ("landscape", {"points": 2}, "points must be at least 3, got 2"),
         ("lesion", {"steps": 0}, "steps must be at least 1, got 0"),
         ("batch-norm", {"batch_sizes": (8, 1)}, "batch_sizes must be at least 2, got 1"),
         ("preactivation", {"trained_depth": 9}, "not 9"),

@@ -55,7 +55,7 @@ def check_html(path: str | None) -> None:
     if path is not None and Path(path).suffix not in (".html", ".htm"):
         raise ValueError(f"compare: the page is HTML, so the name of --html must end in .html, got {path!r}")
     if path is not None and not Path(path).parent.is_dir():
-        raise ValueError(f"compare: --html: there is no folder {str(Path(path).parent)!r}")
+        raise ValueError(f"compare: --html {path}: there is no folder {Path(path).parent}")
 
 
 def run(args: argparse.Namespace) -> int:

@@ -2,6 +2,7 @@
 
 import sys
 import time
+from collections.abc import Callable
 from typing import Any
 
 LINES = 10  # of an experiment, where there is no terminal
@@ -15,11 +16,13 @@ class Progress:
         progress.doing("train plain-56")
         progress.advance(3)
 
-    Units in which kernels were compiled are shown, but say nothing of the time that is left.
+    Units in which kernels were compiled are shown, but say nothing of the time that is left. at_start: is called when
+    the work begins.
     """
 
     def __init__(self, shown: bool = False, prefix: str = "") -> None:
         self.shown, self.prefix = shown, prefix
+        self.at_start: Callable[[], Any] = lambda: None
         self.words = ""
         self.total = self.done = 0.0
         self.timed = self.seconds = 0.0  # units that count for the time left, and what they took
@@ -31,6 +34,7 @@ class Progress:
     def start(self, total: float) -> None:
         """Say how many units there are."""
         self.close()
+        self.at_start()
         self.total, self.done, self.said = float(total), 0.0, 0
         self.last, self.made = time.monotonic(), kernels_made()
         if self.shown and sys.stderr.isatty():

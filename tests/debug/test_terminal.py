@@ -316,7 +316,8 @@ def test_the_prompt_on_a_terminal(require):
     assert "(2, 10)" in typed("p grad_y.shape")
     typed("c")  # out of pdb
     typed.child.send("continue")
-    typed.child.expect_exact("continue")  # a signal that comes before the prompt waits for a key is seen only at that key
+    # A signal that comes before the prompt waits for a key is seen only at that key.
+    typed.child.expect_exact("continue")
     typed.child.sendintr()  # gives up the line
     typed.child.expect(typed.prompt)
     assert "step 3 of 71  GlobalAvgPool2d" in typed("step")

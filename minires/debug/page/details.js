@@ -56,7 +56,7 @@ class Details {
     rows.push({ key: "y", name: "y", array: op.y, where: "activation" });
     if (!rows.some(row => row.key === this.chosen)) this.chosen = "grad_y";
     const table = element("table", {});
-    const head = ["", "norm", "mean", "max |·|", "zeros", "NaN, ∞", "shape"];
+    const head = ["array", "norm", "mean", "max |·|", "zeros", "NaN, ∞", "shape"];
     if (this.beside) head.splice(2, 0, "in the twin");
     table.append(element("thead", {}, element("tr", {}, ...head.map(text => element("th", { scope: "col" }, text)))));
     const body = element("tbody", {});

@@ -12,7 +12,7 @@ const graphs = passes.map((one, which) => new Graph(one, scale, chosen => goTo(w
 document.body.classList.toggle("twins", passes.length > 1);
 for (const graph of graphs) {
   const holder = element("div", { class: "graph" });
-  if (passes.length > 1) holder.append(element("h3", {}, graph.pass.name));
+  if (passes.length > 1) holder.append(element("h2", {}, graph.pass.name));
   holder.append(graph.drawn);
   byId("graphs").append(holder);
 }

@@ -142,7 +142,7 @@ const WORDS = {
     forwardLabel: (from, to, depth) => `${depth} 层网络的激活值大小，对数坐标：输入处为 ${from}，最后一层为 ${to}`,
     replayTitle: "开始训练以后呢？",
     replayLead: "上面说的都是训练第一步之前的情形。下面是用 MiniRes 在手写数字上训练真正的 ResNet 的四段记录：56 层，带批归一化，有或没有跳跃连接，两种学习率。拖动滑块，看梯度的分布怎样变化。",
-    replayUnit: "‖dL/dh‖，以最后一块为 1", replayBelow: "块", moment: "训练的步数", stepText: (step, most) => `第 ${step} 步，共 ${most} 步`,
+    replayUnit: "‖dL/dh‖，以最后一块为 1", replayBelow: "块", moment: "训练的步数", stepText: (step, most) => `训练 ${step} 步之后（共 ${most} 步）`,
     before: "训练之前", play: "播放", pause: "暂停",
     run: { name: "网络", lr: "学习率", ratio: "首块与末块的梯度之比", loss: "损失", shown: "显示" },
     names: { plain: "普通", residual: "有跳跃连接" },

@@ -6,8 +6,19 @@ const REST = 600; // milliseconds without a move, after which settings count as 
 
 // The worker. One question at a time: while it computes, only the newest of further questions waits.
 const arithmetic = byId("arithmetic").textContent;
-const worker = new Worker(URL.createObjectURL(new Blob([arithmetic], { type: "text/javascript" })));
+const worker = startWorker();
 let questions = 0, asked = null, waiting = null;
+
+function startWorker() {
+  const noWorker = () => { document.querySelector("#verdict .sentence").textContent = words.noWorker; };
+  try {
+    const started = new Worker(URL.createObjectURL(new Blob([arithmetic], { type: "text/javascript" })));
+    started.onerror = noWorker;
+    return started;
+  } catch {
+    return { postMessage: noWorker };
+  }
+}
 
 function ask(settings, given) {
   return new Promise(resolve => {
@@ -220,7 +231,7 @@ document.querySelector("#more pre").textContent = arithmetic.trim();
 async function begin() {
   busy(1);
   address = readAddress();
-  speak(address.lang in WORDS ? address.lang : navigator.language.startsWith("zh") ? "zh" : "en");
+  speak(Object.hasOwn(WORDS, address.lang ?? "") ? address.lang : navigator.language.startsWith("zh") ? "zh" : "en");
   if (address.step !== undefined) replay.goTo(replay.recording.moments.indexOf(Number(address.step)));
   const named = Object.keys(HE_2015).some(key => key in address);
   const first = named ? [valid(address)] : OPENING.map(name => presetCalled(name).settings);

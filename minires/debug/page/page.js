@@ -1,6 +1,5 @@
 // The page: reads the record, keeps the current step, and answers keys and buttons.
 
-const byId = id => document.getElementById(id);
 const passes = JSON.parse(byId("record").textContent).passes;
 const pass = passes[0];
 const scale = new NormScale(passes.flatMap(one => one.ops.map(op => one.arrays[op.grad_y].norm)));

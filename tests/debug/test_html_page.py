@@ -201,6 +201,16 @@ def test_the_fork_meter_and_the_choice_of_a_gradient(opened, resnet20_file):
     assert page.get_by_role("img", name="Heat map of dL/dy").is_visible(), "a relu has no weight"
 
 
+def test_a_fork_without_a_cosine_says_why(opened, tmp_path):
+    """A branch whose last norm is 0 gives nothing back."""
+    model = models.cifar_resnet(8, in_channels=1, seed=0, init="zero_gamma")
+    images, labels, _, _ = load_digits()
+    loss = ops.cross_entropy(model(Tensor(images[:4])), labels[:4])
+    page = opened(browser.write(loss, tmp_path / "zero.html", "resnet8", model), after="#step=5")
+    assert "no cosine between them, since the branch gives 0" in page.locator(".fork").inner_text()
+    assert "NaN" not in page.locator(".fork").inner_text()
+
+
 @pytest.mark.parametrize("width", [1280, 390])
 @pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
 def test_nothing_overflows_and_both_themes_are_painted(opened, resnet20_file, width, dark):

@@ -43,16 +43,25 @@ def columns() -> int | None:
 def wrapped(line: str, width: int | None) -> list[str]:
     """Break a line between words where it is too long.
 
-    What follows stands under its last column, a text behind two spaces or more, that leaves room for it;
-    without one, a little to the right of the line's own indent. A word that is longer than a line is left whole.
+    A text behind two spaces or more is a column. What goes on stands under the last column; where that leaves too
+    little room, the whole column goes to the next line; and a line without columns goes on a little to the right of
+    its own indent. A word that is longer than a line is left whole.
     """
     if width is None or len(line) <= width:
         return [line]
-    starts = [match.end() for match in re.finditer(r"\S {2,}(?=\S)", line) if match.end() <= width * 5 // 8]
+    columns_at = [match.end() for match in re.finditer(r"\S {2,}(?=\S)", line)]
+    near = [at for at in columns_at if at <= width * 5 // 8]
     left = len(line) - len(line.lstrip())
-    hanging = starts[-1] if starts else min(left + INDENT, width // 2)
+    indent = " " * (near[-1] if near else min(left + INDENT, width // 2))
+    if columns_at and near != columns_at and columns_at[-1] < width:
+        head, last = line[: columns_at[-1]].rstrip(), line[columns_at[-1] :]
+        return [head, *broken(last, width, indent, indent)]
+    return broken(line, width, "", indent)
+
+
+def broken(text: str, width: int, first: str, rest: str) -> list[str]:
     return textwrap.wrap(
-        line, width, subsequent_indent=" " * hanging, break_long_words=False, break_on_hyphens=False,
+        text, width, initial_indent=first, subsequent_indent=rest, break_long_words=False, break_on_hyphens=False,
         replace_whitespace=False,
     )  # fmt: skip
 

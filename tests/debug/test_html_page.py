@@ -425,6 +425,10 @@ def test_the_plain_twin_walks_beside(opened, tmp_path, width):
         abs(float(page.locator("tr[data-key=grad_y] td").nth(i).inner_text().replace("−", "-"))) for i in (1, 2)
     ]
     assert twins < ours, "without skips and norms the gradient vanishes"
+    shown = page.locator(".rows .norm").evaluate_all(
+        "norms => norms.filter(norm => norm.offsetWidth > 0 && norm.clientWidth >= norm.scrollWidth).length"
+    )
+    assert shown == page.locator(".rows .norm").count() > 20, "every row has its norm, on a phone too"
     page.locator(".graph").nth(1).get_by_role("button", name="avgpool").click()
     assert "avgpool" in place(page), "a step chosen in the twin is taken in both"
     assert page.evaluate("document.documentElement.scrollWidth") <= width

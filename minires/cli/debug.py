@@ -66,10 +66,10 @@ def run(args: argparse.Namespace) -> int:
             make_pictures(args, model, loss)
             return 0
         debugger = Debugger(loss, model, commands)
-        print(debugger.intro)
+        debugger.preloop()
         if args.layer:
             debugger.do_until(args.layer)
-        debugger.cmdloop(intro="")
+        debugger.cmdloop()
         return 1 if debugger.failed and commands is not None else 0
 
 

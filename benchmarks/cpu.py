@@ -130,6 +130,18 @@ def processor():
     return "-".join(text.lower().split())
 
 
+def caches():
+    """Name the sizes of the first core's caches, where Linux tells: {"L2": "1024K"}."""
+    found = {}
+    for folder in sorted(Path("/sys/devices/system/cpu/cpu0/cache").glob("index*")):
+        try:
+            if (folder / "type").read_text().strip() != "Instruction":
+                found["L" + (folder / "level").read_text().strip()] = (folder / "size").read_text().strip()
+        except OSError:
+            pass
+    return found
+
+
 def machine():
     """Describe the machine and the libraries."""
     import importlib.metadata
@@ -148,6 +160,7 @@ def machine():
     except (OSError, StopIteration):
         description["processor"] = platform.processor()
     description["family_and_model"] = processor()
+    description["caches"] = caches()
     description["cores"] = os.cpu_count()
     return description
 
@@ -280,7 +293,8 @@ def together(records):
     rows = {name: {**row, **chosen["results"].get(name, {})} for name, row in first["results"].items()}
     for row in rows.values():
         row["time_ratio"] = row["median_s"] / rows[chosen["best_peer"]]["median_s"]
-    return {**first, "results": rows, "best_peer": chosen["best_peer"], "ratios": sorted(map(ratio, records))}
+    return {**first, "results": rows, "best_peer": chosen["best_peer"], "ratios": sorted(map(ratio, records)),
+            "load_averages": [round(record["load_average"], 2) for record in records]}
 
 
 def all_jobs(again):

@@ -8,24 +8,27 @@ from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 RESULTS = HERE / "results" / "cpu"
+BEFORE_AFTER = HERE / "results" / "before_after"
 PAGE = HERE.parent / "docs" / "benchmarks.md"
 FIGURE = HERE.parent / "docs" / "images" / "benchmarks_cpu.png"
 
 CONTENDERS = ["minires numba", "minires numpy", "torch contiguous", "torch channels_last", "torch compile", "dezero"]
 COLOURS = {"minires numba": "#c0392b", "torch contiguous": "#9fb4c7", "torch channels_last": "#3d6b99"}
 
-HEAD = """# Speed on the CPU
+METHOD = """## How it was measured
 
-Made by `python benchmarks/report.py` from the files in `benchmarks/results/cpu`, which `python benchmarks/cpu.py`
-writes: a few processes per comparison, in each of which the contenders take turns. Shown is the process with the
-median ratio: medians of its turns, quartiles in brackets. "Ratio" is the time over that of the faster PyTorch layout,
-eager, in the same process; less is better, and the worst of all processes stands behind the median. "MiniRes numba" is
-fused, with folded norms in inference. torch.compile and DeZero ran in processes of their own, so their ratios carry the
-machine's drift. The ratio depends on the processor: each has a section here.
+Made by `python benchmarks/report.py` from the files in `benchmarks/results`, which `python benchmarks/cpu.py` writes: a
+few processes per comparison, in each of which the contenders take turns. Shown is the process with the median ratio:
+medians of its turns, quartiles in brackets. "Ratio" is the time over that of the faster PyTorch layout, eager, in the
+same process; less is better, and the worst of all processes stands behind the median. "MiniRes numba" is fused, with
+folded norms in inference. torch.compile and DeZero ran in processes of their own, so their ratios carry the machine's
+drift.
 
-Some processes, or some seconds of them, take longer in MiniRes and not in PyTorch: the worst ratio of a row says by how
-much. Then whatever goes to the third cache or to memory is slower, and what stays in the second is not: a neighbour on
-the same machine uses the third cache, which its cores share.
+The ratio depends on the processor, so each has its section. It also has two states: in some processes, or some seconds
+of them, MiniRes takes longer and PyTorch does not, and the worst ratio of a row says by how much. Then whatever goes to
+the third cache or to memory is slower, up to twofold, and what stays in a core's second cache is not: a neighbour on
+the same machine uses the third cache, which all cores share. Placement in memory, huge pages, page faults and the core
+that a thread runs on were looked at, and change nothing. What helps is to go to the third cache less.
 """
 
 
@@ -138,15 +141,68 @@ def overhead(profile):
     )
 
 
+def processor_name(folder, machine):
+    """Name a processor: AMD EPYC of family 26, model 2."""
+    words = folder.name.split("-")
+    if "model" not in words:
+        return f"{machine['processor']}, family not recorded"
+    return f"{machine['processor']} of family {words[words.index('family') + 1]}, model {words[-1]}"
+
+
+def result(folder, found):
+    """Say in a sentence how the training step of the first network compares on a processor."""
+    record = next(record for record in found.values() if record["best_peer"])
+    rows, best = record["results"], record["best_peer"]
+    ours, theirs = rows["minires numba"]["median_s"], rows[best]["median_s"]
+    name, worst = title(record).split(",")[0], record["ratios"][-1]
+    return (
+        f"- {processor_name(folder, record['machine'])}: a training step of {name} takes {ours * 1e3:.0f} ms, "
+        f"**{ours / theirs:.2f}** of PyTorch's {theirs * 1e3:.0f} ms; in the worst of {len(record['ratios'])} "
+        f"processes {worst:.2f}"
+    )
+
+
 def page(found_by_folder):
-    parts = [HEAD, "![Times over the faster PyTorch layout's](images/benchmarks_cpu.png)\n"]
-    parts.append(f"The figure is of {next(iter(found_by_folder)).name}.\n")
+    """The result first, then the figure, how it was measured, and all numbers, processor by processor."""
+    folders = list(found_by_folder)
+    parts = ["# Speed on the CPU\n"]
+    parts.append("Shorter is better: the time of a step over that of PyTorch's faster layout, on the same two cores.\n")
+    parts.append("\n".join([result(*item) for item in found_by_folder.items()]) + "\n")
+    parts.append("![Times over the faster PyTorch layout's](images/benchmarks_cpu.png)\n")
+    machine = next(iter(found_by_folder[folders[0]].values()))["machine"]
+    parts += [f"The figure is of {processor_name(folders[0], machine)}.\n", METHOD]
     for folder, found in found_by_folder.items():
         machine = next(iter(found.values()))["machine"]
-        vectors = ", ".join(machine.get("vectors", []))
-        parts.append(f"## {folder.name}\n\n{machine['processor']}, {machine['cores']} cores, {vectors}.\n")
+        vectors, caches = ", ".join(machine.get("vectors", [])), machine.get("caches", {})
+        sizes = "".join([f", {level} {size}" for level, size in caches.items()])
+        parts.append(f"## {processor_name(folder, machine)}\n\n{machine['cores']} cores, {vectors}{sizes}.\n")
+        parts += before_and_after(folder)
         parts += section(found)
     return "\n".join(parts)
+
+
+def before_and_after(folder):
+    """Return what the page says of two states of the code, where they were measured on this processor."""
+    path = BEFORE_AFTER / f"{folder.name}.json"
+    if not path.exists():
+        return []
+    record = json.loads(path.read_text())
+    before, after = record["commits"]
+    lines = [
+        f"### Before and after\n\nCommits {before} and {after}, a process of the one after a process of the other. "
+        "Milliseconds, and ratios to the faster PyTorch layout in the same process: the median of the processes, and "
+        "the worst.\n",
+        "| work | before, ms | after, ms | ratio before | ratio after |",
+        "|---|---|---|---|---|",
+    ]
+    for row in record["rows"].values():
+        kind = "training step" if row["work"]["training"] else "inference"
+        work = f"{title(row)}: {kind}, {row['threads']} thread{'s' if row['threads'] > 1 else ''}"
+        states = row["before"], row["after"]
+        times = " | ".join([f"{state['ms']:.1f}, worst {state['times_ms'][-1]:.1f}" for state in states])
+        ratios = " | ".join([f"{state['ratio']:.2f}, worst {state['ratios'][-1]:.2f}" for state in states])
+        lines.append(f"| {work} | {times} | {ratios} |")
+    return ["\n".join(lines) + "\n"]
 
 
 def section(found):

@@ -17,6 +17,7 @@ import rooms  # noqa: E402
 
 import minires  # noqa: E402
 from minires import playground  # noqa: E402
+from minires.learn import notebook  # noqa: E402
 
 rooms.draw()  # docs/architecture.md shows it
 playground.write(DOCS / "_static" / "playground.html", chapters="../chapters/")  # docs/playground.md opens it
@@ -71,7 +72,6 @@ sphinx_gallery_conf = {
     "within_subsection_order": "FileNameSortKey",
     "abort_on_example_error": True,
     "download_all_examples": False,
-    "first_notebook_cell": "# In a checkout of MiniRes, once: pip install -e .\n%matplotlib inline",
     "remove_config_comments": True,
     "show_memory": False,
     "show_signature": False,
@@ -82,5 +82,12 @@ sphinx_gallery_conf = {
 }
 
 
+def own_notebooks(app, env, docnames):
+    """Put notebooks in real Markdown in the place of those that the gallery has made."""
+    for path in Path(app.srcdir, "chapters").glob("[0-9]*.ipynb"):
+        notebook.export(int(path.name[:2]), path.parent)
+
+
 def setup(app):
     docstrings.setup(app)
+    app.connect("env-before-read-docs", own_notebooks)

@@ -225,6 +225,12 @@ def accumulate(tensor: Tensor, grad: Array | None) -> None:
     tensor.grad = np.asarray(grad) if isinstance(grad, np.generic) else grad  # NumPy adds 0-d arrays to a scalar
 
 
+def digits_of(array: Array) -> str:
+    """Write down the few numbers of a small array, with four digits, in one line."""
+    text = np.array2string(array, separator=", ", formatter={"float_kind": "{:.4g}".format})
+    return text.replace("\n", "")
+
+
 class Tensor:
     """An array, its gradient, and the op that made it.
 
@@ -290,7 +296,8 @@ class Tensor:
     def __repr__(self) -> str:
         device = "" if self.device == "cpu" else f", {self.device}"
         origin = "leaf" if self.op is None else repr(self.op)
-        return f"Tensor({self.shape}, {self.dtype}{device}, {origin})"
+        values = f" = {digits_of(self.data)}" if self.size <= 6 and not device else ""
+        return f"Tensor({self.shape}, {self.dtype}{device}, {origin}){values}"
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -316,8 +323,23 @@ class Tensor:
         return len(self.data)
 
     def item(self) -> float:
-        """Return the one number of a one-element tensor."""
+        """Return the one number of a one-element tensor. ValueError where there are more, or none."""
+        if self.size != 1:
+            raise ValueError(f"a tensor of shape {self.shape} is not one number; reduce it first, as in x.mean()")
         return self.data.item()
+
+    def __float__(self) -> float:
+        return float(self.item())
+
+    def __int__(self) -> int:
+        return int(self.item())
+
+    def __bool__(self) -> bool:
+        return bool(self.item())
+
+    def __format__(self, spec: str) -> str:
+        """What f"{loss:.3f}" gives; without a format, what `str` gives."""
+        return format(self.item(), spec) if spec else str(self)
 
     def numpy(self) -> Array:
         """Return the data as a NumPy array: `.data` itself on the CPU, a copy from a GPU."""

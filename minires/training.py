@@ -15,12 +15,15 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from minires.data import Loader, mixup
+from minires import models
+from minires.data import Loader
+from minires.data.loader import parts_of
 from minires.engine import Tensor, no_grad
 from minires.kernels import Array, kernels_for
 from minires.nn import Module
 from minires.observe.watching import first_not_finite
 from minires.ops import cross_entropy
+from minires.ops.loss import mass_of
 from minires.optim import Optimizer, Schedule, clip_grad_norm
 
 
@@ -49,8 +52,6 @@ class Trainer:
     evaluate_every: int | None = None  #: steps, and at the end; None: an epoch
     label_smoothing: float = 0.0
     class_weights: Array | None = None  #: how much each class counts in the loss
-    mixup: float = 0.0  #: alpha of `data.mixup`, for which num_classes is needed; 0: never
-    num_classes: int = 0
     max_norm: float = math.inf  #: the gradients are clipped to this norm, all together
     accumulation: int = 1  #: parts that a batch is computed in: less memory, and the same step but for batch norm
     ema: Average | None = None  #: is evaluated in the model's place
@@ -61,8 +62,6 @@ class Trainer:
         for name, value in (("evaluate_every", self.evaluate_every), ("accumulation", self.accumulation)):
             if value is not None and value < 1:
                 raise ValueError(f"Trainer: {name} must be at least 1, got {value}")
-        if self.mixup and self.num_classes < 1:
-            raise ValueError("Trainer: mixup needs num_classes")
 
     def train(self, steps: int, log: Callable[[dict[str, Any]], None]) -> None:
         """Go on until `steps` steps are done, counted from the very first; `log` each step's and evaluation's record.
@@ -86,9 +85,6 @@ class Trainer:
         """Update the parameters by one batch; return the record of it."""
         epoch, lr = self.step // len(self.loader), self.optimizer.param_groups[0]["lr"]
         random_states = self.model.random_states()
-        if self.mixup:
-            generator = np.random.default_rng([self.loader.seed, self.step, 2])  # nothing to save, as in the loader
-            images, labels = mixup(images, labels, self.num_classes, self.mixup, generator)
         loss, accuracy = self.compute_gradients(images, labels)
         grad_norm = clip_grad_norm(self.model.parameters(), self.max_norm)
         if not math.isfinite(loss) or not math.isfinite(grad_norm):
@@ -117,18 +113,12 @@ class Trainer:
             part = labels[start:end]
             logits = self.model(Tensor(images[start:end]))
             loss = cross_entropy(logits, part, self.label_smoothing, weight=self.class_weights)
-            loss = loss * (self.mass(part) / self.mass(labels))
+            loss = loss * (mass_of(part, self.class_weights) / mass_of(labels, self.class_weights))
             loss.backward()
             mean_loss += loss.item()
             true = part if part.ndim == 1 else part.argmax(axis=1)
             correct += int((logits.data.argmax(axis=1) == true).sum())
         return mean_loss, correct / N
-
-    def mass(self, labels: Array) -> float:
-        """What the mean loss of labels is divided by: see `cross_entropy`."""
-        if self.class_weights is None or labels.ndim == 2:
-            return len(labels)
-        return float(self.class_weights[labels].sum())
 
     def evaluation_is_due(self, steps: int) -> bool:
         """Whether this step is one to evaluate after, and that was not done yet."""
@@ -143,24 +133,19 @@ class Trainer:
         return {"step": self.step, "epoch": epoch, f"{name}_loss": loss, f"{name}_accuracy": accuracy}
 
 
-def parts_of(N: int, accumulation: int) -> list[tuple[int, int]]:
-    """List (start, end) of the parts a batch is computed in. One image alone goes with those before: see `Loader`."""
-    size = math.ceil(N / accumulation)
-    starts = list(range(0, N, size))
-    if len(starts) > 1 and size > 1 and N - starts[-1] == 1:
-        del starts[-1]
-    return list(zip(starts, [*starts[1:], N], strict=True))
-
-
 def predict(model: Module, loader: Loader) -> tuple[Array, Array]:
-    """Return the logits (N, classes) and labels (N,) of all images, in evaluation mode; the mode stays as it was."""
+    """Return the logits (N, classes) and labels (N,) of all images, in evaluation mode; the mode stays as it was.
+
+    The networks of `minires.models` are folded first, once for all images: the same logits to rounding, sooner.
+    """
     was_training = model.training
     model.eval()
     all_logits, all_labels = [], []
     try:
+        network = models.folded(model) if models.is_foldable(model) else model
         with no_grad(), closing(loader.epoch(0)) as batches:
             for images, labels in batches:
-                all_logits.append(model(Tensor(images)).data)
+                all_logits.append(network(Tensor(images)).data)
                 all_labels.append(labels)
     finally:
         model.train(was_training)

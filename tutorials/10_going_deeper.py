@@ -211,7 +211,8 @@ print(f"first over last: plain-20 {ratios[20]:.3g}, plain-56 {ratios[56]:.3g}")
 assert ratios[56] > 100 > ratios[20] > 1
 
 # %%
-# So in the network that fails to learn no gradient vanishes: the first layers' is the *largest*.
+# So in the network that will not learn no gradient vanishes before training: the first layers' is the *largest*. What
+# becomes of it in the first steps is another question, and chapter 14 follows it.
 #
 # .. code-block:: text
 #    :caption: Step in here

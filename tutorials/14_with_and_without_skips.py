@@ -102,9 +102,10 @@ plt.show()
 # Real networks
 # -------------
 # The same, with convolutions, on the digits: :func:`minires.lab.compare` builds twins that share every weight at the
-# start, measures the gradient at every block, trains them, and computes the sentences below.
+# start, measures the gradient at every block, trains them, measures again on the way, and computes the sentences below.
 
-report = lab.compare(depths=(20, 56), steps=50 if not quick() else 2, seeds=1)
+steps, moments = (50, (1, 5, 20)) if not quick() else (2, ())
+report = lab.compare(depths=(20, 56), steps=steps, moments=moments, seeds=1)
 print("\n".join(report["verdict"]))
 rows = {row["name"]: row for row in report["summary"]}
 
@@ -120,6 +121,28 @@ panels[0].legend(fontsize=8)
 plt.show()
 
 # %%
+# And in training? The ratio once more, the stem's gradient over the last block's, after a few steps and after many:
+
+
+def ratios_of(network):
+    run = network["runs"][0]
+    measured = [{"step": 0, **run["initial"]}, *run["trained"]["moments"]]
+    return {norms["step"]: norms["log10_grad_h"][0] - norms["log10_grad_h"][-1] for norms in measured}
+
+
+on_the_way = {network["name"]: ratios_of(network) for network in report["networks"]}
+for name, ratios in on_the_way.items():
+    print(f"{name:12}" + "".join(f"  step {step}: 10^{log10:.1f}" for step, log10 in ratios.items()))
+if not quick():
+    assert on_the_way["plain-56"][0] > 2 > on_the_way["plain-56"][20]
+    assert rows["plain-56"]["train_loss"] > 0.8 * np.log(10)
+
+# %%
+# Within twenty steps the explosion in plain-56 is gone, and **nothing is learned all the same**. Where its gradient
+# goes then, up or down, is another thing with another seed or a smaller learning rate (``minires lab gradient-flow``):
+# one seed is no rule. What those first steps, along an exploding gradient, have done to the early layers is what
+# ``minires lab aftermath`` looks into. How large a gradient is and whether a network learns are two questions.
+#
 # Ten sentences and their verdicts
 # --------------------------------
 # For each, a case where the sentence is true (``holds``) and one where it is not (``fails``) are looked for in the
@@ -230,8 +253,9 @@ if not quick():  # the networks trained above
 # %%
 # So what do skips do? They let a deep network *train* that otherwise does not. At the start they make the size of the
 # gradient depend less on depth, **provided** that something keeps the branches quiet, and that the skip is an identity.
-# They do not do it by curing a vanishing gradient: with batch norm it explodes in the plain twin. (All of this
-# is of narrow networks, small images, short trainings; and gradients at the start do not decide alone what trains.)
+# They do not do it by curing a vanishing gradient: with batch norm it explodes in the plain twin before training, and
+# when that is over the twin still learns nothing. (All of this is of narrow networks, small images, short trainings;
+# and gradients at the start do not decide alone what trains.)
 #
 # Exercises
 # ---------

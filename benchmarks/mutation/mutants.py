@@ -21,7 +21,7 @@ from typing import Any
 
 PACKAGE = Path(__file__).resolve().parents[2] / "minires"
 FILES = (
-    "kernels/numpy_kernels.py", "kernels/chain.py", "engine.py",
+    "kernels/numpy_kernels.py", "kernels/numpy_grouped_convolution.py", "kernels/chain.py", "engine.py",
     *(f"ops/{path.name}" for path in sorted((PACKAGE / "ops").glob("[a-z]*.py"))),
     "optim/adam.py", "optim/clipping.py", "optim/optimizer.py", "optim/schedules.py", "optim/sgd.py",
 )  # fmt: skip

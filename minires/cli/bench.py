@@ -1,10 +1,17 @@
 """`minires bench`: how long a training step and an inference take here, with which kernels; --profile: op by op."""
 
 import argparse
+import json
 import time
+from collections.abc import Iterator
 from typing import Any
 
 from minires.cli.train import check_size
+
+EXAMPLES = [
+    ("minires bench", "ResNet-20, batches of 128"),
+    ("minires bench --model resnet50 --batch-size 8 --profile", "op by op"),
+]
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -20,6 +27,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--unfused", action="store_true", help="batch norm, residual add and relu as ops of their own")
     parser.add_argument("--rounds", type=int, default=7, metavar="N", help="repeats, of which median and quartiles (7)")
     parser.add_argument("--profile", action="store_true", help="the time of each op of a training step instead")
+    parser.add_argument("--json", action="store_true", help="print the times as JSON alone")
     parser.add_argument("--launches", action="store_true", help="the kernels of a training step on a GPU instead")
 
 
@@ -33,7 +41,10 @@ def run(args: argparse.Namespace) -> int:
         value = getattr(args, name)
         if value is not None and value < 1:
             raise ValueError(f"--{name.replace('_', '-')} must be at least 1, got {value}")
+    if args.json and (args.profile or args.launches):
+        raise ValueError("--json is for the times: leave out --profile and --launches")
     options = model_options(args)
+    results = []
     has_fused = not args.unfused and has_fused_form(options)
     if args.threads is not None:
         kernels.set_num_threads(args.threads)
@@ -51,12 +62,19 @@ def run(args: argparse.Namespace) -> int:
             images = rng.standard_normal((args.batch_size, channels, *size), dtype=np.float32)
             labels = rng.integers(0, model.fc.weight.shape[0], args.batch_size)
             sgd = optim.SGD(model.parameters(), lr=0.01, momentum=0.9, weight_decay=1e-4)
-            print(f"{args.model}, {args.batch_size} images of {size[0]}×{size[1]}, {name} kernels"
-                  f"{', fused' if given['fused'] else ''}")
+            if not args.json:
+                print(f"{args.model}, {args.batch_size} images of {size[0]}×{size[1]}, {name} kernels"
+                      f"{', fused' if given['fused'] else ''}")
             if args.profile:
                 show_profile(model, sgd, images, labels, args.rounds)
-            else:
-                show_times(model, sgd, images, labels, args.rounds)
+                continue
+            what = {"model": args.model, "batch_size": args.batch_size, "size": size, "kernels": name}
+            for row in times(model, sgd, images, labels, args.rounds):
+                results.append({**what, "fused": given["fused"], **row})
+                if not args.json:
+                    show(row, args.batch_size)
+    if args.json:
+        print(json.dumps(results, indent=2))
     return 0
 
 
@@ -106,7 +124,16 @@ def show_profile(model, sgd, images, labels, rounds: int) -> None:
     print(profiling.profile_text(profile, profiling.measured_peak()))
 
 
-def show_times(model, sgd, images, labels, rounds: int) -> None:
+def show(row: dict[str, Any], images: int) -> None:
+    once = "step" if row["what"] == "training step" else "pass"
+    low, high = [1e3 * seconds for seconds in row["quartiles_s"]]
+    median = row["median_s"]
+    print(f"  {row['what']:<14}{median * 1e3:9.1f} ms   quartiles {low:.1f} … {high:.1f}   "
+          f"{images / median if median > 0 else 0:8.0f} images/s   first {once} {row['first_s']:.2f} s")
+
+
+def times(model, sgd, images, labels, rounds: int) -> Iterator[dict[str, Any]]:
+    """Time training steps, then inferences: yield the median, the quartiles and the first of each, seconds."""
     import numpy as np
 
     from minires import Tensor, no_grad, ops
@@ -121,7 +148,7 @@ def show_times(model, sgd, images, labels, rounds: int) -> None:
         with no_grad():
             model(Tensor(images))
 
-    for what, once, step in (("training step", "step", train), ("inference", "pass", infer)):
+    for what, step in (("training step", train), ("inference", infer)):
         model.train(step is train)
         start = time.perf_counter()
         step()
@@ -131,6 +158,5 @@ def show_times(model, sgd, images, labels, rounds: int) -> None:
             start = time.perf_counter()
             step()
             seconds.append(time.perf_counter() - start)
-        low, median, high = np.percentile(seconds, [25, 50, 75])
-        print(f"  {what:<14}{median * 1e3:9.1f} ms   quartiles {low * 1e3:.1f} … {high * 1e3:.1f}   "
-              f"{len(images) / median if median > 0 else 0:8.0f} images/s   first {once} {first:.2f} s")
+        low, median, high = np.percentile(seconds, [25, 50, 75]).tolist()
+        yield {"what": what, "median_s": median, "quartiles_s": [low, high], "first_s": first, "rounds": rounds}

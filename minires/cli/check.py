@@ -9,6 +9,13 @@ import json
 import time
 from pathlib import Path
 
+EXAMPLES = [
+    ("minires check 7", "examine what you have written for chapter 7"),
+    ("minires check 7 --hint", "and one hint more than last time"),
+    ("minires check --all", "everything that you have begun"),
+    ("minires check 7 --json", "for graders"),
+]
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("chapter", nargs="?", type=int, metavar="CHAPTER", help="the chapter to examine")

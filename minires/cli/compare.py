@@ -6,6 +6,12 @@ import sys
 import time
 from pathlib import Path
 
+EXAMPLES = [
+    ("minires compare", "plain and residual networks of 20 and 56 layers"),
+    ("minires compare --depths 20 --norm none batch group layer", "do skips need batch norm?"),
+    ("minires compare --html report.html", "one page to send"),
+]
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--depths", type=int, nargs="+", default=[20, 56], metavar="N", help="layers, 6n+2 (20 56)")
@@ -49,7 +55,7 @@ def check_html(path: str | None) -> None:
     if path is not None and Path(path).suffix not in (".html", ".htm"):
         raise ValueError(f"compare: the page is HTML, so the name of --html must end in .html, got {path!r}")
     if path is not None and not Path(path).parent.is_dir():
-        raise ValueError(f"compare: --html: there is no folder {str(Path(path).parent)!r}")
+        raise ValueError(f"compare: --html {path}: there is no folder {Path(path).parent}")
 
 
 def run(args: argparse.Namespace) -> int:

@@ -3,6 +3,11 @@
 import argparse
 from typing import Any
 
+EXAMPLES = [
+    ("minires data list", "the data sets, and where they are"),
+    ("minires data fetch cifar10", "bring one"),
+]
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     actions = parser.add_subparsers(dest="action", metavar="ACTION", title="actions", required=True)

@@ -8,6 +8,13 @@ from typing import IO, Any
 MOST_LETTERS = 1_000_000  # of a script
 
 
+EXAMPLES = [
+    ("minires debug", "walk back through ResNet-20, at a prompt"),
+    ("minires debug --html pass.html", "the same as a page"),
+    ("minires debug --layer layer2 --skip off", "from there, without skips"),
+]
+
+
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--model", default="resnet20", metavar="NAME", help="resnet20, preact_resnet56, … (resnet20)")
     parser.add_argument("--data", metavar="NAME", help="see minires data list (digits, or what --pretrained knows)")
@@ -59,10 +66,10 @@ def run(args: argparse.Namespace) -> int:
             make_pictures(args, model, loss)
             return 0
         debugger = Debugger(loss, model, commands)
-        print(debugger.intro)
+        debugger.preloop()
         if args.layer:
             debugger.do_until(args.layer)
-        debugger.cmdloop(intro="")
+        debugger.cmdloop()
         return 1 if debugger.failed and commands is not None else 0
 
 

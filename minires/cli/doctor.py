@@ -2,6 +2,7 @@
 
 import argparse
 import importlib.metadata
+import json
 import os
 import platform
 import shutil
@@ -20,17 +21,29 @@ LIBRARIES = {
     "tqdm": "progress lines",
     "pillow": "folders of images",
     "pooch": "downloads of data sets",
+    "requests": "downloads of data sets, too",
     "threadpoolctl": "threads of the matrix products",
+    "onnx": "export of networks: minires[onnx]",
+    "mpi4py": "training on several processes: minires[mpi]",
 }
 CUPY = ("cupy-cuda13x", "cupy-cuda12x", "cupy")
 
 
+EXAMPLES = [
+    ("minires doctor", "what is installed, and what runs"),
+]
+
+
 def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--json", action="store_true", help="print it as JSON")
     parser.add_argument("--need-gpu", action="store_true", help="exit with 1 where no GPU can be used")
 
 
 def run(args: argparse.Namespace) -> int:
     problem = gpu_problem()
+    if args.json:
+        print(json.dumps(facts(problem), indent=2))
+        return 1 if problem and args.need_gpu else 0
     show("minires", minires.__version__)
     show("python", f"{platform.python_version()} on {platform.system()} {platform.machine()}")
     show("processor", f"{os.cpu_count()} threads")
@@ -51,6 +64,22 @@ def run(args: argparse.Namespace) -> int:
         for name, value in gpu_lines():
             show(f"  {name}", value)
     return 1 if problem and args.need_gpu else 0
+
+
+def facts(problem: str | None) -> dict[str, object]:
+    """Return what the command prints, for other programs."""
+    names = [*LIBRARIES, *CUPY]
+    return {
+        "minires": minires.__version__,
+        "python": platform.python_version(),
+        "platform": f"{platform.system()} {platform.machine()}",
+        "threads": os.cpu_count(),
+        "libraries": {name: version_of(name) for name in names},
+        "kernels": kernels.in_use(),
+        "threading": threading_layer(),
+        "gpu": None if problem else dict(gpu_lines()),
+        "gpu_problem": problem or None,
+    }
 
 
 def show(name: str, value: str, column: int = 0) -> None:

@@ -2,6 +2,7 @@
 
 import argparse
 import contextlib
+import json
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,6 +13,12 @@ if TYPE_CHECKING:
     from minires.data import Dataset, Loader
     from minires.interop import About
     from minires.nn import Module
+
+
+EXAMPLES = [
+    ("minires evaluate runs/20260102-030405-train-resnet20", "a run"),
+    ("minires evaluate --weights resnet20-cifar10", "a network that comes trained"),
+]
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -28,6 +35,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--set", nargs="+", action="extend", default=[], metavar="KEY=VALUE",
                         help="an option of the file's model or of its data: model.stride_on=1x1 data.image_size=224")
     parser.add_argument("--data-dir", metavar="FOLDER", help="where the data set's files are (where they were)")
+    parser.add_argument("--json", action="store_true", help="print the result as JSON alone")
     parser.add_argument("--kernels", metavar="NAME", help="numpy or numba (numba where it can be had)")
 
 
@@ -69,6 +77,16 @@ class Answers:
                 found[name] = float((self.predicted[of_class] == k).mean())
         return found
 
+    @property
+    def facts(self) -> dict[str, Any]:
+        return {
+            "images": len(self.labels),
+            "loss": self.loss,
+            "accuracy": self.accuracy,
+            "classes": self.classes,
+            "class_accuracy": self.class_accuracy,
+        }
+
     def show(self, after: str) -> None:
         width = max([len(name) for name in [*self.classes, "class"]])
         print(f"{'class':{width}}  accuracy")
@@ -106,17 +124,7 @@ def evaluate_run(args: argparse.Namespace) -> int:
     if dataset.classes != recipe.dataset.classes:
         raise ValueError(f"the data set {dataset.name} has other classes than the one {folder} was trained on")
     answers = ask(model, evaluation_loader(dataset.to(recipe.device), recipe), dataset.classes)
-    result = {
-        "data": dataset.name,
-        "part": "test",
-        "images": len(answers.labels),
-        "step": step,
-        "checkpoint": args.checkpoint,
-        "loss": answers.loss,
-        "accuracy": answers.accuracy,
-        "classes": answers.classes,
-        "class_accuracy": answers.class_accuracy,
-    }
+    result = {"data": dataset.name, "part": "test", "step": step, "checkpoint": args.checkpoint, **answers.facts}
     names, answered = answers.classes, enumerate(answers.probability.tolist())
     rows = [
         {"image": i, "label": names[answers.labels[i]], "prediction": names[answers.predicted[i]], "probability": p}
@@ -124,6 +132,9 @@ def evaluate_run(args: argparse.Namespace) -> int:
     ]
     records.write_json(folder / "evaluation.json", result)
     records.write_csv(folder / "predictions.csv", rows)
+    if args.json:
+        print(json.dumps(result, indent=2))
+        return 0
     answers.show(f", after {step} steps")
     print(f"{folder}: evaluation.json, predictions.csv")
     return 0
@@ -144,10 +155,14 @@ def evaluate_weights(args: argparse.Namespace) -> int:
         (mean, std), how = normalization(args.normalize, dataset), f"as {args.normalize}"
     else:
         mean, std, how = np.array(about.mean, np.float32), np.array(about.std, np.float32), "as it was trained"
-    model, name = model_of(path, args.model, options["model"])
+    model, name = model_of(path, args.model, options["model"], quiet=args.json)
     check_fits(args.weights, model, dataset)
     images, labels = dataset.test_images, dataset.test_labels
     answers = ask(model, data.Loader(images, labels, EVALUATION_BATCH, False, mean=mean, std=std), dataset.classes)
+    if args.json:
+        said = {"weights": Path(args.weights).name, "model": name, "normalized": how, "data": dataset.name}
+        print(json.dumps({**said, "part": "test", **answers.facts}, indent=2))
+        return 0
     answers.show(f" of {dataset.name}: {Path(args.weights).name}, {name}, normalized {how}")
     return 0
 
@@ -178,16 +193,16 @@ def settings_of(settings: list[str]) -> dict[str, dict[str, Any]]:
     return options
 
 
-def model_of(path: Path, name: str | None, options: dict[str, Any]) -> tuple["Module", str]:
-    """Make the model that a file's arrays are of, load them, and say so; return it and its name."""
+def model_of(path: Path, name: str | None, options: dict[str, Any], quiet: bool = False) -> tuple["Module", str]:
+    """Make the model that a file's arrays are of, load them, and say so unless `quiet`; return it and its name."""
     from minires import interop, kernels
     from minires.runs.building import has_fused_form
 
     options = dict(options)
     fused = options.pop("fused", kernels.in_use() != "numpy" and has_fused_form(options))
     model, about, loaded = interop.load_network(path, name, options, fused=fused)
-    for line in [f"{path}: {len(loaded.names)} arrays loaded", *[f"  {note}" for note in loaded.notes]]:
-        print(line)
+    if not quiet:
+        print(f"{path}: {len(loaded.names)} arrays loaded", *loaded.notes, sep="\n  ")
     return model, about.model
 
 

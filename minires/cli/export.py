@@ -6,6 +6,10 @@ import argparse
 import json
 from pathlib import Path
 
+EXAMPLES = [
+    ("minires export runs/20260102-030405-train-resnet20 model.onnx", "for other programs"),
+]
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("source", metavar="RUN|NAME|FILE",

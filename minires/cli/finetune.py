@@ -12,6 +12,11 @@ if TYPE_CHECKING:
     from minires.runs.recipe import Recipe
 
 
+EXAMPLES = [
+    ("minires finetune runs/20260102-030405-train-resnet20 --data pictures", "on a folder of pictures"),
+]
+
+
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("source", metavar="RUN|NAME|FILE",
                         help="a run's folder, a name of minires pretrained list, a file of weights: .safetensors, .pth")

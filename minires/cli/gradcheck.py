@@ -11,6 +11,13 @@ TOGETHER = "\u00a0"  # a space at which no line is broken
 THOROUGH = 60  # random choices of arguments, for each op's space, beside all pairs
 
 
+EXAMPLES = [
+    ("minires gradcheck", "every op, under every kernel set"),
+    ("minires gradcheck --op conv2d", "one op, case by case"),
+    ("minires gradcheck --updates", "optimizers, schedules, running statistics"),
+]
+
+
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--op", metavar="NAME", help="check this op alone, such as conv2d, and list its cases")
     parser.add_argument(

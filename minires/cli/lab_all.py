@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from minires.cli.lab import duration, parser_of
+from minires.cli.lab_options import duration, parser_of
 
 if TYPE_CHECKING:
     from minires.lab.experiment import Experiment, Report
@@ -49,15 +49,15 @@ def carry_out_all(experiments: Sequence["Experiment"], out: Path, full: bool, ag
         print(f"{len(experiments) - len(waiting) + number + 1} of {len(experiments)}, {experiment.name}: "
               f"about {duration(left)} to the end", file=sys.stderr, flush=True)  # fmt: skip
         try:
-            report, compiling = one(experiment, folder, full)
+            made, compiling = one(experiment, folder, full)
         except (ValueError, RuntimeError, OSError, FloatingPointError) as error:
             print(f"{experiment.name}: failed: {error}", file=sys.stderr)
             failed.append(experiment.name)
             continue
-        if report["interrupted"]:
+        if made["interrupted"]:
             print(f"minires lab all: interrupted; the same command goes on with {folder}", file=sys.stderr)
             return 130
-        passed, expected = passed + report["seconds"] - compiling, expected + experiment.seconds
+        passed, expected = passed + made["seconds"] - compiling, expected + experiment.seconds
     reports = [report for experiment in experiments if (report := done(folder, experiment, full)) is not None]
     for report in reports:
         print(line_of(report))

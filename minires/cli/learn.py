@@ -3,10 +3,17 @@
 import argparse
 from pathlib import Path
 
+EXAMPLES = [
+    ("minires learn", "the chapters, and how far you are"),
+    ("minires learn 7", "the files of chapter 7"),
+    ("minires learn --export notebooks", "all chapters as notebooks"),
+]
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("chapter", nargs="?", type=int, metavar="CHAPTER", help="write this chapter's files")
     parser.add_argument("--answer", action="store_true", help="show a right answer; it comes after the hints")
+    parser.add_argument("--export", metavar="FOLDER", help="write the chapter, or all of them, as notebooks instead")
     parser.add_argument("--folder", default="my_minires", metavar="FOLDER", help="where your files are (my_minires)")
 
 
@@ -14,6 +21,8 @@ def run(args: argparse.Namespace) -> int:
     from minires.learn import chapters
 
     folder = Path(args.folder)
+    if args.export is not None:
+        return export(args.chapter, Path(args.export))
     if args.chapter is None:
         if args.answer:
             raise ValueError("--answer: give the number of a chapter")
@@ -21,6 +30,7 @@ def run(args: argparse.Namespace) -> int:
     if args.answer:
         return show_answer(args.chapter, folder)
     exercise, parts = chapters.exercise_of(args.chapter), chapters.parts_of(args.chapter)
+    print(f"The chapter, to read and to run:\n  {chapters.path_of(args.chapter)}")
     try:
         if parts:
             write_engine(args.chapter, folder)
@@ -29,6 +39,17 @@ def run(args: argparse.Namespace) -> int:
         message = f"cannot write into the folder {folder} ({error.strerror}); choose another with --folder"
         raise OSError(message) from error
     print(f"\nThen: minires check {args.chapter}    (--hint for a hint)")
+    return 0
+
+
+def export(chapter: int | None, folder: Path) -> int:
+    """Write a chapter, or all, as notebooks; print where."""
+    from minires.learn import chapters, notebook
+
+    if chapter is not None:
+        chapters.exercise_of(chapter)  # refuses a chapter that there is not
+    for number in chapters.CHAPTERS if chapter is None else [chapter]:
+        print(notebook.export(number, folder))
     return 0
 
 
@@ -89,7 +110,8 @@ def show(folder: Path) -> int:
     progress = reader.read_progress(folder)
     for number, (_, title) in chapters.CHAPTERS.items():
         print(f"{number:3}  {mark(number, progress, folder):9}  {title}")
-    print("\nA chapter is a script, tutorials/NN_….py; `minires learn 7` writes the files of chapter 7.")
+    print(f"\nThe chapters are scripts, in {chapters.path_of(1).parent}")
+    print("`minires learn 7` writes the files of chapter 7.")
     return 0
 
 

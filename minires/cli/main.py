@@ -1,7 +1,7 @@
 """The `minires` command: finds the subcommand, runs it, and turns what it raises into a message and an exit code.
 
-A subcommand is a module here with `add_arguments(parser)` and `run(args) -> int`. It is imported only when it is the
-one asked for, so that `minires --help` answers at once; its line of help therefore stands in the table below.
+A subcommand is a module here with `EXAMPLES`, `add_arguments(parser)` and `run(args) -> int`. It is imported only when
+it is the one asked for, so that `minires --help` answers at once; its line of help therefore stands in the table below.
 
 Exit codes: 0 done; 1 the command failed: the answer is no (a check failed, a training diverged), or a disk is full;
 2 bad usage or bad input; 130 interrupted; 141 the reader of the output has gone. A message is one to three lines with
@@ -9,6 +9,7 @@ what to do, and there is no traceback but for a mistake in the program itself.
 """
 
 import argparse
+import difflib
 import errno
 import importlib
 import os
@@ -93,7 +94,8 @@ def run(command: str | None, arguments: Sequence[str]) -> int:
         if "paths" in args and not any([word.startswith("-") for word in unknown]):
             args.paths += unknown  # those behind an option: argparse takes words from one place alone
         elif unknown:
-            Parser(prog=f"minires {command or ''}".strip()).error(f"unrecognized arguments: {' '.join(unknown)}")
+            words = f"unrecognized arguments: {' '.join(unknown)}{advice(command, parser, unknown)}"
+            Parser(prog=f"minires {command or ''}".strip()).error(words)
         if args.command is None:
             parser.print_help()
             code = 0
@@ -103,6 +105,22 @@ def run(command: str | None, arguments: Sequence[str]) -> int:
         code = int(exit_.code or 0)
     sys.stdout.flush()
     return code
+
+
+def advice(command: str | None, parser: argparse.ArgumentParser, unknown: Sequence[str]) -> str:
+    """Say what an unknown option may have been meant for: a value of the recipe, or an option of a like name."""
+    option = unknown[0].partition("=")[0]
+    value = unknown[0].partition("=")[2] or (unknown[1] if len(unknown) > 1 else "VALUE")
+    if command in ("train", "finetune"):
+        from minires.runs.recipe import place_of
+
+        place = place_of(option.lstrip("-").replace("-", "_"))
+        if place:
+            return f"; it is a value of the recipe: --set {place}={value}"
+    [subparsers] = [action for action in parser._actions if isinstance(action, argparse._SubParsersAction)]
+    known = subparsers.choices[command]._option_string_actions if command in subparsers.choices else {}
+    like = difflib.get_close_matches(option, known, 1)
+    return f"; did you mean {like[0]}?" if like else ""
 
 
 def say(message: str) -> None:
@@ -131,13 +149,27 @@ def build_parser(command: str | None) -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"minires {minires.__version__}")
     subparsers = parser.add_subparsers(dest="command", metavar="COMMAND", title="commands")
     for name, line in COMMANDS.items():
-        subparser = subparsers.add_parser(name, help=line, description=f"{line[0].upper()}{line[1:]}.")
+        description = f"{line[0].upper()}{line[1:]}."
+        layout = argparse.RawDescriptionHelpFormatter  # which leaves the examples in their lines
+        subparser = subparsers.add_parser(name, help=line, description=description, formatter_class=layout)
         subparser.add_argument("--traceback", action="store_true", help="on an error, show where it was raised")
         if name == command:
             module = importlib.import_module(f"minires.cli.{name}")
             module.add_arguments(subparser)
+            subparser.epilog = examples(getattr(module, "EXAMPLES", []))
             subparser.set_defaults(run=module.run)
     return parser
+
+
+def examples(commands: Sequence[tuple[str, str]]) -> str:
+    """Lay out commands, each with what it does, below it where the two would not fit into one line."""
+    if not commands:
+        return ""
+    width = max([len(command) for command, _ in commands])
+    lines = [f"  {command:{width}}  {what}" for command, what in commands]
+    if max(map(len, lines)) > 78:
+        lines = [f"  {command}\n      {what}" for command, what in commands]
+    return "\n".join(["examples:", *lines])
 
 
 def message_of(command: str | None, error: BaseException) -> str:

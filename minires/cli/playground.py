@@ -9,6 +9,11 @@ EPILOG = """examples:
 """
 
 
+EXAMPLES = [
+    ("minires playground", "write the page, and open it"),
+]
+
+
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.epilog = EPILOG
     parser.formatter_class = argparse.RawDescriptionHelpFormatter

@@ -11,6 +11,12 @@ if TYPE_CHECKING:
     from minires.runs import Recipe
 
 
+EXAMPLES = [
+    ("minires plot runs/20260102-030405-train-resnet20", "the figures of a run"),
+    ("minires plot runs/*", "the curves of several, together"),
+]
+
+
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("run_folders", nargs="+", metavar="RUN", help="runs' folders; their curves are drawn together")
     parser.add_argument("--out", metavar="FOLDER",
@@ -33,11 +39,21 @@ def run(args: argparse.Namespace) -> int:
     out = Path(args.out) if args.out else folders[0] if len(folders) == 1 else Path()
     if args.out and not out.is_dir():
         raise ValueError(f"--out: there is no folder {out}")
-    print(plots.training_curves(folders, out / "curves.png"))
+    curves = out / "curves.png"
+    print(plots.training_curves(folders, curves if len(folders) == 1 else free(curves)))
     for folder in folders:
         for path in own_figures(folder, args.checkpoint, args.data_dir):
             print(path)
     return 0
+
+
+def free(path: Path) -> Path:
+    """Return this path, or curves-2.png, curves-3.png, … where there is a file already: it may be of other runs."""
+    number, chosen = 1, path
+    while chosen.exists():
+        number += 1
+        chosen = path.with_name(f"{path.stem}-{number}{path.suffix}")
+    return chosen
 
 
 def is_of_lab(folder: Path) -> bool:

@@ -20,6 +20,12 @@ ORIENTATION = 0x0112  # the tag of a picture that says how the camera was held; 
 GREY_MODES = ("1", "L", "LA", "I", "I;16", "I;16B", "F")
 
 
+EXAMPLES = [
+    ("minires predict photo.jpg", "with a network that comes trained"),
+    ("minires predict photo.jpg --explain", "and which pixels it goes by"),
+]
+
+
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("paths", nargs="+", metavar="[RUN] IMAGE",
                         help="pictures of any size and kind: png, jpg, webp, …; before them a run's folder, such as "

@@ -2,6 +2,10 @@
 
 import argparse
 
+EXAMPLES = [
+    ("minires pretrained list", "what there is"),
+]
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     actions = parser.add_subparsers(dest="action", metavar="ACTION", title="actions", required=True)

@@ -13,6 +13,14 @@ if TYPE_CHECKING:
     from minires.runs import Recipe
 
 
+EXAMPLES = [
+    ("minires train", "ResNet-20 on the digits"),
+    ("minires train --recipe cifar10-coffee --data cifar10", "nine tenths of CIFAR-10, in minutes"),
+    ("minires train --set epochs=3 optimizer.lr=0.05 model.skip=false", "any value of the recipe"),
+    ("minires train --resume runs/20260102-030405-train-resnet20", "go on"),
+]
+
+
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--model", metavar="NAME", help="resnet20, preact_resnet56, resnet18, … (resnet20)")
     parser.add_argument("--data", metavar="NAME", help="digits, cifar10, …; see minires data list (digits)")

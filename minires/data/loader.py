@@ -4,6 +4,7 @@ Nothing here remembers anything: batch `position` of epoch `number` is a functio
 the order is reproducible, any moment of a training can be gone back to, and there is no state to save.
 """
 
+import math
 import numbers
 from collections import deque
 from collections.abc import Generator, Iterator, Sequence
@@ -12,12 +13,13 @@ from itertools import count, islice
 
 import numpy as np
 
-from minires.data.augmentation import Augmentation
+from minires.data.augmentation import Augmentation, mixup
 from minires.data.dataset import check_layout
 from minires.data.pixel_units import check_units
 from minires.kernels import Array, kernels_for
 
 Batch = tuple[Array, Array]
+Plan = tuple[Array, Array, int]
 
 
 class Loader:
@@ -35,6 +37,8 @@ class Loader:
     which batch norm can learn nothing, goes into the batch before, which is then larger by one (`joins_last`).
     augmentation: applied in order, before the normalization; what happens to an image depends on seed, epoch and the
     image's index alone, not on batch_size, order or prefetch.
+    mixup: alpha of `data.mixup`, for which num_classes is needed; labels are soft then; 0: never. The share and the
+    partners depend on the seed and the batch's number in the training alone.
     prefetch: how many batches a thread makes ahead; 0 makes each when it is asked for, as is done with arrays on a GPU.
     TypeError for what is no array and numbers that are not whole; ValueError for lengths that differ, channels that
     come last, no images, a batch_size that gives no batch, mean and std in other units than the pixels.
@@ -52,6 +56,8 @@ class Loader:
         mean: Array | None = None,
         std: Array | None = None,
         prefetch: int = 2,
+        mixup: float = 0.0,
+        num_classes: int = 0,
     ) -> None:
         for name, array in (("images", images), ("labels", labels)):
             if not hasattr(array, "shape") or not hasattr(array, "dtype"):
@@ -68,6 +74,8 @@ class Loader:
             raise ValueError(f"Loader: seed must be at least 0, got {seed}")
         if prefetch < 0:
             raise ValueError(f"Loader: prefetch must be at least 0, got {prefetch}")
+        if mixup and num_classes < 1:
+            raise ValueError("Loader: mixup needs num_classes")
         check_statistics(images, mean, std)
         self.images = images
         self.labels = labels
@@ -78,6 +86,7 @@ class Loader:
         self.augmentation = list(augmentation)
         self.mean = mean
         self.std = std
+        self.mixup, self.num_classes = mixup, num_classes
         self.prefetch = prefetch if isinstance(images, np.ndarray) else 0  # work on a GPU is asynchronous by itself
 
     @property
@@ -107,14 +116,14 @@ class Loader:
     def _batches(self, epoch: int, start: int, total: int | None) -> Generator[Batch, None, None]:
         plans = islice(self._plans(epoch, start), total)
         if self.prefetch == 0:
-            for indices, draws in plans:
-                yield self._make(indices, draws)
+            for plan in plans:
+                yield self._make(*plan)
             return
         thread = ThreadPoolExecutor(1, thread_name_prefix="minires-loader")
         try:
             ahead: deque[Future[Batch]] = deque()
-            for indices, draws in plans:
-                ahead.append(thread.submit(self._make, indices, draws))
+            for plan in plans:
+                ahead.append(thread.submit(self._make, *plan))
                 if len(ahead) > self.prefetch:
                     yield ahead.popleft().result()
             while ahead:
@@ -122,8 +131,8 @@ class Loader:
         finally:  # also when the caller leaves its loop early
             thread.shutdown(wait=True, cancel_futures=True)
 
-    def _plans(self, epoch: int, start: int) -> Iterator[tuple[Array, Array]]:
-        """For each batch from (epoch, start) on, without end: the images' indices and their random numbers."""
+    def _plans(self, epoch: int, start: int) -> Iterator[Plan]:
+        """For each batch from (epoch, start) on, without end: the images' indices, their random numbers, its number."""
         per_image = sum([augmentation.draws for augmentation in self.augmentation])
         for number in count(epoch):
             order = np.arange(len(self.images))
@@ -133,10 +142,10 @@ class Loader:
             for position in range(start if number == epoch else 0, len(self)):
                 end = (position + 1) * self.batch_size + (self.joins_last and position == len(self) - 1)
                 indices = order[position * self.batch_size : end]
-                yield indices, draws[indices]
+                yield indices, draws[indices], number * len(self) + position
 
-    def _make(self, indices: Array, draws: Array) -> Batch:
-        """Cut, augment and normalize one batch."""
+    def _make(self, indices: Array, draws: Array, step: int) -> Batch:
+        """Cut, augment, normalize and mix one batch."""
         xp = kernels_for(self.images).xp
         chosen = xp.asarray(indices)
         images, labels = self.images[chosen], self.labels[chosen]
@@ -146,7 +155,19 @@ class Loader:
             used += augmentation.draws
         if self.mean is not None and self.std is not None:
             images = normalize(images, self.mean, self.std)
+        if self.mixup:
+            generator = np.random.default_rng([self.seed, step, 2])
+            images, labels = mixup(images, labels, self.num_classes, self.mixup, generator)
         return images, labels
+
+
+def parts_of(N: int, parts: int) -> list[tuple[int, int]]:
+    """List (start, end) of the parts a batch is cut into. One image alone goes with those before, as in `Loader`."""
+    size = math.ceil(N / parts)
+    starts = list(range(0, N, size))
+    if len(starts) > 1 and size > 1 and N - starts[-1] == 1:
+        del starts[-1]
+    return list(zip(starts, [*starts[1:], N], strict=True))
 
 
 def normalize(images: Array, mean: Array, std: Array) -> Array:

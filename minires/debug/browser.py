@@ -19,7 +19,8 @@ from minires.nn import Module
 from minires.pages import assemble, text_of
 from minires.runs import records
 
-SCRIPTS = ("numbers.js", "tree.js", "graph.js", "chart.js", "pictures.js", "details.js", "page.js")  # in this order
+SCRIPTS = ("numbers.js", "tree.js", "graph.js", "chart.js", "pictures.js", "details.js", "search.js",
+           "page.js")  # in this order
 
 Occurrence = tuple[str, str, int]
 

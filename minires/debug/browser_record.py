@@ -5,9 +5,9 @@
 op       one step, in the order of the walk: "op" class name, "path" of its module, "site", "kept" what forward saved,
          "totals", "lines" [{"line", "values": {name: array or text}}], "inputs" [{"name", "parameter", "made_by" the
          index of an op, "shape", "grad", "total"}], and at a residual add "fork", the fork meter's numbers; arrays, "y"
-         the activation and "grad_y" what arrived among them, "source" and "formula" by number
+         the activation and "grad_y" what arrived among them, "source", "kernels", "helpers" and "formula" by number
 array    as `browser_arrays.describe` returns it
-source   {"file", "line", "text"}: the function backward
+source   {"file", "line", "text"}: a function backward, or a kernel that it calls, or what the kernels call
 formula  the text at the head of the op's file, where its formulas are
 """
 
@@ -23,6 +23,7 @@ import numpy as np
 
 import minires
 from minires.debug.browser_arrays import ArrayTable, number
+from minires.debug.kernel_sources import kernel_sources
 from minires.engine import Op, Tensor
 from minires.nn import Module
 from minires.observe.fork_meter import forks
@@ -98,6 +99,8 @@ def record(loss: Tensor, name: str = "", model: Module | None = None) -> PassRec
             entry = describe_step(step, trace.take(), arrays)
             entry["kept"] = kept[step.index]
             entry["source"] = sources.setdefault(step.source, len(sources))
+            for kind, found in zip(("kernels", "helpers"), kernel_sources(step.source), strict=True):
+                entry[kind] = [sources.setdefault(one, len(sources)) for one in found]
             entry["formula"] = formulas.setdefault(text, len(formulas))
             ops.append(entry)
     for fork in forks(steps):

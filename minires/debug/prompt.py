@@ -3,7 +3,10 @@
 import cmd
 import inspect
 import sys
+from collections.abc import Callable
 from typing import IO, Any
+
+from minires.debug import writing
 
 
 class Prompt(cmd.Cmd):
@@ -42,11 +45,20 @@ class Prompt(cmd.Cmd):
         return super().emptyline() if self.is_typed else False
 
     def default(self, line: str) -> None:
-        self.complain(f"unknown command {line.split()[0]!r}; `help` lists the commands")
+        word = line.split()[0]
+        self.complain(f"unknown command {word!r}{self.meant(word)} `help` lists the commands")
+
+    def meant(self, word: str) -> str:
+        """Suggest a command for a mistyped one."""
+        return writing.suggestion(word, [name for names in self.groups.values() for name in names]) or ";"
 
     def complain(self, message: str) -> None:
         self.failed = True
-        print(f"*** {message}")
+        self.say(f"*** {message}", paint=writing.wrong)
+
+    def say(self, *texts: str, paint: Callable[[str], str] | None = None) -> None:
+        """Print texts, as wide as the terminal; see `writing.show`."""
+        writing.show(texts, paint)
 
     def cmdloop(self, intro: Any = None) -> None:
         """Read and do commands until `quit` or their end; Ctrl-C gives up the line that is being typed."""
@@ -67,16 +79,16 @@ class Prompt(cmd.Cmd):
         if arg:
             command = getattr(self, f"do_{self.aliases.get(arg, arg)}", None)
             if command is None:
-                raise ValueError(f"no command {arg!r}; `help` lists the commands")
-            print(inspect.getdoc(command))
+                raise ValueError(f"no command {arg!r}{self.meant(arg)} `help` lists the commands")
+            self.say(*writing.reflowed(inspect.getdoc(command) or ""))
             return
         for group, names in self.groups.items():
             for i, name in enumerate(names):
                 line = getattr(self, f"do_{name}").__doc__.splitlines()[0]
                 usage, _, what = line.partition(": ")
-                print(f"{group if i == 0 else '':6} {usage:26} {what.rstrip('.')}")
+                self.say(f"{group if i == 0 else '':6} {usage:26}  {what.rstrip('.')}")
         letters = [f"{word} {name}" for word, name in self.aliases.items() if len(word) == 1]
-        print(f"\nIn short: {', '.join(letters)}.\nAn empty line repeats the last command.")
+        self.say(f"\nIn short: {', '.join(letters)}.\nAn empty line repeats the last command.")
 
     def do_quit(self, arg: str) -> bool:
         """quit: leave."""

@@ -38,7 +38,7 @@ def prove_all(order: Sequence[Tensor]) -> tuple[list[list[str]], int]:
     for tensor in order:
         assert tensor.op is not None
         groups.setdefault(kind_of(tensor.op), []).append(tensor.op)
-    rows, wrong = [["op", "first in", "alike", ""]], 0
+    rows, wrong = [["op", "first in", "alike", "worst relative error"]], 0
     for ops in groups.values():
         row = [type(ops[0]).__name__, ops[0].module_path or "-", str(len(ops))]
         names = [input_name(ops[0], i) for i in range(len(ops[0].inputs))]
@@ -52,7 +52,7 @@ def prove_all(order: Sequence[Tensor]) -> tuple[list[list[str]], int]:
             rows.append([*row, f"not checked: {str(error).removeprefix('gradcheck: ')}"])
         else:
             verdict = "right" if report.ok else "undecided in part"
-            rows.append([*row, f"{verdict}, worst relative error {report.relative_error:.1e}"])
+            rows.append([*row, f"{verdict}  {report.relative_error:.1e}"])
     return rows, wrong
 
 

@@ -215,7 +215,7 @@ def tree_lines(steps: backward_steps, depth: int, healthy: Mapping[Tensor, Array
     here = steps.current
     arrived = {step.tensor: step.statistics.norm for step in steps.records[: steps.position]}
     norms = list(arrived.values())
-    rows = [["", "module", "op", "|grad_y|", "on a logarithmic scale", "by formula" if healthy else ""]]
+    rows = [["", "module", "op", "|grad_y|", "log scale", "by formula" if healthy else ""]]
     for row in tree_rows(steps):
         on_the_way = here is not None and inside(here.op.module_path, row.parent)
         if row.level < depth or on_the_way:

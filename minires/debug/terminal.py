@@ -5,14 +5,13 @@ keyboard, with completion and history, or from a file or a pipe.
 """
 
 import bdb
-import os
 import re
-import sys
+from collections.abc import Sequence
 from typing import IO, Any
 
 import numpy as np
 
-from minires.debug import screen
+from minires.debug import screen, writing
 from minires.debug.arguments import module_and_op, number, read_watch
 from minires.debug.drawing import draw
 from minires.debug.plotting import plot
@@ -65,10 +64,15 @@ class Debugger(Prompt):
         self.watch: watch | None = None
         self.healthy: dict[Tensor, Array] | None = None  # the gradients by the formulas, once `tree` has asked
         value = f"{loss.item():.6g}" if loss.size == 1 else str(loss.shape)
-        self.intro = (
-            f"The backward pass of {loss!r}, loss {value}: {len(self.steps)} ops.\n"
-            "Each `step` runs one op's backward; `help` lists the commands."
+        self.greeting: tuple[str, ...] = (
+            f"The backward pass of {loss!r}, loss {value}: {len(self.steps)} ops.",
+            "Each `step` runs one op's backward; `help` lists the commands.",
         )
+
+    def preloop(self) -> None:
+        """Greet, when the prompt appears for the first time."""
+        self.say(*self.greeting)
+        self.greeting = ()
 
     # Walking
 
@@ -94,7 +98,10 @@ class Debugger(Prompt):
         """
         module, op = module_and_op("until", arg)
         if not any([fits(tensor.op, module, op) for tensor in self.steps.ahead]):
-            self.steps.until(module, op)  # raises, and says what is ahead
+            try:
+                self.steps.until(module, op)  # raises, and says what is ahead
+            except ValueError as error:
+                raise ValueError(f"{error}{self.place_meant('until', module, op)}") from None
         while self.advance() and not self.stopped_by_watch():
             if fits(self.here.op, module, op):
                 break
@@ -105,7 +112,7 @@ class Debugger(Prompt):
         while self.advance() and not self.stopped_by_watch():
             hit = [f"{self.breaks.index(pair) + 1}" for pair in self.breaks if fits(self.here.op, *pair)]
             if hit:
-                print(f"break {', '.join(hit)}")
+                self.say(f"break {', '.join(hit)}")
                 break
         self.show()
 
@@ -119,7 +126,7 @@ class Debugger(Prompt):
     def advance(self) -> bool:
         """Walk one step; say so where the pass is complete."""
         if not self.steps.ahead:
-            print(f"The pass is complete: {len(self.steps)} ops.")
+            self.say(f"The pass is complete: {len(self.steps)} ops.")
             return False
         next(self.steps)
         return True
@@ -130,19 +137,21 @@ class Debugger(Prompt):
         grads = tuple([one.grad for one in step.inputs])
         finding = self.watch.examine(step.op, step.grad_y, grads) if self.watch is not None else None
         if finding is not None:
-            print(finding)
+            self.say(str(finding), paint=writing.wrong)
         return finding is not None
 
     def show(self) -> None:
         if self.steps.current is None:
-            print(f"Before the first step: {self.loss!r}")
+            self.say(f"Before the first step: {self.loss!r}")
             return
         first, *rest = screen.step_lines(self.steps.current)
-        print(self.strong(first), *rest, sep="\n")
+        self.say(first, paint=writing.strong)
+        self.say_rows(rest)
 
-    def strong(self, text: str) -> str:
-        plain = not sys.stdout.isatty() or "NO_COLOR" in os.environ or os.environ.get("TERM") == "dumb"
-        return text if plain else f"\033[1m{text}\033[0m"
+    def say_rows(self, rows: Sequence[str]) -> None:
+        """Print rows of numbers; on a terminal with colour for what is wrong in them."""
+        for row in rows:
+            self.say(row, paint=writing.paint_of(row))
 
     @property
     def here(self) -> Step:
@@ -163,12 +172,13 @@ class Debugger(Prompt):
         if arg:
             pair = module_and_op("break", arg)
             if not any([fits(tensor.op, *pair) for tensor in self.steps.order]):
-                raise ValueError(f"break: no op of this pass fits {arg!r}; `tree 9` and `list` show what there is")
+                meant = self.place_meant("break", *pair) or ";"
+                raise ValueError(f"break: no op of this pass fits {arg!r}{meant} see `tree 9` and `list`")
             self.breaks.append(pair)
         for i, (module, op) in enumerate(self.breaks, start=1):
-            print(f"break {i}: {module if op == '*' else f'op {op}'}")
+            self.say(f"break {i}: {module if op == '*' else f'op {op}'}")
         if not self.breaks:
-            print("no breaks")
+            self.say("no breaks")
 
     def do_clear(self, arg: str) -> None:
         """clear [N]: forget break N, or all breaks."""
@@ -193,11 +203,12 @@ class Debugger(Prompt):
 
     def do_where(self, arg: str) -> None:
         """where: the line that called the op, and the source of its backward."""
-        print(*screen.where_lines(self.here), sep="\n")
+        for line in screen.where_lines(self.here):
+            self.say(line, paint=writing.code if writing.NUMBERED.match(line) else None)
 
     def do_stats(self, arg: str) -> None:
         """stats: norm, mean, maximum, zeros, NaN and infinities of the step's arrays."""
-        print(*screen.stats_lines(self.here), sep="\n")
+        self.say_rows(screen.stats_lines(self.here))
 
     def do_print(self, arg: str) -> None:
         """print grad [NAME] | CODE: the gradient that arrived, or left for an input; or what any Python gives.
@@ -216,7 +227,8 @@ class Debugger(Prompt):
             raise ValueError(f"print: {type(error).__name__}: {error}") from None
         if isinstance(value, np.ndarray) and value.ndim:
             print(f"{name} {value.shape} {value.dtype}")
-            with np.printoptions(precision=4, threshold=64, edgeitems=3 if value.ndim < 3 else 1, linewidth=110):
+            width = min(110, writing.columns() or 110)
+            with np.printoptions(precision=4, threshold=64, edgeitems=3 if value.ndim < 3 else 1, linewidth=width):
                 print(value)
         else:
             print(value)
@@ -225,12 +237,12 @@ class Debugger(Prompt):
         """hist [NAME] [log]: how an array's numbers are distributed; log: their sizes, on a logarithmic scale."""
         words = arg.split()
         name = next((word for word in words if word != "log"), "grad_y")
-        print(*screen.histogram_lines(name, self.array("hist", name), "log" in words), sep="\n")
+        self.say(*screen.histogram_lines(name, self.array("hist", name), "log" in words))
 
     def do_forks(self, arg: str) -> None:
         """forks: how much of the gradient comes through skip and branch, at every block passed."""
         found = forks(self.steps.records[: self.steps.position])
-        print(*(screen.fork_lines(found) if found else ["no fork is complete yet: walk past a whole block"]), sep="\n")
+        self.say(*(screen.fork_lines(found) if found else ["no fork is complete yet: walk past a whole block"]))
 
     def do_tree(self, arg: str) -> None:
         """tree [DEPTH]: the modules, the gradient that arrived at each, and what the formulas say should.
@@ -239,11 +251,19 @@ class Debugger(Prompt):
         """
         if self.healthy is None:
             self.healthy = gradients_by_formula(self.steps.order)
-        print(*screen.tree_lines(self.steps, number(arg, 2), self.healthy), sep="\n")
+        self.say_rows(screen.tree_lines(self.steps, number(arg, 2), self.healthy))
 
     def do_list(self, arg: str) -> None:
         """list [N]: the ops that come next."""
-        print(*screen.ahead_lines(self.steps, number(arg, 10)), sep="\n")
+        self.say(*screen.ahead_lines(self.steps, number(arg, 10)))
+
+    def place_meant(self, command: str, module: str, op: str) -> str:
+        """Suggest a module or an op for a name that fits none."""
+        ops = sorted({type(tensor.op).__name__ for tensor in self.steps.order})
+        modules = sorted({name for tensor in self.steps.order for name in screen.modules_of(tensor)})
+        if op != "*":
+            return writing.suggestion(op, ops, f"{command} op ")
+        return writing.suggestion(module, modules, f"{command} ") or writing.suggestion(module, ops, f"{command} op ")
 
     def arrays(self) -> dict[str, Any]:
         """The step's arrays by name."""
@@ -288,20 +308,19 @@ class Debugger(Prompt):
         if arg == "all":
             rows, wrong = prove_all(self.steps.order)
             kinds = len(rows) - 1
-            print(*screen.aligned(rows), sep="\n")
             verdict = f"{wrong} WRONG" if wrong else "none is wrong"
-            print(f"{len(self.steps)} ops of {kinds} kinds and shapes: {verdict}.")
+            self.say_rows([*screen.aligned(rows), f"{len(self.steps)} ops of {kinds} kinds and shapes: {verdict}."])
             return
         op = self.here.op
         try:
             report = prove(op, [one.name for one in self.here.inputs])
         except GradientError as error:
-            print("WRONG.", error)
+            self.say(f"WRONG. {error}", paint=writing.wrong)
         else:
             if report.ok:
-                print(f"Right: {report.checked} comparisons, worst relative error {report.relative_error:.1e}.")
+                self.say(f"Right: {report.checked} comparisons, worst relative error {report.relative_error:.1e}.")
             else:
-                print(report)  # which says what could not be decided
+                self.say(str(report))  # which says what could not be decided
 
     # Keeping
 
@@ -309,11 +328,11 @@ class Debugger(Prompt):
         """plot [FILE.png]: the step's gradients as a picture, and the norms of the whole walk."""
         path = arg or f"step-{self.here.index + 1}.png"
         plot(self.here, self.steps.records[: self.steps.position], path)
-        print(path)
+        self.say(path)
 
     def do_draw(self, arg: str) -> None:
         """draw [FILE.svg]: the graph of the whole pass as a picture, repeated blocks folded."""
-        print(draw(self.loss, arg or "graph.svg"))
+        self.say(str(draw(self.loss, arg or "graph.svg")))
 
     # Completion
 

@@ -7,7 +7,7 @@ is returned. An op of your own exports when it has such a function: `interop.ONN
 the fused op does in one is written as the plain nodes it consists of, which every runtime fuses again in its own way.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -211,29 +211,29 @@ def norm_by_batch(graph: "Graph", ndim: int, eps: float, x: str, weight: str, bi
 
 
 def group_norm(graph: "Graph", step: Step, x: str, *weight_and_bias: str) -> str:
-    missing = (1, 0)[len(weight_and_bias) :]  # ONNX's wants both
-    inputs = [x, *weight_and_bias, *[filled(graph, step, step.input_shapes[0][1:2], number) for number in missing]]
-    G, eps = step.options["num_groups"], step.options["eps"]
-    return graph.node("GroupNormalization", *inputs, num_groups=G, epsilon=eps, stash_type=kind_of(step.dtype))
+    """As rows (N, G, M). ONNX's GroupNormalization takes the variance for E[x²] − mean², which loses its digits."""
+    rows = graph.node("Reshape", x, graph.integers([0, step.options["num_groups"], -1]))
+    y = graph.node("Reshape", standardized(graph, rows, (2,), step.options["eps"]), graph.node("Shape", x))
+    ones = graph.integers(range(1, len(step.input_shapes[0]) - 1))  # (C,) to (C, 1, 1)
+    return scaled_and_shifted(graph, y, [graph.node("Unsqueeze", each, ones) for each in weight_and_bias])
 
 
 def layer_norm(graph: "Graph", step: Step, x: str, *weight_and_bias: str) -> str:
     ndim, eps, sizes = step.options["ndim"], step.options["eps"], step.input_shapes[0]
     if step.dtype == np.float32:
-        weight_and_bias = weight_and_bias or (filled(graph, step, sizes[-ndim:], 1),)
+        if None in sizes[-ndim:]:
+            raise ValueError(f"save_onnx: {step}: what it normalizes over follows the batch")
+        ones = np.ones([size or 0 for size in sizes[-ndim:]], step.dtype)
+        weight_and_bias = weight_and_bias or (graph.constant(ones),)  # it wants a weight
         return graph.node("LayerNormalization", x, *weight_and_bias, axis=-ndim, epsilon=eps)
     axes = tuple(range(len(sizes) - ndim, len(sizes)))  # ONNX's evaluator has that node in float32 alone
-    y = standardized(graph, x, axes, eps)
+    return scaled_and_shifted(graph, standardized(graph, x, axes, eps), weight_and_bias)
+
+
+def scaled_and_shifted(graph: "Graph", y: str, weight_and_bias: Iterable[str]) -> str:
     for kind, factor in zip(("Mul", "Add"), weight_and_bias, strict=False):
         y = graph.node(kind, y, factor)
     return y
-
-
-def filled(graph: "Graph", step: Step, sizes: tuple[int | None, ...], number: float) -> str:
-    """Add the weight or bias that a norm does without, all the same number."""
-    if None in sizes:
-        raise ValueError(f"save_onnx: {step}: what it normalizes over follows the batch")
-    return graph.constant(np.full([size or 0 for size in sizes], number, step.dtype))
 
 
 def standardized(graph: "Graph", x: str, axes: tuple[int, ...], eps: float) -> str:
@@ -241,13 +241,6 @@ def standardized(graph: "Graph", x: str, axes: tuple[int, ...], eps: float) -> s
     x = centred(graph, x, axes)
     var = mean_square(graph, x, axes, keepdims=True)
     return graph.node("Div", x, graph.node("Sqrt", graph.node("Add", var, graph.number(eps))))
-
-
-def kind_of(dtype: Any) -> int:
-    """Return ONNX's number for a dtype: what a norm computes in."""
-    from onnx import helper
-
-    return int(helper.np_dtype_to_tensor_dtype(dtype))
 
 
 def max_pool2d(graph: "Graph", step: Step, x: str) -> str:

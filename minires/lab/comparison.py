@@ -23,7 +23,7 @@ from minires.runs import new_run, records
 
 Comparison = dict[str, Any]  # the report: its keys are in `compare`
 
-MEASURING = 2.0  # what a measurement takes, in steps of training
+MEASURING = 3.0  # what a measurement takes, in steps of training
 
 
 def compare(
@@ -55,7 +55,7 @@ def compare(
 
     The report holds of each network's seeds the norms that `measure` gives, before ("initial") and at the moments of
     the training, always of the seed's first batch; the loss of every step; the test accuracy, with the running
-    statistics of the norms and with the batch's own; a summary, and a verdict in sentences.
+    statistics of the norms and with the batch's own, of 2000 images at most; a summary, and a verdict in sentences.
 
     device: "cpu", or "cuda" for a GPU. kernels: which to use on the CPU. data: "digits", or what `data.load` knows.
     out: where to make a run folder with report.json and tables, named in the report's "folder"; None writes nothing.

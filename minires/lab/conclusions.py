@@ -11,7 +11,7 @@ from typing import Any
 
 from minires.lab.gradient_norms import log10_ratio
 from minires.lab.networks import SETTING
-from minires.lab.norm_verdict import norm_verdict
+from minires.lab.norm_verdict import need_of_batch_norm
 
 FAR = 100  # a gradient that changes by more than this factor between the last block and the stem vanishes or explodes
 LAST_STEPS = 10  # the training loss is the mean over the last so many steps
@@ -105,7 +105,7 @@ def verdict(summary: Sequence[dict[str, Any]]) -> list[str]:
         if len(pair) == 2:
             sentences += ["  " + sentence for sentence in effect_of_skips(pair[False], pair[True])]
         sentences += after_training(rows)
-    return sentences + norm_verdict(summary)
+    return sentences + need_of_batch_norm(summary)
 
 
 def change(row: dict[str, Any], name: str, seeds: int) -> str:

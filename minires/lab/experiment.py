@@ -18,13 +18,14 @@ An experiment is one file, `minires/lab/experiments/degradation.py`, with one ob
     )
 
     def run(settings, progress):                   a generator of ("table", row); a row is a flat dict of plain values,
-        progress.start(len(...) * ...)             and all rows of a table have the same keys
+        if settings["steps"] < 1: raise ValueError(…)          and all rows of a table have the same keys
+        progress.start(len(…) * …)                 the work begins: what is raised before leaves no folder
         for seed in seeds_of(settings):            settings["seed"], the first, is there always; so is settings["data"],
             progress.doing(f"plain-56, seed {seed}")                                              where `data` names any
-            ...
+            …
             yield "losses", {"network": "plain-56", "seed": seed, "step": 1, "loss": 2.3}
-            progress.advance(3)                    in units of about equal time, as many as `start` was told
-                                                   (timed=False for a part that compiled kernels)
+            progress.advance(3)                    in units of about equal time, as many as `start` was told; those in
+                                                   which kernels were compiled do not count for the time left
 
     def judge(tables, settings):                   from the tables alone, {"losses": [row, …]}: gives a Verdict
         gap = Finding("loss of plain-56 over plain-20", value, low=0.2)           a number and the band it should be in
@@ -124,11 +125,13 @@ class Experiment:
         Before any work: ValueError for settings that it does not have, OSError where `out` cannot be written.
         """
         chosen = self.resolve(full, data, settings)
+        folders = [] if folder is None else [Path(folder)]
         if isinstance(progress, bool):
             progress = Progress(shown=progress)
         with kernels_in_use(kernels):
             if out is not None:
-                folder = new_run(out, "lab", self.name, {"experiment": self.name, "full": full, **chosen})
+                arguments = {"experiment": self.name, "full": full, **chosen}
+                progress.at_start = lambda: folders.append(new_run(out, "lab", self.name, arguments))
             start = time.perf_counter()
             tables: Tables = {}
             interrupted = False
@@ -141,8 +144,8 @@ class Experiment:
                 progress.close()
             verdict = None if interrupted else self.judge(tables, chosen)
             report = self.report_of(chosen, tables, verdict, time.perf_counter() - start)
-        if folder is not None:
-            keep(report, Path(folder))
+        for place in folders:
+            keep(report, place)
         return report
 
     def resolve(self, full: bool, data: str | None, settings: Mapping[str, Any]) -> Settings:

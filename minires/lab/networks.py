@@ -11,6 +11,7 @@ from minires.models import cifar_resnet
 from minires.nn import Module
 
 TEST_BATCH = 256
+TEST_IMAGES = 2000  # at most so many are looked at after a short training
 SETTING = ("init", "norm", "activation", "lr")  # what a panel of a figure has in common
 
 
@@ -67,7 +68,7 @@ def load_images(name: str = "digits", data_dir: str | None = None, device: str =
     return Images(
         dataset.name,
         (dataset.train_images, dataset.train_labels),
-        (dataset.test_images, dataset.test_labels),
+        (dataset.test_images[:TEST_IMAGES], dataset.test_labels[:TEST_IMAGES]),
         len(dataset.classes),
         {"mean": dataset.mean, "std": dataset.std},
     )

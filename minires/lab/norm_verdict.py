@@ -1,34 +1,37 @@
 """Do skips need *batch* norm? What a comparison of several norms says about it, from its summary alone.
 
-Two questions are kept apart, as everywhere in the lab: whether the skips keep the gradient's size on its way through an
-untrained network, and whether the network then learns what its plain twin does not.
+Two questions are kept apart, as everywhere in the lab: what the skips do to the gradient of an untrained network, and
+whether the network then learns what its plain twin does not. The second has an answer for one learning rate only, since
+networks with other norms have other rates that suit them.
 """
 
-import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 Row = dict[str, Any]
 Pair = tuple[Row, Row]  # a plain network and its residual twin
 
-FLATTER = math.log10(2)  # the skips flatten the gradient where its ratio comes nearer to 1 by more than this factor
-LOWER = 0.5  # they help to learn where the residual twin ends below this share of the plain one's loss
+NEARER = 0.3  # log10: the skips flatten the gradient where its ratio comes nearer to 1 by more than this, a factor of 2
+FLAT = 1.0  # log10: a plain network whose ratio is within this, a factor of 10, leaves them nothing to flatten
+HALF = 0.5  # they help to learn where the residual twin ends below this share of the plain one's loss
 
 
-def norm_verdict(summary: Sequence[Row]) -> list[str]:
-    """Answer in sentences, for the deepest twins of each init; none where batch norm is not compared with another.
+def need_of_batch_norm(summary: Sequence[Row]) -> list[str]:
+    """Answer in sentences, for each init and depth; none where batch norm is not compared with another.
 
     summary: rows as `conclusions.summarize` makes them.
     """
     sentences = []
     for init in dict.fromkeys([row["init"] for row in summary]):
         rows = [row for row in summary if row["init"] == init]
-        depth = max([row["depth"] for row in rows])
-        pairs = twins([row for row in rows if row["depth"] == depth])
-        if "batch" not in pairs or len(pairs) < 2:
-            continue
-        sentences.append(f"Do skips need batch norm? At {depth} layers, with init {init}:")
-        sentences += ["  " + sentence for sentence in (*on_the_way_back(pairs), *in_training(pairs))]
+        said = []
+        for depth in sorted({row["depth"] for row in rows}):
+            pairs = twins([row for row in rows if row["depth"] == depth])
+            if "batch" in pairs and len(pairs) > 1:
+                for figures, answer in (untrained(pairs), trained(pairs)):
+                    said += [f"  {depth} layers, {figures}"] * bool(figures) + [f"    {answer}"] * bool(answer)
+        if said:
+            sentences += [f"Do skips need batch norm? With init {init}, plain → residual:", *said]
     return sentences
 
 
@@ -43,30 +46,42 @@ def twins(rows: Sequence[Row]) -> dict[str, Pair]:
     return pairs
 
 
-def on_the_way_back(pairs: dict[str, Pair]) -> list[str]:
-    """Say with which norms the skips flatten the gradient before training."""
-    said, flatter = [], {}
+def untrained(pairs: Mapping[str, Pair]) -> tuple[str, str]:
+    """Say with which norms the skips flatten the gradient before training: the figures, and the answer."""
+    said, flatter, flat = [], {}, []
     for norm, (plain, residual) in pairs.items():
         before, after = plain["log10_ratio_initial"], residual["log10_ratio_initial"]
-        if before is not None and after is not None:
-            said.append(f"{norm} 10^{before:.1f} → 10^{after:.1f}")
-            flatter[norm] = abs(before) - abs(after) > FLATTER
-    answer = answered(flatter, "keep the gradient's size")
-    return [f"gradient at the stem over that at the last block, plain → residual: {', '.join(said)}.", *answer]
+        if before is None or after is None:
+            continue
+        said.append(f"{norm} {power(before)} → {power(after)}")
+        if abs(before) <= FLAT and norm != "batch":
+            flat.append(norm)
+        else:
+            flatter[norm] = abs(before) - abs(after) > NEARER
+    if not said:
+        return "", ""
+    answer = answered(flatter, "flatten the gradient", "Yes")
+    if flat:
+        answer = f"{answer} With {listed(flat)} there is little to flatten.".strip()
+    return f"gradient at the stem over that at the last block: {', '.join(said)}", answer
 
 
-def in_training(pairs: dict[str, Pair]) -> list[str]:
-    """Say with which norms the residual twin learns what the plain one does not."""
+def trained(pairs: Mapping[str, Pair]) -> tuple[str, str]:
+    """Say with which norms the residual twin learns what the plain one does not: the figures, and the answer."""
     said, better = [], {}
     for norm, (plain, residual) in pairs.items():
         if plain["trained_seeds"] and residual["trained_seeds"]:
             said.append(f"{norm} {end(plain)} → {end(residual)}")
             better[norm] = learns_more(plain, residual)
     if not said:
-        return []
+        return "", ""
     seeds = max([residual["trained_seeds"] for _, residual in pairs.values()])
-    over = "in this one seed" if seeds == 1 else f"mean of {seeds} seeds"
-    return [f"training loss, plain → residual: {', '.join(said)} ({over}).", *answered(better, "lower the loss")]
+    sure = "Yes, at this learning rate and in this one seed" if seeds == 1 else "Yes, at this learning rate"
+    return f"training loss: {', '.join(said)}", answered(better, "halve the loss", sure)
+
+
+def power(log10: float) -> str:
+    return f"10^{round(log10, 1) + 0.0:.1f}"  # −0.0 + 0.0 is 0.0
 
 
 def end(row: Row) -> str:
@@ -76,26 +91,26 @@ def end(row: Row) -> str:
 def learns_more(plain: Row, residual: Row) -> bool:
     if residual["train_loss"] is None or residual["diverged_seeds"]:
         return False
-    return plain["train_loss"] is None or residual["train_loss"] < LOWER * plain["train_loss"]
+    return bool(plain["train_loss"] is None or residual["train_loss"] < HALF * plain["train_loss"])
 
 
-def answered(helps: dict[str, bool], what: str) -> list[str]:
-    """Say whether it takes batch norm: `helps` has, by norm, whether the skips do it."""
+def answered(helps: Mapping[str, bool], what: str, sure: str) -> str:
+    """Say whether it takes batch norm: `helps` has, by norm, whether the skips do it; sure: how a yes is said."""
     if "batch" not in helps or len(helps) < 2:
-        return []
+        return ""
     others = {norm: does for norm, does in helps.items() if norm != "batch"}
     yes = listed([norm for norm, does in others.items() if does])
     no = listed([norm for norm, does in others.items() if not does])
     if not helps["batch"]:
-        return [f"With batch norm they do not {what}; " + (f"with {yes} they do." if yes else f"nor with {no}.")]
+        return f"With batch norm they do not {what}; " + (f"with {yes} they do." if yes else f"nor with {no}.")
     if not yes:
-        return [f"Yes: they {what} with batch norm, and not with {no}."]
+        return f"{sure}: they {what} with batch norm, and not with {no}."
     if not no:
-        return [f"No: they {what} with {yes} as well."]
-    return [f"No: they {what} with {yes} as well, though not with {no}."]
+        return f"No: they {what} with {yes} as well."
+    return f"No: they {what} with {yes} as well, though not with {no}."
 
 
-def listed(norms: list[str]) -> str:
-    """Write names of norms: "group, layer and no norm"."""
+def listed(norms: Sequence[str]) -> str:
+    """Write names of norms: "group norm, layer norm and no norm"."""
     words = ["no norm" if norm == "none" else f"{norm} norm" for norm in norms]
     return " and ".join([part for part in (", ".join(words[:-1]), *words[-1:]) if part])

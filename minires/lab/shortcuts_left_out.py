@@ -34,7 +34,7 @@ class LeaveOutShortcuts:
             if not op.needs_grad[1]:  # what was computed along the shortcut alone is a constant now
                 y.op, y.requires_grad = None, False
                 return
-            op.__class__ = BranchAlone
+            op.__class__ = BranchAlone  # type: ignore[assignment]
             op.inputs, op.input_shapes, op.needs_grad = (branch,), (branch.shape,), (True,)
 
     def after_backward(self, tensor: Tensor, grad_y: Array, grads: tuple[Array | None, ...]) -> None:

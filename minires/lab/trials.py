@@ -2,57 +2,52 @@
 
 from collections.abc import Sequence
 from contextlib import closing
-from dataclasses import dataclass
 from itertools import islice
 from typing import NamedTuple
 
 import numpy as np
 
 from minires import training
-from minires.data import Loader, load, load_digits
+from minires.data import Loader
 from minires.data.loader import normalize
 from minires.engine import Tensor, no_grad
 from minires.kernels import Array
 from minires.lab import short_training
+from minires.lab.experiment import Settings
+from minires.lab.networks import Images
 from minires.lab.progress import Progress
+from minires.models import cifar_resnet
 from minires.nn import Module
 
 DATA = ("digits", "cifar10")
-LIMIT = 10_000  # images of CIFAR-10 that a laptop's experiment trains with, a fifth of them to test with
+TESTED = 2000  # test images, at most, that the accuracy of a small network is measured with
 
 
-@dataclass(frozen=True, eq=False)
-class Images:
-    """Images, normalized, and labels; `channels` of each image."""
-
-    train_images: Array
-    train_labels: Array
-    test_images: Array
-    test_labels: Array
-
-    @property
-    def channels(self) -> int:
-        return int(self.train_images.shape[1])
-
-    def batches(self, batch_size: int, seed: int) -> Loader:
-        return Loader(self.train_images, self.train_labels, batch_size, drop_last=True, seed=seed)
-
-    def first_batch(self, batch_size: int, seed: int, dtype: str = "float64") -> tuple[Array, Array]:
-        """Return the batch that a training with this seed begins with."""
-        images, labels = next(self.batches(batch_size, seed).epoch(0))
-        return images.astype(dtype), labels
+def first_batch(images: Images, batch_size: int, seed: int, dtype: str = "float64") -> tuple[Array, Array]:
+    """Return the batch that a training with this seed begins with."""
+    pixels, labels = next(images.batches(batch_size, seed).epoch(0))
+    return pixels.astype(dtype), labels
 
 
-def load_images(data: str, limit: int = LIMIT) -> Images:
-    """Return the digits, or the first `limit` images of CIFAR-10 (0: all), which `minires data fetch` downloads."""
-    if data == "digits":
-        return Images(*load_digits())
-    dataset = load(data)
-    train, test = (limit, limit // 5) if limit else (None, None)
-    return Images(
-        normalize(dataset.train_images[:train], dataset.mean, dataset.std), dataset.train_labels[:train],
-        normalize(dataset.test_images[:test], dataset.mean, dataset.std), dataset.test_labels[:test],
-    )  # fmt: skip
+def some(images: Images, part: str, count: int = TESTED) -> tuple[Array, Array]:
+    """Return the first so many images of a part, "train" or "test", normalized, and their labels."""
+    pixels, labels = getattr(images, part)
+    if images.normalization:
+        pixels = normalize(pixels[:count], **images.normalization)
+    return pixels[:count], labels[:count]
+
+
+def check(settings: Settings) -> None:
+    """Refuse numbers that no training can be made with, before the first. ValueError that names the setting."""
+    least = {
+        "steps": 1, "width": 1, "images": 1, "samples": 1, "draws": 1, "batch_size": 2, "batch_sizes": 2, "points": 3,
+    }  # fmt: skip
+    for name, value in settings.items():
+        for number in value if isinstance(value, tuple) else (value,):
+            if name in least and number < least[name]:
+                raise ValueError(f"lab: {name} must be at least {least[name]}, got {number}")
+            if name in ("depth", "depths", "trained_depth"):
+                cifar_resnet(number, width=1, init=None)  # says which depths there are
 
 
 class Training(NamedTuple):

@@ -3,6 +3,7 @@
 import importlib
 import importlib.util
 import inspect
+from pathlib import Path
 
 from minires.learn.exercise import Exercise
 
@@ -27,6 +28,13 @@ CHAPTERS = {
 def script(chapter: int) -> str:
     """Return where a chapter is in the repository: tutorials/07_convolution_backward.py."""
     return f"tutorials/{chapter:02}_{CHAPTERS[chapter][0]}.py"
+
+
+def path_of(chapter: int) -> Path:
+    """Return the chapter's file: in the checkout that this package runs from, else the one that was installed."""
+    package = Path(__file__).parents[1]
+    checkout = package.parent / script(chapter)
+    return checkout if checkout.exists() else package / script(chapter)
 
 
 def exercise_of(chapter: int) -> Exercise:

@@ -14,6 +14,7 @@ import numpy as np
 from minires.engine import Tensor, per_thread
 from minires.kernels import Array, kernels_for
 from minires.kernels.devices import described, read_only, to_device
+from minires.nn import description
 from minires.ops.shape import whole
 
 __all__ = ["Module", "Parameter"]
@@ -69,7 +70,7 @@ class Module:
             per_thread.module, per_thread.module_path = parent, path
 
     def __repr__(self) -> str:
-        return f"{type(self).__name__}({sum([parameter.size for parameter in self.parameters()])} parameters)"
+        return description.described(self)
 
     def named_children(self) -> Iterator[tuple[str, "Module"]]:
         """Iterate over (name, child), in the order they were assigned."""

@@ -13,6 +13,8 @@ Koltun, "Multi-scale context aggregation by dilated convolutions", 2016, eq. 2).
     dL/dbias   = Σ_{n,i,j} dy[n,f,i,j]
 """
 
+import math
+
 from minires.engine import Op, Tensor
 from minires.kernels import Array
 from minires.kernels.grouped_checks import reach
@@ -89,15 +91,10 @@ def check_groups(x: tuple[int, ...], weight: tuple[int, ...], groups: int) -> No
     if x[3] == weight[1] * groups and x[1] != x[3]:
         cure = "the channels of x come last: x.transpose(0, 3, 1, 2)"
     elif x[1] % groups or weight[0] % groups:
-        cure = f"choose groups that divide both, such as {greatest_common(x[1], weight[0], groups)}"
+        cure = f"choose groups that divide both, such as {math.gcd(x[1], weight[0])}"
     else:
         cure = f"a filter sees the channels of its group alone: weight ({weight[0]}, {x[1] // groups}, …)"
     raise ValueError(
         f"conv2d: x {x} and weight {weight} must be (N, C, H, W) and (F, C / groups, KH, KW), with groups {groups} "
         f"dividing C and F; {cure}"
     )
-
-
-def greatest_common(C: int, F: int, most: int) -> int:
-    """Return the largest number up to `most` that divides both."""
-    return max([one for one in range(1, min(C, F, most) + 1) if C % one == 0 and F % one == 0], default=1)

@@ -148,3 +148,11 @@ def mse_loss(prediction: Tensor, target: Any) -> Tensor:
     if prediction.size == 0:
         raise ValueError(f"mse_loss: prediction {prediction.shape} has no numbers, and the loss is a mean over them")
     return MSELoss()(prediction, target)
+
+
+def mass_of(labels: Array, weight: Array | None) -> float:
+    """What the mean loss of labels is divided by, none of them being ignored: their number, or the sum of their
+    classes' weights. Soft labels count as one each."""
+    if weight is None or labels.ndim == 2:
+        return len(labels)
+    return float(weight[labels].sum())

@@ -1,5 +1,7 @@
 // Elements of HTML and of SVG in one call each: element("td", { class: "bad" }, "text", child, …).
 
+const byId = id => document.getElementById(id);
+
 function element(tag, attributes, ...children) {
   const node = document.createElement(tag);
   for (const name in attributes) node.setAttribute(name, attributes[name]);

@@ -21,6 +21,7 @@ from typing import Any
 import numpy as np
 
 from minires.data import Loader
+from minires.data.loader import Plan
 from minires.kernels import Array, kernels_for
 from minires.kernels.devices import to_device
 from minires.nn import Module
@@ -36,10 +37,10 @@ class ShareLoader(Loader):
         vars(self).update(vars(loader))
         self.processes = processes
 
-    def _plans(self, epoch: int, start: int) -> Iterator[tuple[Array, Array]]:
-        for indices, draws in super()._plans(epoch, start):
+    def _plans(self, epoch: int, start: int) -> Iterator[Plan]:
+        for indices, draws, step in super()._plans(epoch, start):
             share = self.processes.share(len(indices))
-            yield indices[share], draws[share]
+            yield indices[share], draws[share], step
 
 
 @dataclass(eq=False, repr=False)

@@ -15,7 +15,7 @@ from minires.runs import records
 
 ARITHMETIC = ("block.js", "twin.js", "random.js", "worker.js")  # of the worker
 SCRIPTS = ("numbers.js", "block.js", "words.js", "state.js", "chart.js", "diagram.js", "controls.js", "replay.js",
-           "page.js")  # in this order, after the elements that all pages share  # fmt: skip
+           "asking.js", "page.js")  # in this order, after the elements that all pages share  # fmt: skip
 
 
 def page(chapters: str = "") -> str:

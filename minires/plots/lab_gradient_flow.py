@@ -37,8 +37,8 @@ def draw(report: dict[str, Any]) -> Figure:
         for axes in (ratio, loss):
             axes.set_yscale("log")
             steps_axis(axes, max(1, steps))
-        words = [f"{key} {group[0][key]}" for key in SETTING if key != "activation"]
-        ratio.set_title(", ".join(words), fontsize="medium")
+        switches = [f"{key} {group[0][key]}" for key in SETTING if key != "activation"]
+        ratio.set_title(", ".join(switches), fontsize="medium")
         ratio.set_ylabel("‖∂L/∂h‖ at the stem / at the last block\n(grey: within a factor of 100)")
         loss.set_ylabel("training loss of each batch")
     share_y(above)

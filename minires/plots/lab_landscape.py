@@ -17,11 +17,12 @@ def draw(report: dict[str, Any]) -> Figure:
     names = values_of(rows, "network")
     slices = {name: grid_of(where(rows, network=name)) for name in names}
     least = min([np.nanmin(losses) for _, _, losses in slices.values()])
-    scale = LogNorm(max(least, 1e-3), FAR)
-    levels = np.geomspace(scale.vmin, scale.vmax, 17)
+    low = max(float(least), 1e-3)
+    scale = LogNorm(low, FAR)
+    levels = np.geomspace(low, FAR, 17)
     figure = Figure(figsize=(10.4, 4.3 * len(names)), dpi=150, layout="constrained")
     for number, (name, (a, b, losses)) in enumerate(slices.items()):
-        shown = np.clip(np.nan_to_num(losses, nan=FAR, posinf=FAR), scale.vmin, scale.vmax)
+        shown = np.clip(np.nan_to_num(losses, nan=FAR, posinf=FAR), low, FAR)
         flat = figure.add_subplot(len(names), 2, 2 * number + 1)
         flat.contourf(a, b, shown.T, levels=levels, norm=scale, cmap="viridis")
         lines = flat.contour(
@@ -37,15 +38,17 @@ def draw(report: dict[str, Any]) -> Figure:
         hills = figure.add_subplot(len(names), 2, 2 * number + 2, projection="3d")
         grid_a, grid_b = np.meshgrid(a, b, indexing="ij")
         hills.plot_surface(grid_a, grid_b, np.log10(shown), cmap="viridis", rstride=1, cstride=1, edgecolor="white",
-                           vmin=np.log10(scale.vmin), vmax=np.log10(scale.vmax), linewidth=0.2)  # fmt: skip
-        hills.set_zlim(np.log10(scale.vmin), np.log10(scale.vmax))
+                           vmin=np.log10(low), vmax=np.log10(FAR), linewidth=0.2)  # fmt: skip
+        hills.set_zlim(np.log10(low), np.log10(FAR))
         hills.set(title=f"{name}: log10 of the loss", xticks=(a[0], 0, a[-1]), yticks=(b[0], 0, b[-1]))
         hills.view_init(elev=32, azim=-60)
     bar = figure.colorbar(ScalarMappable(scale, "viridis"), ax=figure.axes, shrink=0.6, pad=0.03)
     bar.set_label(f"loss (cut at {FAR:.0f})")
-    ticks = [tick for tick in (0.001, 0.01, 0.1, 1, 10) if tick >= scale.vmin]
+    ticks = [tick for tick in (0.001, 0.01, 0.1, 1, 10) if tick >= low]
     bar.set_ticks(ticks, labels=[f"{tick:g}" for tick in ticks])
-    foot(figure, report, words="one seed; cross: the trained weights")
+    seeds = report["settings"]["seeds"]
+    which = "one seed" if seeds == 1 else f"the first of {seeds} seeds"
+    foot(figure, report, words=f"{which}; cross: the trained weights")
     return figure
 
 

@@ -18,7 +18,8 @@ def draw(report: dict[str, Any]) -> Figure:
         for axes in (single, swapped):
             axes.axhline(whole, color=style["color"], linewidth=0.9, linestyle=":")
         draw_line(single, where(own, kind="deleted"), "block", "accuracy", label=name, **style)
-        draw_line(swapped, where(own, kind="swapped"), "block", "accuracy", **{**style, "linestyle": ""})
+        if where(own, kind="swapped"):
+            draw_line(swapped, where(own, kind="swapped"), "block", "accuracy", **{**style, "linestyle": ""})
         draw_line(
             several, [row for row in own if row["kind"] in ("whole", "several deleted")], "count", "accuracy", **style
         )
@@ -37,7 +38,7 @@ def draw(report: dict[str, Any]) -> Figure:
         figure,
         report,
         single,
-        f"{'one seed' if seeds == 1 else f'{seeds} seeds'}; at the right {draws} draws of blocks each, "
-        "bands from the least to the largest",
+        f"{'one seed' if seeds == 1 else f'{seeds} seeds'}; at the right {draws} draws of blocks each, bands from "
+        "the least to the largest",
     )
     return figure

@@ -20,7 +20,7 @@ def draw(report: dict[str, Any]) -> Figure:
     guessing(losses)
     losses.set(title="Training loss, means over 5 steps", xlabel="step", ylabel="cross-entropy")
 
-    def means(key: str) -> list[float | None]:
+    def means(key: str) -> list[float]:
         return [float(np.mean([row[key] for row in where(rows, way=name)])) for name in names]
 
     colours = [SERIES[number % len(SERIES)] for number in range(len(names))]

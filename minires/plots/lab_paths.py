@@ -26,7 +26,7 @@ def draw(report: dict[str, Any]) -> Figure:
         means = np.array([np.mean([row["mean_norm"] for row in where(own, length=length)]) for length in lengths])
         paths = np.array([where(own, length=length)[0]["paths"] for length in lengths], float)
         sums = np.array([np.mean([row["norm_of_sum"] for row in where(own, length=length)]) for length in lengths])
-        style = {"color": SERIES[number], "marker": "os"[number % 2], "markersize": 4}
+        style: dict[str, Any] = {"color": SERIES[number], "marker": "os"[number % 2], "markersize": 4}
         present = means > 0
         single.plot(lengths[present], means[present] / means[0], label=moment, **style)
         weights = paths * means

@@ -13,7 +13,7 @@ SHOWN = ("one layer", "plain-24, batch norm", "residual-50, batch norm, branches
 
 def draw(report: dict[str, Any]) -> Figure:
     figure = Figure(figsize=(10.4, 6.4), dpi=150, layout="constrained")
-    above, below = figure.subfigures(2, 1, height_ratios=(1, 1.25))
+    above, below = figure.subfigures(2, 1, height_ratios=(1, 1.25), squeeze=False)[:, 0]
     names = values_of(report["tables"]["autocorrelation"], "network")
     colours = {name: SERIES[number % len(SERIES)] for number, name in enumerate(names)}
     panels = above.subplots(1, len(SHOWN))
@@ -33,9 +33,9 @@ def draw(report: dict[str, Any]) -> Figure:
         lags, mean, error = means_of(own)
         axes.errorbar(lags * (1 + 0.012 * (number - 3)), mean, error, color=colours[name], capsize=2, label=name,
                       marker="osD^vPX"[number % 7], linestyle="--" if name.startswith("plain") else "-")  # fmt: skip
-    lags = values_of(report["tables"]["autocorrelation"], "lag")
+    ticks = values_of(report["tables"]["autocorrelation"], "lag")
     axes.set(xscale="log", xlabel="lag (points of the grid)", ylabel="autocorrelation of dy/dx")
-    axes.set_xticks(lags, [str(lag) for lag in lags])
+    axes.set_xticks(ticks, [str(tick) for tick in ticks])
     axes.minorticks_off()
     below.legend(*axes.get_legend_handles_labels(), loc="outside right center", frameon=False, fontsize=9)
     seeds = report["settings"]["seeds"]

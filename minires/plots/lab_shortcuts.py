@@ -23,10 +23,10 @@ def draw(report: dict[str, Any]) -> Figure:
     layers.legend(frameon=False, fontsize=8, loc="best")
     means, labels, colours = [], [], []
     for name in names:
-        own = where(rows, shortcut=name)
-        known = [row["log10_gradient_ratio"] for row in own if row["log10_gradient_ratio"] is not None]
+        found = where(rows, shortcut=name)
+        known = [row["log10_gradient_ratio"] for row in found if row["log10_gradient_ratio"] is not None]
         means.append(float(np.mean(known)) if known else None)
-        error = own[0]["published_error"]
+        error = found[0]["published_error"]
         said = f"\n{error:.2f} % in the paper" if error else "\nfails in the paper" if name == "dropout" else ""
         labels.append(name + said)
         colours.append(COLOURS["plain"] if name.startswith("none") else COLOURS["residual"] if error else "0.6")

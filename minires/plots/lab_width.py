@@ -11,12 +11,12 @@ from minires.plots.style import SERIES
 
 def draw(report: dict[str, Any]) -> Figure:
     figure, (variance, ranges) = sheet(2, width=10.4)
-    rows = report["tables"]["draws"]
+    rows = [row for row in report["tables"]["draws"] if row["var_log"] is not None]
     top = 1.15 * max([row["beta"] for row in rows])
     variance.plot([0, top], [0, 5 * top], color="0.6", linewidth=1, label="5 β")
     for number, depth in enumerate(values_of(rows, "depth")):
         own = where(rows, depth=depth)
-        style = {"color": SERIES[number], "marker": "os^D"[number % 4], "label": f"{depth} layers"}
+        style: dict[str, Any] = {"color": SERIES[number], "marker": "os^D"[number % 4], "label": f"{depth} layers"}
         variance.plot([row["beta"] for row in own], [row["var_log"] for row in own], linestyle="", **style)
         widths = np.array([row["width"] for row in own])
         lows, middles, highs = (np.exp([row[key] / 2 for row in own]) for key in ("low_log", "mean_log", "high_log"))

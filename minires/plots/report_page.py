@@ -80,7 +80,7 @@ def content_of(report: dict[str, Any], command: str) -> dict[str, Any]:
     settings = [", ".join([f"{key} {value}" for key in SETTING if (value := group[0][key]) is not None]) or "networks"
                 for group in groups]  # fmt: skip
     summary = {row["label"]: row for row in report["summary"]}
-    entries = []
+    entries: list[dict[str, Any]] = []
     for setting, group in enumerate(groups):
         for network in group:
             depths = sorted({other["depth"] for other in networks}, reverse=True)

@@ -56,7 +56,7 @@ def line_of(network: Mapping[str, Any], networks: Sequence[Mapping[str, Any]], e
     colour = np.array(to_rgb(COLOURS["residual" if network["skip"] else "plain"]))
     return {
         "label": network["name"],
-        "color": to_hex(colour + white * (1 - colour)),
+        "color": to_hex(tuple(colour + white * (1 - colour))),
         "linestyle": DEPTH_DASHES[place % len(DEPTH_DASHES)],
         "linewidth": 1.8,
         "marker": MARKERS[place % len(MARKERS)],

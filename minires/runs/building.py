@@ -106,7 +106,7 @@ def build_trainer(recipe: Recipe, model: Module, dataset: Dataset, params: Any =
     loader = Loader(
         dataset.train_images, dataset.train_labels, recipe.batch_size, seed=recipe.seed,
         augmentation=make_augmentation(recipe.augmentation, dataset.mean), mean=dataset.mean, std=dataset.std,
-        drop_last=recipe.drop_last,
+        drop_last=recipe.drop_last, mixup=recipe.mixup, num_classes=len(dataset.classes),
     )  # fmt: skip
     if loader.joins_last:
         print(
@@ -126,8 +126,6 @@ def build_trainer(recipe: Recipe, model: Module, dataset: Dataset, params: Any =
         evaluate_every=recipe.evaluate_every or None,
         label_smoothing=recipe.label_smoothing,
         class_weights=class_weights(recipe, dataset),
-        mixup=recipe.mixup,
-        num_classes=len(dataset.classes),
         max_norm=recipe.max_norm or math.inf,
         accumulation=recipe.accumulation,
         ema=EMA(model, recipe.ema_decay) if recipe.ema_decay else None,

@@ -259,6 +259,19 @@ SECTIONS: dict[str, Any] = {
 }
 
 
+def place_of(name: str) -> str:
+    """Return where a recipe has a value of this name: epochs, optimizer.lr, warmup.factor; "" where it has none."""
+    sections: dict[str, list[Any]] = {
+        "optimizer": list(OPTIMIZERS.values()), "schedule": list(SCHEDULES.values()), "warmup": [WarmupSection],
+    }  # fmt: skip
+    if name in [field.name for field in fields(Recipe)] and name not in (*sections, "dataset", "finetune"):
+        return name
+    for section, kinds in sections.items():
+        if any(name == field.name for kind in kinds for field in fields(kind)):
+            return f"{section}.{name}"
+    return "model." + name if name in ("skip", "norm", "shortcut", "activation", "width", "init") else ""
+
+
 def section_from(name: str, content: Any) -> Any:
     """Make a section of plain values. The options of a model or a data set are left to their makers to check."""
     if not isinstance(content, Mapping):

@@ -1,5 +1,6 @@
 """minires bench: times of both kernels, the table of ops, and what it refuses."""
 
+import json
 import re
 
 import pytest
@@ -61,3 +62,18 @@ def test_options_of_the_model(capsys):
     ]:
         assert main([*SMALL, *arguments]) == 2
         assert message in capsys.readouterr().err
+
+
+def test_json(capsys):
+    words = [*SMALL, "--kernels", "numpy", "--json"]
+    assert main(words) == 0
+    rows = json.loads(capsys.readouterr().out)
+    assert [row["what"] for row in rows] == ["training step", "inference"] and rows[0]["kernels"] == "numpy"
+    assert all(row["median_s"] > 0 and row["first_s"] > 0 and row["batch_size"] == 2 for row in rows)
+    assert main([*words, "--profile"]) == 2 and "leave out --profile" in capsys.readouterr().err
+
+
+def test_doctor_as_json(capsys):
+    assert main(["doctor", "--json"]) == 0
+    facts = json.loads(capsys.readouterr().out)
+    assert facts["libraries"]["numpy"] and facts["kernels"] in ("numpy", "numba") and "gpu_problem" in facts

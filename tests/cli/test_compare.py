@@ -19,7 +19,7 @@ def test_compare(tmp_path, capsys):
     assert main([*QUICK, "--out", str(tmp_path), "--kernels", "numpy", "--seed", "3"]) == 0
     (folder,) = tmp_path.iterdir()
     assert {path.name for path in folder.iterdir()} == {
-        "config.json", "report.json", "summary.csv", "layers.csv", "losses.csv",
+        "config.json", "report.json", "summary.csv", "layers.csv", "losses.csv", "moments.csv",
         "gradient_flow.png", "weight_gradients.png"}
     report = json.loads((folder / "report.json").read_text())
     assert report["seeds"] == [3, 4] and report["steps"] == 2
@@ -29,6 +29,7 @@ def test_compare(tmp_path, capsys):
         assert f"{row['log10_ratio_initial']:.2f}" in line and f"{row['train_loss']:.3f}" in line
     assert all(sentence in printed for sentence in report["verdict"])
     assert str(folder / "gradient_flow.png") in printed
+    assert "\r" not in progress  # no terminal, no bar
     assert "100%" in progress and "residual-14" in progress
 
 
@@ -49,6 +50,9 @@ def test_switches(tmp_path, capsys):
     [
         ("--init", "best", "known: pytorch, lecun, xavier, he"),
         ("--norm", "instance", "known: batch, none, group, layer"),
+        ("--data", "letters", "known: digits"),
+        ("--html", "report.pdf", "must end in .html"),
+        ("--html", "nowhere/report.html", "there is no folder"),
         ("--activation", "swish", "known: relu"),
         ("--kernels", "fortran", "known: numpy, numba"),
         ("--skip", "maybe", "off"),
@@ -71,6 +75,18 @@ def test_unwritable_folder(tmp_path, capsys):
     (tmp_path / "file").touch()
     assert main([*QUICK, "--out", str(tmp_path / "file")]) == 2
     assert "cannot write to the output folder" in capsys.readouterr().err
+
+
+def test_drawn_again(tmp_path, capsys):
+    assert main([*QUICK, "--out", str(tmp_path), "--kernels", "numpy", "--moments", "1"]) == 0
+    (folder,) = tmp_path.iterdir()
+    before = {path: path.read_bytes() for path in folder.glob("*.png")}
+    for path in before:
+        path.unlink()
+    assert main(["plot", str(folder)]) == 0
+    assert {path: path.read_bytes() for path in folder.glob("*.png")} == before
+    assert main(["plot", str(folder), str(folder)]) == 2
+    assert "is drawn alone" in capsys.readouterr().err
 
 
 def test_ctrl_c(tmp_path, capsys, monkeypatch):

@@ -1,5 +1,6 @@
 """`minires evaluate --weights`: a file of weights on a data set, in one command."""
 
+import json
 import sys
 from pathlib import Path
 
@@ -45,6 +46,9 @@ def test_a_published_file(tmp_path, capsys, digits, layout, how, mean, std):
     accuracy = (predicted == digits.test_labels).mean()
     assert f"test accuracy {accuracy:.2%}, " in printed and f"on {len(predicted)} images of digits" in printed
     assert "the weights are those under 'state_dict'" in printed
+    assert main(["evaluate", "--weights", str(path), *options, "--json"]) == 0
+    result = json.loads(capsys.readouterr().out)
+    assert result["accuracy"] == accuracy and result["images"] == len(predicted) and result["data"] == "digits"
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,7 @@
 """The command line's frame: help, exit codes, and what becomes of a command's errors."""
 
+import importlib
+import shlex
 import subprocess
 import sys
 from types import ModuleType
@@ -152,3 +154,30 @@ def test_every_command_has_help(name, capsys):
 def test_python_dash_m_is_the_same_command():
     result = subprocess.run([sys.executable, "-m", "minires", "--version"], capture_output=True, text=True, check=True)
     assert result.stdout == f"minires {minires.__version__}\n"
+
+
+@pytest.mark.parametrize("name", [name for name in cli.COMMANDS])
+def test_examples_of_the_help_can_be_read(name):
+    module = importlib.import_module(f"minires.cli.{name}")
+    assert module.EXAMPLES
+    for line, what in module.EXAMPLES:
+        program, command, *words = shlex.split(line)
+        assert program == "minires" and command == name and what
+        cli.build_parser(name).parse_args([name, *words])
+
+
+@pytest.mark.parametrize(
+    "words, advice",
+    [
+        (["train", "--epochs", "3"], "it is a value of the recipe: --set epochs=3"),
+        (["train", "--lr=0.05"], "--set optimizer.lr=0.05"),
+        (["train", "--batch-size", "32"], "--set batch_size=32"),
+        (["finetune", "run", "--data", "digits", "--steps", "9"], "--set steps=9"),
+        (["train", "--norm", "none"], "--set model.norm=none"),
+        (["compare", "--depth", "20", "--stepz", "3"], "did you mean --steps?"),
+        (["bench", "--batchsize", "8"], "did you mean --batch-size?"),
+    ],
+)
+def test_an_unknown_option_says_what_it_may_have_been_meant_for(words, advice, capsys):
+    assert cli.main(words) == 2
+    assert advice in capsys.readouterr().err

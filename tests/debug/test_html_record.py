@@ -43,6 +43,23 @@ def norm(array):
     return math.sqrt(float((array.astype(np.float64) ** 2).sum()))
 
 
+def test_the_kernels_and_what_they_call_are_the_readable_ones(resnet20_record):
+    """NumPy's, also where others run; an op without kernels has none."""
+    _, recorded = resnet20_record
+    with kernels.use("numba"):
+        x = Tensor(np.ones((2, 3), np.float32), requires_grad=True)
+        compiled = record(ops.relu(x).sum())
+    for one, op, kernel, helper in ((recorded, "Conv2d", "conv2d_grad_weight", "im2col"),
+                                    (compiled, "ReLU", "relu_backward", "select")):  # fmt: skip
+        entry = next(entry for entry in one["ops"] if entry["op"] == op)
+        for kind, name in (("kernels", kernel), ("helpers", helper)):
+            sources = [one["sources"][number] for number in entry[kind]]
+            (found,) = [source for source in sources if source["text"].startswith(f"def {name}(")]
+            assert found["file"] == "minires/kernels/numpy_kernels.py"
+    add = next(entry for entry in recorded["ops"] if entry["op"] == "ResidualAdd")
+    assert add["kernels"] == add["helpers"] == []
+
+
 def test_gradients_are_those_of_backward(resnet20_record):
     model, recorded = resnet20_record
     other, loss = digits_loss()

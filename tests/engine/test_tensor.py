@@ -32,6 +32,28 @@ def test_repr_is_one_line_that_says_where_a_tensor_was_made():
     assert repr(y).endswith("in test_repr_is_one_line_that_says_where_a_tensor_was_made)")
 
 
+def test_repr_has_the_values_of_few_numbers():
+    assert repr(Tensor(2.5)) == "Tensor((), float32, leaf) = 2.5"
+    assert repr(Tensor([[1, 2, 3], [4, 5, 6e-9]])) == "Tensor((2, 3), float32, leaf) = [[1, 2, 3], [4, 5, 6e-09]]"
+    assert repr(Tensor(np.zeros(7))) == "Tensor((7,), float64, leaf)"
+    assert repr(Tensor(np.array([], np.float32))) == "Tensor((0,), float32, leaf) = []"
+    assert "Sum at" in repr(Tensor([1.0, np.nan], requires_grad=True).sum())
+
+
+def test_a_tensor_of_one_number_is_one():
+    loss = Tensor([0.25], requires_grad=True).sum()
+    assert float(loss) == 0.25 and int(loss * 10) == 2 and f"{loss:.3f}" == "0.250" and f"{loss:8.1e}" == " 2.5e-01"
+    assert f"{loss}" == repr(loss) and bool(loss) and not bool(Tensor(0.0))
+    assert float(Tensor([[3.0]])) == 3
+
+
+@pytest.mark.parametrize("use", [float, int, bool, lambda x: f"{x:.2f}", lambda x: x.item()])
+def test_several_numbers_are_not_one(use):
+    for data in ([1.0, 2.0], np.zeros((0, 3))):
+        with pytest.raises(ValueError, match=r"is not one number; reduce it first, as in x.mean\(\)"):
+            use(Tensor(data))
+
+
 @pytest.mark.parametrize(
     "made, message",
     [

@@ -55,13 +55,14 @@ def is_free(name, parameter, array, misfit):
 
 
 def full(name):
-    """A draw whose arrays all have numbers in them."""
+    """A draw with all of its arrays, and numbers in each."""
     for number in range(100):
         draw = Drawer((1, number))
         arguments = getattr(draw, name)()
         arrays = [one for one in arguments if isinstance(one, np.ndarray)]
         lists = [one for each in arguments if isinstance(each, list) for one in each]
-        if min([one.size for one in arrays + lists]) > 0 and not draw.spoiling:
+        complete = all([one is not None for one in arguments])
+        if complete and min([one.size for one in arrays + lists]) > 0 and not draw.spoiling:
             return list(arguments)
     raise AssertionError(name)
 

@@ -213,7 +213,7 @@ def test_dropout_draws_the_same_mask(gpu):
 
 def test_the_comparison_of_networks_with_and_without_skips(gpu, monkeypatch):
     few = [array[:8] for array in load_digits()]
-    monkeypatch.setattr("minires.lab.comparison.load_digits", lambda: few)
+    monkeypatch.setattr("minires.lab.networks.load_digits", lambda: few)
     options = {"depths": 8, "seeds": 1, "steps": 2, "batch_size": 4}
     there, here = (lab.compare(**options, device=device) for device in ("cuda", "cpu"))
     assert there["device"] == "cuda" and not there["interrupted"]

@@ -160,6 +160,16 @@ KERNELS = {
         "avg_pool2d", "avg_pool2d_backward",
         doubled_if(lambda grad_y, x_shape, size, stride, padding: stride[0] > size[0])),
     "option A at stride 3": ("option_a", "option_a_backward", doubled_if(lambda grad_y, x_shape, stride: stride == 3)),
+    "five groups": ("conv2d", "grouped_conv2d_grad_input", doubled_if(lambda *given: given[-1] == 5)),
+    "dilation of 3 in the height alone": (
+        "conv2d", "grouped_conv2d_grad_weight", doubled_if(lambda *given: given[-2] == (3, 1))),
+    "dilation beyond the stride, one group": (
+        "conv2d", "grouped_conv2d_grad_input",
+        doubled_if(lambda grad_y, weight, x_shape, stride, padding, dilation, groups:
+                   dilation[1] > stride[1] and groups == 1)),
+    "more filters than channels in a group": (
+        "conv2d", "grouped_conv2d_grad_weight",
+        doubled_if(lambda grad_y, x, shape, *window: shape[0] > shape[1] * window[-1] and len(x) == 1)),
     "the shortcut of a block of three layers": ("conv_chain", "chain_backward", two_layers_at_most),
 }  # fmt: skip
 
@@ -170,6 +180,18 @@ BACKWARDS = {
     "concatenate of four equal sizes": ("concatenate", ops.shape.Concatenate, reversed_for_four_equal),
     "a slope above a half": ("leaky_relu", ops.activation.LeakyReLU, slope_at_most_a_half),
     "the corrected variance": ("var", ops.reduction.Var, corrected_variance),
+    "ceil_mode with a stride above its window": (
+        "max_pool2d", ops.general_pooling.CeilMaxPool2d,
+        doubled_if(lambda self, grad_y: self.stride[1] > self.kernel_size[1])),
+    "a last window larger than the image": (
+        "max_pool2d", ops.general_pooling.CeilMaxPool2d,
+        doubled_if(lambda self, grad_y: self.kernel_size[0] > self.x_shape[2])),
+    "padding that does not count, of one axis": (
+        "avg_pool2d", ops.general_pooling.GeneralAvgPool2d,
+        doubled_if(lambda self, grad_y: self.padding[1] == 0 < self.padding[0] and not self.count_include_pad)),
+    "ceil_mode for one image": (
+        "avg_pool2d", ops.general_pooling.GeneralAvgPool2d,
+        doubled_if(lambda self, grad_y: self.ceil_mode and self.count_include_pad and self.x_shape[0] == 1)),
     "a global pool of one pixel": (
         "global_avg_pool2d", ops.pooling.GlobalAvgPool2d,
         doubled_if(lambda self, grad_y: self.x.shape[2:] == (1, 1))),

@@ -78,8 +78,10 @@ def test_every_exporter_is_run_by_a_case():
     assert set(ALL_OPS) <= kinds
 
 
-# ONNX's evaluator takes a max pool's pads in another order than the standard has them. onnxruntime keeps to it.
-IN_DOUBLE = [case for case in CASES if case.op != "max_pool2d" or not re.search(r"padding \((\d), (?!\1)", case.name)]
+# ONNX's evaluator takes a max pool's pads in another order than the standard has them. onnxruntime keeps to it. And it
+# has erf in float32, in which 1 + erf loses what is left of GELU on the left.
+NOT_IN_DOUBLE = {"max_pool2d": r"padding \((\d), (?!\1)", "gelu": r"none.*offset −"}
+IN_DOUBLE = [case for case in CASES if case.op not in NOT_IN_DOUBLE or not re.search(NOT_IN_DOUBLE[case.op], case.name)]
 
 
 @pytest.mark.parametrize("case", IN_DOUBLE, ids=lambda case: case.name)

@@ -52,8 +52,8 @@ TRUSTED = {
     "grouped_grad_weight": "x shape, grad_y shape, sums made",
     "winograd_filters": "weight shape, u made",
     "winograd_products": "x shape, weight shape, u made, y made, shortcut op, bias op, statistics made",
-    "winograd_weight_products": "x shape, grad_y shape, grad_u made",
-    "winograd_weight_gradient": "grad_u made, grad_weight made",
+    "winograd_weight_products": "x shape, grad_y shape, grad_shares made",
+    "winograd_weight_gradient": "grad_shares made, grad_weight made",
     "winograd_layers_forward": (
         "x op, shortcut op, y made, "
         "first.filters op, first.u made, first.z made, first.statistics made, first.mean made, first.var made, "
@@ -64,9 +64,9 @@ TRUSTED = {
     "winograd_layers_backward": (
         "grad_y op, y op, masked made, x op, grad_x made, between made, "
         "first.z made, first.filters op, first.u made, first.weight op, first.bias op, first.mean made, "
-        "first.var made, first.sums made, first.grad_u made, first.grad_filters made, first.grad_norm made, "
+        "first.var made, first.sums made, first.grad_shares made, first.grad_filters made, first.grad_norm made, "
         "second.z made, second.filters op, second.u made, second.weight op, second.bias op, second.mean made, "
-        "second.var made, second.sums made, second.grad_u made, second.grad_filters made, second.grad_norm made"
+        "second.var made, second.sums made, second.grad_shares made, second.grad_filters made, second.grad_norm made"
     ),
 }
 

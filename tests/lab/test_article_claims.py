@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from minires.lab.article_claims import CLAIMS, overfitting
+from minires.lab.article_claims import CLAIMS
+from minires.lab.article_trials import overfitting
 from minires.lab.experiments import articles
 
 TUTORIALS = Path(__file__).parents[2] / "tutorials"

@@ -8,10 +8,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from minires import lab, models, ops, training
-from minires.data import load_digits
+from minires import kernels, lab, models, ops, training
+from minires.data import Loader, load_digits
 from minires.engine import Tensor
-from minires.lab.comparison import Network, measure
+from minires.lab.gradient_norms import measure
+from minires.lab.networks import Network
+from minires.optim import SGD, CosineAnnealingLR
 
 IMAGES, LABELS = (array[:16] for array in load_digits()[:2])
 
@@ -120,6 +122,62 @@ def test_report(report):
     assert first[0]["initial"]["grad_h"] != first[0]["trained"]["gradients"]["grad_h"]
 
 
+def test_moments(report):
+    assert report["moments"] == [0, 1, 2, 3]
+    for entry in report["networks"]:
+        for run in entry["runs"]:
+            moments = run["trained"]["moments"]
+            assert [norms["step"] for norms in moments] == [1, 2, 3]
+            assert moments[-1]["log10_grad_h"] == run["trained"]["gradients"]["log10_grad_h"]
+            assert moments[0]["log10_grad_h"] != run["initial"]["log10_grad_h"]
+
+
+def test_a_moment_is_what_measuring_after_so_many_steps_gives():
+    """Steps taken here by hand, from the same batches, lead to the same gradients."""
+    report = lab.compare(depths=8, skip=False, seeds=1, steps=6, moments=(2,), batch_size=16, lr=0.01, kernels="numpy")
+    model = network(skip=False).build(seed=0)
+    images, labels, _, _ = load_digits()
+    batches = Loader(images, labels, 16, drop_last=True, seed=0)
+    optimizer = SGD(model.parameters(), 0.01, momentum=0.9, weight_decay=1e-4)
+    schedule = CosineAnnealingLR(optimizer, 6)
+    with kernels.use("numpy"):
+        for batch, _ in zip(batches.epoch(0), range(2), strict=False):
+            optimizer.zero_grad()
+            ops.cross_entropy(model(Tensor(batch[0])), batch[1]).backward()
+            optimizer.step()
+            schedule.step()
+        expected = measure(model, *next(batches.epoch(0)))
+    assert report["moments"] == [0, 2, 6]
+    moment = report["networks"][0]["runs"][0]["trained"]["moments"][0]
+    np.testing.assert_allclose(moment["log10_grad_h"], expected["log10_grad_h"], atol=1e-4)
+
+
+def test_learning_rate_and_activation_are_switches():
+    options = {"lr": (0.1, 0.001), "activation": ("relu", "elu"), "seeds": 1, "steps": 1, "batch_size": 8}
+    report = lab.compare(depths=8, skip=True, **options)
+    entries = report["networks"]
+    assert [entry["label"] for entry in entries] == [
+        f"residual-8, activation {name}, lr {lr}" for name in ("relu", "elu") for lr in (0.1, 0.001)]  # fmt: skip
+    fast, slow = entries[0]["runs"][0], entries[1]["runs"][0]
+    assert fast["initial"] == slow["initial"] and fast["trained"]["losses"] == slow["trained"]["losses"]
+    assert fast["trained"]["moments"][0]["loss"] != slow["trained"]["moments"][0]["loss"]
+
+
+def test_both_accuracies_are_there(report):
+    for row in report["summary"]:
+        assert 0 <= row["test_accuracy"] <= 1 and 0 <= row["test_accuracy_batch"] <= 1
+
+
+def test_other_images(tmp_path):
+    rng = np.random.default_rng(0)
+    arrays = {"train_images": rng.integers(0, 256, (40, 3, 8, 8)), "test_images": rng.integers(0, 256, (20, 3, 8, 8))}
+    labels = {"train_labels": np.arange(40) % 4, "test_labels": np.arange(20) % 4}
+    np.savez(tmp_path / "few.npz", **{name: array.astype(np.uint8) for name, array in arrays.items()}, **labels)
+    report = lab.compare(depths=8, skip=True, seeds=1, steps=1, batch_size=8, data=str(tmp_path / "few.npz"))
+    (entry,) = report["networks"]
+    assert entry["classes"] == 4 and report["summary"][0]["guessing"] == pytest.approx(math.log(4))
+
+
 def test_files_hold_the_report(report):
     folder = Path(report["folder"])
     assert folder.name.endswith("-compare-resnet8-14")
@@ -127,11 +185,16 @@ def test_files_hold_the_report(report):
     assert json.loads((folder / "config.json").read_text())["arguments"]["depths"] == [8, 14]
     with (folder / "layers.csv").open() as file:
         rows = list(csv.DictReader(file))
-    assert len(rows) == 2 * 2 * 2 * ((4 + 2 * 8) + (7 + 2 * 14))  # skips, seeds, moments, layers
+    assert len(rows) == 2 * 2 * 4 * ((4 + 2 * 8) + (7 + 2 * 14))  # skips, seeds, moments, layers
     for row in rows[::37]:
         assert math.log10(float(row["value"])) == pytest.approx(float(row["log10"]))
     with (folder / "losses.csv").open() as file:
         assert len(list(csv.DictReader(file))) == 4 * 2 * 3
+    with (folder / "moments.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert len(rows) == 4 * 2 * 4
+    first = report["networks"][0]["runs"][0]["initial"]["log10_grad_h"]
+    assert float(rows[0]["log10_ratio"]) == pytest.approx(first[0] - first[-1])
     with (folder / "summary.csv").open() as file:
         assert [row["name"] for row in csv.DictReader(file)] == [row["name"] for row in report["summary"]]
 
@@ -202,6 +265,10 @@ def test_ctrl_c_leaves_what_is_finished(tmp_path, monkeypatch):
         ({"depths": (8, 8)}, "given twice"),
         ({"init": "best"}, "unknown init 'best'; known: pytorch, lecun"),
         ({"norm": "instance"}, "unknown norm 'instance'; known: batch, none, group, layer"),
+        ({"lr": 0.0}, "lr must be above 0, got 0.0"),
+        ({"lr": (0.1, 0.1)}, "given twice"),
+        ({"moments": (0, 81)}, "a moment must be from 0 to 80, the steps, got 81"),
+        ({"data": "letters"}, "unknown data set 'letters'"),
         ({"activation": "swish"}, "unknown activation 'swish'; known: relu"),
         ({"init": "zero_gamma"}, "starts every branch at zero, so without skips nothing passes"),
         ({"init": "skipinit"}, "pass norm='none'"),

@@ -5,6 +5,7 @@ import pytest
 
 from minires import Tensor, kernels, models, nn, no_grad, ops
 from minires.engine import backward_order
+from minires.models.fused import FusedBasicBlock, FusedResNet
 
 MAKERS = {
     "basic, option A": lambda **options: models.cifar_resnet(8, **options),
@@ -210,6 +211,40 @@ def test_a_folded_network_gives_the_same_logits(name, fused, kind, require):
         assert np.isfinite(image.grad).all() and "ConvChain" not in names(folded(image))
     for key, array in model.state_dict().items():  # the first one is as it was
         np.testing.assert_array_equal(array, state[key])
+
+
+class NormFirst(models.BasicBlock):
+    """A block of a user's, whose norm stands before its convolution."""
+
+    def forward(self, x):
+        return ops.residual_add(self.downsample(x), self.relu2(self.bn2(self.conv2(self.conv1(self.bn1(x))))))
+
+
+@pytest.mark.parametrize("block", [models.MisplacedNormBlock, models.AlwaysProjectedBlock, NormFirst])
+@pytest.mark.parametrize("activation", ["relu", "elu"])
+def test_folding_leaves_alone_what_has_a_forward_of_its_own(block, activation):
+    model = models.cifar_resnet(8, width=4, block=block, activation=activation, shortcut="B", seed=0)
+    if block is NormFirst:
+        model.layer2 = nn.Sequential(NormFirst(4, 4, shortcut="B", activation=activation, seed=1))
+        model.layer3 = nn.Sequential(NormFirst(4, 4, shortcut="B", activation=activation, seed=2))
+        model.fc, model.layer1 = nn.Linear(4, 10, seed=3), nn.Sequential(NormFirst(4, 4, activation=activation, seed=4))
+    x = np.random.default_rng(2).standard_normal((6, 3, 8, 8)).astype(np.float32)
+    for _ in range(3):
+        model(Tensor(x))  # running statistics unlike those at the start
+    with no_grad():
+        found, expected = models.folded(model)(Tensor(x)).data, model.eval()(Tensor(x)).data
+    np.testing.assert_allclose(found, expected, rtol=1e-3, atol=1e-4 * max(1, np.abs(expected).max()))
+    assert models.is_foldable(model) is (block is not NormFirst)
+
+
+def test_a_folded_network_is_fused_whatever_it_was_made_of():
+    for fused in (False, True):
+        network = models.folded(models.cifar_resnet(8, width=4, seed=0, fused=fused))
+        assert isinstance(network, FusedResNet) and isinstance(network.layer2[0], FusedBasicBlock)
+    plain = models.cifar_resnet(8, width=4, seed=0, activation="elu")
+    assert type(models.folded(plain)) is type(plain) is models.ResNet  # a chain's activation is relu
+    plain.layer1[0].forward = lambda x: x
+    assert not models.is_foldable(plain) and not models.is_foldable(nn.Linear(2, 3))
 
 
 def test_what_is_folded_needs_no_norm_and_keeps_up_with_nothing():

@@ -223,7 +223,7 @@ def test_a_deep_copy_is_independent():
 
 
 def test_repr_is_one_line():
-    assert repr(nn.Linear(3, 4)) == "Linear(16 parameters)"
+    assert repr(nn.Linear(3, 4)) == "Linear(weight (4, 3), bias (4,))"
 
 
 def test_random_generators_go_back_to_where_they_were():
@@ -250,3 +250,24 @@ def test_load_state_dict_into_what_cannot_be_written_to_changes_nothing():
     with pytest.raises(ValueError, match=r"1.bias of the model, \(2,\) float32 on cpu, cannot be written to"):
         model.load_state_dict(saved)
     assert all(np.array_equal(array, before[name]) for name, array in model.state_dict().items())
+
+
+def test_repr_is_a_tree_of_layers():
+    network = nn.Sequential(nn.Conv2d(1, 4, 3, padding=1, bias=False), nn.BatchNorm2d(4), nn.ReLU(), nn.Flatten())
+    text = repr(network)
+    assert text.splitlines()[0] == "Sequential, 44 parameters"
+    assert "  0: Conv2d(weight (4, 1, 3, 3), stride 1, padding 1)" in text.splitlines()
+    assert "eps 1e-05, momentum 0.1" in text and text.splitlines()[3] == "  2: ReLU()"
+
+
+def test_repr_shows_a_modules_own_parameters_and_ends_where_it_holds_itself():
+    class Scaled(nn.Module):
+        def __init__(self):
+            self.scale = nn.Parameter(np.ones(1))
+            self.layer = nn.Linear(2, 2)
+
+    text = repr(Scaled())
+    assert "  scale (1,)" in text.splitlines() and "  layer: Linear(weight (2, 2), bias (2,))" in text.splitlines()
+    loop = Scaled()
+    loop.itself = loop
+    assert repr(loop).count("Scaled") < 50

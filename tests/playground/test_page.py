@@ -7,10 +7,10 @@ import re
 from pathlib import Path
 
 import pytest
+from minires.lab.gradient_flow import Network, measure
 
 from minires import playground
 from minires.data import Loader, load_digits
-from minires.lab.gradient_flow import Network, measure
 from minires.learn.chapters import CHAPTERS, script
 
 pytestmark = pytest.mark.browser
@@ -155,12 +155,22 @@ def test_the_address_holds_everything(at):
         ("depth=1e9", "depth", "50"), ("seed=x", "seed", "0"),
         ("skip=<img src=x onerror=alert(1)>", "skip", "identity"), ("width=33", "width", "128"),
         ("skip=none&order=misplaced", "order", "post"), ("constructor=1&step=3", "width", "128"),
+        ("depth=8&lang=constructor", "depth", "8"),
     ],
 )  # fmt: skip
 def test_a_wrong_address_becomes_the_nearest_right_one(wrong, key, value, at):
     page = at(f"#{wrong}" if "width" in wrong or key == "width" else f"#width=32&{wrong}")
     assert address(page)[key] == value
     assert ratio(page) > 0
+
+
+def test_a_browser_without_workers_says_so(chromium, file):
+    context = chromium.new_context()
+    context.add_init_script("window.Worker = class { constructor() { throw new Error('no'); } };")
+    page = context.new_page()
+    page.goto(file.as_uri())
+    page.get_by_text("lets no page compute in the background").wait_for()
+    context.close()
 
 
 def test_a_norm_can_be_misplaced_only_where_there_are_two(at):

@@ -158,6 +158,16 @@ def test_evaluate_uses_running_statistics_and_changes_nothing():
     assert not model.training
 
 
+def test_an_evaluation_folds_the_network_once(monkeypatch):
+    model, calls, folded = network(), [], models.folded
+    monkeypatch.setattr(models, "folded", lambda given: calls.append(given) or folded(given))
+    training.predict(model, in_order(TEST_IMAGES[:50], TEST_LABELS[:50], 16))
+    assert calls == ([model] if models.is_foldable(model) else [])
+    resnet = models.cifar_resnet(8, width=4, in_channels=1, seed=0)
+    training.predict(resnet, in_order(TEST_IMAGES[:50], TEST_LABELS[:50], 16))
+    assert calls[-1] is resnet and len([one for one in calls if one is resnet]) == 1
+
+
 class Stopping(Loader):
     """A loader that comes to an end, by an exception, after one batch."""
 

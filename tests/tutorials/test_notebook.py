@@ -1,7 +1,9 @@
-"""A chapter as a notebook, converted as the site does it for download, runs from top to bottom."""
+"""A chapter as a notebook runs from top to bottom."""
 
 import pytest
 from chapters_on_disk import CHAPTERS, environment
+
+from minires.learn import notebook as notebooks
 
 chosen = [path for path in CHAPTERS if path.stem == "07_convolution_backward"]
 
@@ -10,15 +12,13 @@ chosen = [path for path in CHAPTERS if path.stem == "07_convolution_backward"]
 @pytest.mark.parametrize("path", chosen, ids=lambda path: path.stem)
 def test_notebook_runs(path, tmp_path, require, monkeypatch):
     require("ipykernel")
-    nbclient, nbformat, conversion = require("nbclient"), require("nbformat"), require("sphinx_gallery.notebook")
+    nbclient, nbformat = require("nbclient"), require("nbformat")
     for name, value in environment(tmp_path).items():
         if name != "MPLBACKEND":  # a notebook shows its figures in the page
             monkeypatch.setenv(name, value)
     monkeypatch.delenv("MPLBACKEND", raising=False)
-    script = tmp_path / path.name
-    script.write_bytes(path.read_bytes())
-    conversion.python_to_jupyter_cli([str(script)])
-    notebook = nbformat.read(script.with_suffix(".ipynb"), as_version=4)
+    notebook = nbformat.read(notebooks.export(int(path.name[:2]), tmp_path), as_version=4)
+    nbformat.validate(notebook)
     nbclient.NotebookClient(notebook, timeout=300, resources={"metadata": {"path": str(tmp_path)}}).execute()
     code = [cell for cell in notebook.cells if cell.cell_type == "code"]
     assert len(code) >= 5 and all(cell.execution_count for cell in code)

@@ -1,8 +1,10 @@
 // Everything about the chosen operation: numbers, pictures, fork meter, source and formulas.
 
 class Details {
-  constructor(holder) {
+  // onChange(): another line or another gradient was chosen.
+  constructor(holder, onChange) {
     this.holder = holder;
+    this.onChange = onChange;
     this.chosen = "grad_y"; // which row of the table the gradient's picture shows; kept from step to step
     this.line = 0;
   }
@@ -18,6 +20,7 @@ class Details {
     const cards = [this.title(op), this.numbers(op), this.pictures(op)];
     if (op.fork) cards.push(this.fork(op));
     cards.push(this.source(op));
+    if (op.kernels.length) cards.push(this.kernels(op));
     if (pass.formulas[op.formula]) cards.push(this.formula(op));
     this.holder.replaceChildren(...cards);
   }
@@ -28,6 +31,8 @@ class Details {
     const op = this.pass.ops[this.step];
     this.line = Math.min(Math.max(0, this.line + by), Math.max(0, op.lines.length - 1));
     this.holder.querySelector(".card.code").replaceWith(this.source(op));
+    this.holder.querySelector(".source .now")?.scrollIntoView({ block: "nearest" }); // the style sheet keeps room for what is above
+    this.onChange();
   }
 
   title(op) {
@@ -51,28 +56,29 @@ class Details {
     rows.push({ key: "y", name: "y", array: op.y, where: "activation" });
     if (!rows.some(row => row.key === this.chosen)) this.chosen = "grad_y";
     const table = element("table", {});
-    const head = ["", "norm", "mean", "max |·|", "zeros", "NaN, ∞", "shape"];
+    const head = ["array", "norm", "mean", "max |·|", "zeros", "NaN, ∞", "shape"];
     if (this.beside) head.splice(2, 0, "in the twin");
     table.append(element("thead", {}, element("tr", {}, ...head.map(text => element("th", { scope: "col" }, text)))));
     const body = element("tbody", {});
     for (const row of rows) {
       const array = this.array(row.array);
-      const number = (value, name) => element("td", { "data-name": name, "data-value": value, class: typeof value === "string" ? "bad" : "" }, show(value));
+      const number = (value, name, label) => element("td", { "data-name": name, "data-label": label, "data-value": value, class: typeof value === "string" ? "bad" : "" }, show(value));
       const name = row.key === "y" ? element("code", {}, row.name) : element("button", { type: "button", "aria-pressed": row.key === this.chosen, title: "Show its picture" }, row.name);
       if (row.key !== "y") name.addEventListener("click", () => {
         this.chosen = row.key;
         this.show(this.pass, this.step, this.beside);
         this.holder.querySelector(`tr[data-key="${row.key}"] button`).focus();
+        this.onChange();
       });
-      const cells = [element("td", {}, name, " ", element("small", {}, row.where)), number(array.norm, "norm"), number(array.mean, "mean"), number(array.abs_max, "abs_max"),
-        element("td", {}, share(array.zeros)),
-        element("td", { class: array.nans || array.infs ? "bad" : "" }, array.nans || array.infs ? `${array.nans}, ${array.infs}` : "none"),
-        element("td", {}, element("small", {}, shapeText(array.shape)))];
-      if (this.beside) cells.splice(2, 0, element("td", {}, this.normBeside(row.key)));
+      const cells = [element("td", {}, name, " ", element("small", {}, row.where)), number(array.norm, "norm", "norm"), number(array.mean, "mean", "mean"), number(array.abs_max, "abs_max", "max |·|"),
+        element("td", { "data-label": "zeros" }, share(array.zeros)),
+        element("td", { "data-label": "NaN, ∞", class: array.nans || array.infs ? "bad" : "" }, array.nans || array.infs ? `${array.nans}, ${array.infs}` : "none"),
+        element("td", { "data-label": "shape" }, element("small", {}, shapeText(array.shape)))];
+      if (this.beside) cells.splice(2, 0, element("td", { "data-label": "in the twin" }, this.normBeside(row.key)));
       body.append(element("tr", { "data-key": row.key }, ...cells));
     }
     table.append(body);
-    return element("section", { class: "card", "aria-label": "Gradients in numbers" }, element("div", { class: "scroll", tabindex: "0", role: "group", "aria-label": "Table of gradients" }, table));
+    return element("section", { class: "card numbers", "aria-label": "Gradients in numbers" }, table);
   }
 
   normBeside(key) {
@@ -105,9 +111,16 @@ class Details {
     const card = element("section", { class: "card fork", "aria-label": "Fork meter" }, element("h3", {}, "Where the gradient of the block’s input comes from"));
     if (whole > 0) card.append(element("div", { class: "meter", role: "img", "aria-label": `${share(fork.skip_share)} through the skip, ${share(fork.branch_share)} through the branch` },
       part("skip", fork.skip_share), part("branch", fork.branch_share)));
-    card.append(element("p", {}, `Norm ${show(fork.skip_norm)} through the skip, ${show(fork.branch_norm)} through the branch, cosine between them ${show(fork.cosine)}; ` +
+    card.append(element("p", {}, `Norm ${show(fork.skip_norm)} through the skip, ${show(fork.branch_norm)} through the branch, ${this.cosine(fork)}; ` +
         `their sum, dL/dx, has norm ${show(fork.x_norm)}. A share is what the path adds along dL/dx.`));
     return card;
+  }
+
+  cosine(fork) {
+    if (typeof fork.cosine === "number") return `cosine between them ${show(fork.cosine)}`;
+    if (typeof fork.skip_norm === "string" || typeof fork.branch_norm === "string") return "no cosine between them, since not all is finite";
+    if (fork.skip_norm && fork.branch_norm) return "no cosine between them, since they are too small";
+    return `no cosine between them, since the ${fork.skip_norm ? "branch" : "skip"} gives 0`;
   }
 
   source(op) {
@@ -138,6 +151,22 @@ class Details {
     card.append(heading, pre);
     const kept = Object.entries(op.kept).map(([name, text]) => `${name} ${text}`);
     if (kept.length) card.append(element("p", { class: "kept" }, "Kept by forward: " + kept.join(", ")));
+    return card;
+  }
+
+  // The kernels that the backward calls, and closed below them what these call.
+  kernels(op) {
+    const card = element("section", { class: "card kernels", "aria-label": "Kernels" }, element("h3", {}, op.kernels.length > 1 ? "The kernels that it calls, in NumPy" : "The kernel that it calls, in NumPy"));
+    const folded = (number, open) => {
+      const source = this.pass.sources[number], name = source.text.match(/def (\w+)/)[1];
+      const pre = element("pre", { tabindex: "0", "aria-label": `Source of ${name}` });
+      source.text.replace(/\n$/, "").split("\n").forEach((text, i) => pre.append(element("span", {}, element("b", {}, source.line + i), text)));
+      pre.classList.add("source");
+      const details = element("details", {}, element("summary", {}, element("code", {}, name), " ", element("small", {}, `${source.file}:${source.line}`)), pre);
+      details.open = open;
+      return details;
+    };
+    card.append(...op.kernels.map(number => folded(number, true)), ...op.helpers.map(number => folded(number, false)));
     return card;
   }
 

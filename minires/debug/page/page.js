@@ -1,18 +1,17 @@
 // The page: reads the record, keeps the current step, and answers keys and buttons.
 
-const byId = id => document.getElementById(id);
 const passes = JSON.parse(byId("record").textContent).passes;
 const pass = passes[0];
 const scale = new NormScale(passes.flatMap(one => one.ops.map(op => one.arrays[op.grad_y].norm)));
 let step = 0, playing = null;
 
 const chart = new Chart(byId("chart"), passes, scale, goTo);
-const details = new Details(byId("details"));
+const details = new Details(byId("details"), remember);
 const graphs = passes.map((one, which) => new Graph(one, scale, chosen => goTo(which ? one.to_main[chosen] : chosen)));
 document.body.classList.toggle("twins", passes.length > 1);
 for (const graph of graphs) {
   const holder = element("div", { class: "graph" });
-  if (passes.length > 1) holder.append(element("h3", {}, graph.pass.name));
+  if (passes.length > 1) holder.append(element("h2", {}, graph.pass.name));
   holder.append(graph.drawn);
   byId("graphs").append(holder);
 }
@@ -30,6 +29,28 @@ function goTo(wanted) {
   byId("first").disabled = byId("back").disabled = step === 0;
   byId("last").disabled = byId("next").disabled = step === pass.ops.length - 1;
   if (step === pass.ops.length - 1) play(false);
+  remember();
+}
+
+// The address holds the step, counted from 1 as the page does, the line if it is not the last, and the gradient that is shown.
+function remember() {
+  if (details.step === undefined) return;
+  const entries = new URLSearchParams({ step: details.step + 1 }), lines = pass.ops[details.step].lines;
+  if (lines.length && details.line < lines.length - 1) entries.set("line", lines[details.line].line);
+  if (details.chosen !== "grad_y") entries.set("grad", details.chosen);
+  try {
+    history.replaceState(null, "", "#" + entries);
+  } catch {} // in a notebook's frame, which has no address
+}
+
+function readAddress() {
+  const entries = new URLSearchParams(location.hash.slice(1)), wanted = Number(entries.get("step"));
+  if (!Number.isInteger(wanted)) return goTo(0);
+  details.chosen = entries.get("grad") || "grad_y";
+  const line = Number(entries.get("line"));
+  goTo(wanted - 1);
+  const at = pass.ops[step].lines.findLastIndex(one => one.line === line);
+  if (at >= 0) details.stepLine(at - details.line);
 }
 
 // To the next op whose innermost group is another one.
@@ -75,15 +96,22 @@ const buttons = {
   first: () => goTo(0), back: () => goTo(step - 1), play: togglePlay, next: () => goTo(step + 1), last: () => goTo(pass.ops.length - 1),
   expand: expandAll, collapse: collapseAll, theme: toggleTheme, help: () => byId("keys").showModal(),
 };
+const search = new Search(byId("search"), passes[0], graphs[0].groups, goTo);
 for (const id in buttons) byId(id).addEventListener("click", buttons[id]);
 
 const keys = {
   ArrowRight: () => goTo(step + 1), ArrowLeft: () => goTo(step - 1), ArrowDown: () => goTo(step + 1), ArrowUp: () => goTo(step - 1),
   Home: () => goTo(0), End: () => goTo(pass.ops.length - 1), n: () => goToBlock(1), p: () => goToBlock(-1),
-  e: expandAll, c: collapseAll, d: toggleTheme, " ": togglePlay, "?": () => byId("keys").showModal(),
+  e: expandAll, c: collapseAll, d: toggleTheme, " ": togglePlay, "?": () => byId("keys").showModal(), "/": () => search.focus(),
 };
 document.addEventListener("keydown", event => {
-  if (event.ctrlKey || event.metaKey || event.altKey || byId("keys").open) return;
+  if (event.ctrlKey || event.metaKey || event.altKey) return;
+  if (byId("keys").open) {
+    if (event.key !== "?") return;
+    event.preventDefault();
+    return byId("keys").close();
+  }
+  if (event.target.closest("#search")) return; // letters are for the search
   const target = event.target, lines = { ArrowRight: 1, ArrowLeft: -1 }[event.key];
   if (event.shiftKey && lines) {
     event.preventDefault();
@@ -119,4 +147,5 @@ if (broken >= 0) {
   byId("summary").append(jump);
 }
 new ResizeObserver(() => document.documentElement.style.setProperty("--top", byId("walk").offsetHeight + 16 + "px")).observe(byId("walk"));
-goTo(0);
+addEventListener("hashchange", readAddress);
+readAddress();

@@ -66,14 +66,33 @@ def pool(
     return Case("", "", fn, {"x": x}, formula)
 
 
+def tied(rng: np.random.Generator, size: Pair, stride: Pair, padding: Pair) -> Case:
+    x = rng.integers(0, 3, (2, 2, 4, 6)).astype(np.float64)
+    x[0, 0, 0, 0] = 9.0
+    window = size, stride, padding
+
+    def to_the_first(grad_y: Any, x: Any) -> Any:
+        grad_x = np.zeros(x.shape)
+        tops, lefts = [places(x.shape[2 + k], size[k], stride[k], padding[k], True) for k in range(2)]
+        for n, c, i, j in np.ndindex(grad_y.shape):
+            top, left = max(tops[i], 0), max(lefts[j], 0)
+            seen = x[n, c, top : tops[i] + size[0], left : lefts[j] + size[1]]
+            u, v = divmod(int(np.argmax(seen)), seen.shape[1])
+            grad_x[n, c, top + u, left + v] += grad_y[n, c, i, j]
+        return grad_x
+
+    formula = partial(pooled, size=size, stride=stride, padding=padding, ceil_mode=True, with_padding=None)
+    return Case("", "", lambda x: ops.max_pool2d(x, *window, ceil_mode=True), {"x": x}, formula, to_the_first)
+
+
 def named(rng: np.random.Generator) -> list[Case]:
     normal = rng.standard_normal
     x = {"x": normal((2, 2, 4, 6))}
-    tied = rng.integers(0, 2, (1, 2, 5, 4)).astype(np.float64)
-    tied[0, 0, 4, 3] = 5.0
+    equals = rng.integers(0, 2, (1, 2, 5, 4)).astype(np.float64)
+    equals[0, 0, 4, 3] = 5.0
     return [
         Case("max_pool2d", "ceil_mode, 3×3, stride 2", lambda x: ops.max_pool2d(x, 3, 2, ceil_mode=True), x),
-        Case("max_pool2d", "ceil_mode, ties", lambda x: ops.max_pool2d(x, 2, 3, ceil_mode=True), {"x": tied}),
+        Case("max_pool2d", "ceil_mode, ties", lambda x: ops.max_pool2d(x, 2, 3, ceil_mode=True), {"x": equals}),
         Case("avg_pool2d", "ceil_mode, 3×3, stride 2", lambda x: ops.avg_pool2d(x, 3, 2, 0, True), x),
         Case("avg_pool2d", "ceil_mode, padding 1", lambda x: ops.avg_pool2d(x, 3, 2, 1, True), x),
         Case(
@@ -94,7 +113,9 @@ WINDOWS = {
     "N": (2, 1),
 }
 
-SPACES = [
+TIED: dict[str, Any] = {"size": ((3, 3), (2, 3)), "stride": ((2, 2), (3, 4)), "padding": ((0, 0), (1, 1))}
+
+POOLS = [
     Space(name, WINDOWS, partial(pool, kind))
     for name, kind in (
         ("max_pool2d", (True, None)),
@@ -103,3 +124,5 @@ SPACES = [
         ("avg_pool2d", (False, False)),
     )
 ]
+
+SPACES = [*POOLS, Space("max_pool2d", TIED, tied)]

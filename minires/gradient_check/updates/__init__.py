@@ -6,10 +6,10 @@ PyTorch's documentation, and shares no line with the code that it checks. `minir
 """
 
 from minires.gradient_check.updates.inference import forward_passes
-from minires.gradient_check.updates.initial_values import block_values, initial_values
+from minires.gradient_check.updates.initialization import block_values, initial_values
+from minires.gradient_check.updates.learning_rates import schedules
 from minires.gradient_check.updates.optimizers import adam_steps, clippings, sgd_steps
-from minires.gradient_check.updates.schedules import schedules
-from minires.gradient_check.updates.statistics import running_statistics
+from minires.gradient_check.updates.running_averages import running_statistics
 from minires.gradient_check.updates.update import Update
 
 __all__ = ["Update", "adam_steps", "all_updates", "clippings", "running_statistics", "sgd_steps"]

@@ -238,7 +238,7 @@ def forward_arrays(layer: Layer, sizes: Sizes) -> tuple[ForwardLayer, Array, Arr
 def sizes_backward(x: Array, F: int) -> Sizes:
     N, C, H, W = x.shape
     group, groups = convolution.strips_together(N, C + 2 * F, False, H, W)
-    shares, _ = convolution.shares_and_parts(convolution.sum_of_products(C, F), F // LANES, groups)
+    shares, _ = convolution.shares_and_parts(4 * convolution.numbers_of_share(C, F), F // LANES, groups)
     return Sizes(N, H, W, C, F, H, W, 1, 1, group, shares)
 
 
@@ -250,8 +250,8 @@ def backward_arrays(
     grad_filters, grad_norm = np.empty(layer.filters.shape, np.float32), np.empty((2, F), np.float32)
     u = np.empty(36 * convolution.panels_of(C) * LANES * F if with_x else 0, np.float32)
     sums = np.empty(2 * parts * F, np.float32)
-    grad_u = np.empty(sizes.parts * convolution.sum_of_products(C, F), np.float32)
+    grad_shares = np.empty(sizes.parts * convolution.numbers_of_share(C, F), np.float32)
     norm = contiguous(layer.weight), contiguous(layer.bias), contiguous(mean), contiguous(var)
     whole = convolution.whole_panels(layer.filters, 1)
     made = grad_filters.reshape(-1), grad_norm.reshape(-1)
-    return BackwardLayer(flat(z), whole, u, *norm, sums, grad_u, *made), (grad_filters, grad_norm[0], grad_norm[1])
+    return BackwardLayer(flat(z), whole, u, *norm, sums, grad_shares, *made), (grad_filters, grad_norm[0], grad_norm[1])

@@ -167,9 +167,9 @@ def winograd_convolution(
     return y
 
 
-def sum_of_products(C: int, F: int) -> int:
-    """Return how many numbers a share of dL/dU has: C rows of 36 positions × F, and a little to keep rows apart."""
-    return C * (36 * panels_of(F) + 1) * LANES
+def numbers_of_share(C: int, F: int) -> int:
+    """Return how many numbers a share of the gradient of 3×3 filters has: C·9 rows of whole panels."""
+    return C * 9 * panels_of(F) * LANES
 
 
 def winograd_grad_weight(grad_y: Array, x: Array, weight_shape: Shape, padding: Pair) -> Array:
@@ -177,13 +177,13 @@ def winograd_grad_weight(grad_y: Array, x: Array, weight_shape: Shape, padding: 
     N, C, H, W = x.shape
     _, F, I, J = grad_y.shape
     group, groups = strips_together(N, C + F, C * F > MANY_FILTERS, I, J)
-    numbers = sum_of_products(C, F)
-    shares, parts = shares_and_parts(numbers, panels_of(F), groups)
-    grad_u = np.empty(shares * numbers, np.float32)
+    numbers = numbers_of_share(C, F)
+    shares, parts = shares_and_parts(4 * numbers, panels_of(F), groups)  # dL/dU is four times as large
+    grad_shares = np.empty(shares * numbers, np.float32)
     sizes = winograd.Sizes(N, H, W, C, F, I, J, *padding, group, parts)
-    winograd.winograd_weight_products(flat(x), flat(grad_y), grad_u, sizes, shares)
+    winograd.winograd_weight_products(flat(x), flat(grad_y), grad_shares, sizes, shares)
     grad_weight = np.empty(weight_shape, np.float32)
-    winograd.winograd_weight_gradient(grad_u, grad_weight.reshape(-1), F, C, shares)
+    winograd.winograd_weight_gradient(grad_shares, grad_weight.reshape(-1), F, C, shares)
     return grad_weight
 
 

@@ -3,7 +3,7 @@
     phase           what threads claim                                        memory
     two sums        chunks: Σ g and Σ g · (z − mean) (gradient_sums.py)       reads dL/dy, z [, y; writes g]
     dL/dx, dL/dU    shares of the images                                      reads g, z, x, writes dL/dx
-    dL/dfilters     channels: Gᵀ dL/dU G of the sum of the shares             stays in the cache
+    dL/dfilters     channels: the sum of the shares' Gᵀ dL/dU G               stays in the cache
 
 g is dL/dy behind relu's mask. The gradient at z is a formula of it, so it is never stored (prologue.py):
 
@@ -34,12 +34,13 @@ from minires.kernels.numba_kernels.padding import copy_numbers, prefetch_part, s
 from minires.kernels.numba_kernels.prologue import gradient_window
 from minires.kernels.numba_kernels.winograd import (
     SIZES,
-    filter_gradients,
     first_of_share,
     place_of,
+    sum_of_shares,
     transform_all_filters,
     transform_inputs,
     transform_outputs,
+    transform_share,
 )
 from minires.kernels.numba_kernels.winograd_transforms import transform_output_gradient, transform_patch
 
@@ -56,7 +57,7 @@ class BackwardLayer(NamedTuple):
     mean: np.ndarray
     var: np.ndarray
     sums: np.ndarray
-    grad_u: np.ndarray
+    grad_shares: np.ndarray
     grad_filters: np.ndarray
     grad_norm: np.ndarray
 
@@ -81,7 +82,7 @@ class Path(NamedTuple):
     z: np.ndarray
     constants: np.ndarray
     u: np.ndarray
-    grad_u: np.ndarray
+    grad_shares: np.ndarray
     x: np.ndarray
     input_norm: np.ndarray
     grad_x: np.ndarray
@@ -113,16 +114,16 @@ def winograd_layers_backward(grad_y, y, masked, x, grad_x, between, first, secon
 
     # the last layer first
     g = masked if mask_from_y else grad_y
-    path = Path(g, second.z, constants2, second.u, second.grad_u, x, empty, grad_x, empty)
+    path = Path(g, second.z, constants2, second.u, second.grad_shares, x, empty, grad_x, empty)
     if both_layers:
         before = first.z, constants1[3 * C :], between, first.sums
-        path = Path(g, second.z, constants2, second.u, second.grad_u, *before)
+        path = Path(g, second.z, constants2, second.u, second.grad_shares, *before)
     formula, with_target, add_to = not mask_from_y, with_x or both_layers, add_to_grad_x and not both_layers
     for step in range(2 if both_layers else 1):
         layer = second if step == 0 else first
         if step == 1:
             factors_of(first, shares, eps[0], constants1, pixels)
-            path = Path(between, first.z, constants1, first.u, first.grad_u, x, empty, grad_x, empty)
+            path = Path(between, first.z, constants1, first.u, first.grad_shares, x, empty, grad_x, empty)
             formula, with_target, add_to = False, with_x, add_to_grad_x
         transforming = phase(counter, 3 * step)
         if with_target:
@@ -130,7 +131,7 @@ def winograd_layers_backward(grad_y, y, masked, x, grad_x, between, first, secon
             transform_all_filters(layer.filters, layer.u, C16, F, True, transforming)
             wait(transforming, C16 // LANES)
         backward_shares(path, sizes, formula, with_target, add_to, phase(counter, 3 * step + 1))
-        filter_gradients(layer.grad_u, layer.grad_filters, F, C, shares, phase(counter, 3 * step + 2))
+        sum_of_shares(layer.grad_shares, layer.grad_filters, F, C, shares, phase(counter, 3 * step + 2))
 
 
 @array_helper
@@ -157,7 +158,7 @@ def factors_of(layer, parts, eps, constants, pixels):
 
 @section
 def backward_shares(path, sizes, masked, with_x, add_to_grad_x, counter):
-    """Write dL/dx and dL/dU, share by share, as threads claim them; return when all of them are done."""
+    """Write dL/dx and Gᵀ dL/dU G, share by share, as threads claim them; return when all of them are done."""
     shares = sizes.parts
     share = claim(counter)
     while share < shares:
@@ -169,13 +170,14 @@ def backward_shares(path, sizes, masked, with_x, add_to_grad_x, counter):
 
 @section
 def backward_share(share, path, sizes, masked, with_x, add_to_grad_x):
-    """u: U of the flipped filters; dL/dU is (shares, C, 36·F + 16)."""
-    g, z, constants, u, grad_u, x, input_norm, grad_x, input_sums = path
+    """u: U of the flipped filters. dL/dU, (C, 36·F + 16), is the thread's own."""
+    g, z, constants, u, grad_shares, x, input_norm, grad_x, input_sums = path
     N, H, W, C, F, _, _, _, _, group, shares = sizes
     strips, tiles, C16 = N * ((H + 3) // 4), (W + 3) // 4, (C + 15) // LANES * LANES
     groups, u_row = (strips + group - 1) // group, 36 * F + LANES
     x_position, z_position = group * tiles * C16 + LANES, group * tiles * F + LANES  # not a power of two apart
     v_x, v, z_tiles = scratch(36 * x_position), scratch(36 * z_position), scratch(36 * z_position)
+    grad_u = scratch(C * u_row)
     window, patch = scratch(6 * (4 * tiles + 2) * max(C16, F)), scratch(16 * C16)
     first, last = first_of_share(share, groups, shares), first_of_share(share + 1, groups, shares)
     if input_norm.size > 0:
@@ -191,8 +193,8 @@ def backward_share(share, path, sizes, masked, with_x, add_to_grad_x):
             prefetch_part(x, p1 * C, p2 * C, p, 36, False)
             prefetch_part(g, p1 * F, p2 * F, p, 36, False)
             prefetch_part(z, p1 * F, p2 * F, p, 36, False)
-            u0 = share * C * u_row + p * F
-            product(grad_u, u0, u_row, v_x, p * x_position, 1, 0, C16, z_tiles, p * z_position, C, F, 1, T, accumulate)
+            u0, x0, z0 = p * F, p * x_position, p * z_position
+            product(grad_u, u0, u_row, v_x, x0, 1, 0, C16, z_tiles, z0, C, F, 1, T, accumulate)
         if with_x:
             products = v_x
             if C16 == F and fits_in_place(T, C16, F):
@@ -206,6 +208,7 @@ def backward_share(share, path, sizes, masked, with_x, add_to_grad_x):
             mean, scale, bias = input_norm[:C], input_norm[C : 2 * C], input_norm[2 * C :]
             kept = BY_FORMULA_KEPT
             sum_pixels(grad_x, grad_x, x, grad_x, p0, p1, mean, scale, bias, input_sums, 2 * share * C, kept)
+    transform_share(grad_u, C, F, grad_shares, share * 9 * C * F, F)
 
 
 @section

@@ -19,7 +19,9 @@ a time in registers, and some rounding, about twice the sum's own. Tiles are wor
 V and M stay in the cache; while it is multiplied, the next group's x is fetched from memory.
 
 The gradient of x is the same computation on dL/dy, with filters flipped and channels exchanged. The gradient of the
-weight runs the picture backwards: Z = A dy Aᵀ, dL/dU[p] = V[p]ᵀ @ Z[p], and dL/dg = Gᵀ dL/dU G.
+weight runs the picture backwards: Z = A dy Aᵀ, dL/dU[p] = V[p]ᵀ @ Z[p], and dL/dg = Gᵀ dL/dU G. The tiles are dealt out
+in shares, whose number does not depend on that of the threads. A thread sums dL/dU of a share in memory of its own,
+which is in its cache, makes Gᵀ dL/dU G of it, a quarter as large, and the shares are added up at the end, in one order.
 """
 
 from typing import NamedTuple
@@ -29,7 +31,7 @@ from numba import types
 
 from minires.kernels.numba_kernels.epilogue import finish_outputs
 from minires.kernels.numba_kernels.machine.compilation import FLOATS, array_helper, helper, kernel, record, section
-from minires.kernels.numba_kernels.machine.simd import LANES
+from minires.kernels.numba_kernels.machine.simd import LANES, load, store
 from minires.kernels.numba_kernels.machine.threads import claim, complete
 from minires.kernels.numba_kernels.machine.tile import fits_in_place, product
 from minires.kernels.numba_kernels.padding import copy_pixels, prefetch_part, scratch
@@ -46,7 +48,7 @@ from minires.kernels.numba_kernels.winograd_transforms import (
 class Sizes(NamedTuple):
     """Of a convolution: N images H×W of C channels, outputs I×J of F channels, padding P×Q; how many strips of tiles
     are worked on together, and in how many parts the filters are taken, or, of a layer's backward pass, in how many
-    shares dL/dU is summed."""
+    shares the tiles are dealt out."""
 
     N: int
     H: int
@@ -242,11 +244,11 @@ def convolve_groups(operands, sizes, flip, then, counter):
 
 
 @kernel(types.void(*[FLOATS] * 3, SIZES, types.int64, types.int64[::1]), dtypes=("float32",), threads_from=1 << 12)
-def winograd_weight_products(x, grad_y, grad_u, sizes, shares, counter):
-    """Write dL/dU (shares, C, 36·F16 + 16): tiles are dealt out in `shares`, each with its own sum; parts as above."""
+def winograd_weight_products(x, grad_y, grad_shares, sizes, shares, counter):
+    """Write Gᵀ dL/dU G of each share, (shares, C, 9, F16); filters are dealt out in parts, as above."""
     item = claim(counter)
     while item < shares * sizes.parts:
-        share_of_sum(item // sizes.parts, item % sizes.parts, x, grad_y, grad_u, sizes, shares)
+        weight_gradient_of_share(item // sizes.parts, item % sizes.parts, x, grad_y, grad_shares, sizes, shares)
         item = claim(counter)
 
 
@@ -257,15 +259,15 @@ def first_of_share(share, groups, shares):
 
 
 @array_helper
-def share_of_sum(share, part, x, grad_y, grad_u, sizes, shares):
+def weight_gradient_of_share(share, part, x, grad_y, grad_shares, sizes, shares):
     N, H, W, C, F, I, J, P, _, group, parts = sizes
     strips, tiles, panels = N * ((I + 3) // 4), (J + 3) // 4, (F + 15) // LANES
     C16, FP = (C + 15) // LANES * LANES, panels * LANES
     f0, f1 = panels * part // parts * LANES, panels * (part + 1) // parts * LANES
-    groups, u_row = (strips + group - 1) // group, 36 * FP + LANES
+    groups, columns, u_row = (strips + group - 1) // group, f1 - f0, 36 * (f1 - f0) + LANES
     first, last = first_of_share(share, groups, shares), first_of_share(share + 1, groups, shares)
-    v_position, z_position = group * tiles * C16 + LANES, group * tiles * (f1 - f0) + LANES
-    v, z = scratch(36 * v_position), scratch(36 * z_position)
+    v_position, z_position = group * tiles * C16 + LANES, group * tiles * columns + LANES
+    grad_u, v, z = scratch(C * u_row), scratch(36 * v_position), scratch(36 * z_position)
     window = scratch(6 * (4 * tiles + 2) * C16)
     patch, no_norm = scratch(16 * FP), np.empty(0, np.float32)
     for number in range(first, last):
@@ -278,28 +280,41 @@ def share_of_sum(share, part, x, grad_y, grad_u, sizes, shares):
         for p in range(36):
             prefetch_part(x, x0, x1, p, 36, False)
             prefetch_part(grad_y, y0, y1, p, 36, False)
-            u0 = share * C * u_row + p * FP + f0
-            product(grad_u, u0, u_row, v, p * v_position, 1, 0, C16, z, p * z_position, C, f1 - f0, 1, T, accumulate)
+            u0 = p * columns
+            product(grad_u, u0, u_row, v, p * v_position, 1, 0, C16, z, p * z_position, C, columns, 1, T, accumulate)
+    transform_share(grad_u, C, columns, grad_shares, share * 9 * C * FP + f0, FP)
+
+
+@helper
+def transform_share(grad_u, C, columns, out, o, out_tap):
+    """Write Gᵀ dL/dU G of C channels, nine taps each, and `columns` filters to out[o]; taps are out_tap apart."""
+    for c in range(C):
+        for f in range(0, columns, LANES):
+            u0 = c * (36 * columns + LANES) + f
+            transform_filter_gradient(grad_u, u0, columns, out, o + 9 * c * out_tap + f, out_tap)
 
 
 @kernel("void(float32[::1], float32[::1], int64, int64, int64, int64[::1])", dtypes=("float32",))
-def winograd_weight_gradient(grad_u, grad_weight, F, C, shares, counter):
-    """Write dL/dg = Gᵀ dL/dU G, (F, C, 3, 3), dL/dU being the sum of the shares."""
-    filter_gradients(grad_u, grad_weight, F, C, shares, counter)
+def winograd_weight_gradient(grad_shares, grad_weight, F, C, shares, counter):
+    """Write dL/dg (F, C, 3, 3), the sum of the shares."""
+    sum_of_shares(grad_shares, grad_weight, F, C, shares, counter)
 
 
 @array_helper
-def filter_gradients(grad_u, grad_weight, F, C, shares, counter):
+def sum_of_shares(grad_shares, grad_weight, F, C, shares, counter):
     """Write dL/dg, channel by channel, as threads claim them."""
-    panels = (F + 15) // LANES
-    u_row = (36 * panels + 1) * LANES
+    F16 = (F + 15) // LANES * LANES
     g = scratch(9 * LANES)
     c = claim(counter)
     while c < C:
-        for panel in range(panels):
-            u0 = c * u_row + panel * LANES
-            transform_filter_gradient(grad_u, u0, panels * LANES, C * u_row, shares, g)
-            for f in range(panel * LANES, min(F, panel * LANES + LANES)):
+        for f0 in range(0, F16, LANES):
+            for tap in range(9):
+                i = (9 * c + tap) * F16 + f0
+                total = load(grad_shares, i)
+                for share in range(1, shares):
+                    total = total + load(grad_shares, i + share * 9 * C * F16)
+                store(g, tap * LANES, total)
+            for f in range(f0, min(F, f0 + LANES)):
                 for tap in range(9):
                     grad_weight[(f * C + c) * 9 + tap] = g[tap * LANES + f % LANES]
         c = claim(counter)

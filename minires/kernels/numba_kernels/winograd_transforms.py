@@ -227,40 +227,22 @@ def gather3(a, i, step, lane_step):
 
 
 @helper
-def sum_of_shares6(u, i, step, share, shares):
-    """Return six vectors, summed over the shares."""
-    total = load6(u, i, step)
-    for _ in range(1, shares):
-        i += share
-        more = load6(u, i, step)
-        total = (
-            total[0] + more[0],
-            total[1] + more[1],
-            total[2] + more[2],
-            total[3] + more[3],
-            total[4] + more[4],
-            total[5] + more[5],
-        )
-    return total
-
-
-@helper
-def transform_filter_gradient(u, u0, u_position, share, shares, g):
-    """Write Gᵀ dU G of sixteen filters."""
+def transform_filter_gradient(u, u0, u_position, g, g0, g_tap):
+    """Write Gᵀ dU G of sixteen filters, tap t to g[g0 + t·g_tap]."""
     u_row = 6 * u_position
-    t0 = filter_gradient_transform(sum_of_shares6(u, u0, u_row, share, shares))
-    t1 = filter_gradient_transform(sum_of_shares6(u, u0 + u_position, u_row, share, shares))
-    t2 = filter_gradient_transform(sum_of_shares6(u, u0 + 2 * u_position, u_row, share, shares))
-    t3 = filter_gradient_transform(sum_of_shares6(u, u0 + 3 * u_position, u_row, share, shares))
-    t4 = filter_gradient_transform(sum_of_shares6(u, u0 + 4 * u_position, u_row, share, shares))
-    t5 = filter_gradient_transform(sum_of_shares6(u, u0 + 5 * u_position, u_row, share, shares))
-    store3(g, 0, filter_gradient_transform((t0[0], t1[0], t2[0], t3[0], t4[0], t5[0])))
-    store3(g, 3 * LANES, filter_gradient_transform((t0[1], t1[1], t2[1], t3[1], t4[1], t5[1])))
-    store3(g, 6 * LANES, filter_gradient_transform((t0[2], t1[2], t2[2], t3[2], t4[2], t5[2])))
+    t0 = filter_gradient_transform(load6(u, u0, u_row))
+    t1 = filter_gradient_transform(load6(u, u0 + u_position, u_row))
+    t2 = filter_gradient_transform(load6(u, u0 + 2 * u_position, u_row))
+    t3 = filter_gradient_transform(load6(u, u0 + 3 * u_position, u_row))
+    t4 = filter_gradient_transform(load6(u, u0 + 4 * u_position, u_row))
+    t5 = filter_gradient_transform(load6(u, u0 + 5 * u_position, u_row))
+    store3(g, g0, g_tap, filter_gradient_transform((t0[0], t1[0], t2[0], t3[0], t4[0], t5[0])))
+    store3(g, g0 + 3 * g_tap, g_tap, filter_gradient_transform((t0[1], t1[1], t2[1], t3[1], t4[1], t5[1])))
+    store3(g, g0 + 6 * g_tap, g_tap, filter_gradient_transform((t0[2], t1[2], t2[2], t3[2], t4[2], t5[2])))
 
 
 @helper
-def store3(a, i, x):
+def store3(a, i, step, x):
     store(a, i, x[0])
-    store(a, i + LANES, x[1])
-    store(a, i + 2 * LANES, x[2])
+    store(a, i + step, x[1])
+    store(a, i + 2 * step, x[2])

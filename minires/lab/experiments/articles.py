@@ -37,16 +37,23 @@ def judge(tables: Tables, settings: Settings) -> Verdict:
         ),
     ]
     words = (
-        f"Of {len(rows)} claims {count['right']} are right, {count['half right']} half right, {count['wrong']} wrong; "
-        f"{count['missing']} times something is missing that a reader needs, and {count['no claim']} say nothing that "
-        f"could be tried. {len(tried)} were measured here; claims.csv has each with its verdict and its chapter."
+        f"Of {len(rows)} claims {count['right']} are right, {count['half right']} half right, {count['wrong']} "
+        f"wrong; {count['missing']} times something is missing that a reader needs, and {count['no claim']} say "
+        f"nothing that could be tried. {len(tried)} were measured here; claims.csv has each with its verdict and "
+        "its chapter."
     )
-    lines = [f"{row['number']:>2}. {row['verdict'].upper()}: {row['claim']} Measured: {row['measured']}. "
-             f"{row['why']}" + (f" ({row['explained_in']})" if row["explained_in"] else "") for row in rows]  # fmt: skip
+    lines = [sentence(row) for row in rows]
     if astray:
         words += f" At this size the measurement did not bear out: {'; '.join(astray)}."
         return Verdict("open", words, findings, lines=lines)
     return Verdict("half right", words, findings, lines=lines)
+
+
+def sentence(row: Row) -> str:
+    """Say a claim's row in one line."""
+    where = f" ({row['explained_in']})" if row["explained_in"] else ""
+    head = f"{row['number']:>2}. {row['verdict'].upper()}: {row['claim']}"
+    return f"{head} Measured: {row['measured']}. {row['why']}{where}"
 
 
 EXPERIMENT = Experiment(
@@ -56,7 +63,7 @@ EXPERIMENT = Experiment(
     expected="every measurement comes out as the verdict beside it says",
     would_change="networks of a size at which a measurement is not made here",
     settings={},
-    seconds=25,
+    seconds=7,
     run=run,
     judge=judge,
 )

@@ -2,17 +2,20 @@
 
 import copy
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from minires import nn, ops
-from minires.engine import Tensor, no_grad
+from minires.engine import Tensor, backward_order, no_grad
 from minires.kernels import Array
 from minires.lab.experiment import Experiment, Finding, Row, Settings, Tables, Verdict, seeds_of
+from minires.lab.networks import Images, load_images
 from minires.lab.progress import Progress
-from minires.lab.trials import DATA, Images, accuracy, load_images, mean, settle, train
+from minires.lab.trials import DATA, accuracy, check, mean, settle, some, train
 from minires.models import cifar_resnet
+from minires.ops.normalization import BatchNorm, BatchNormInference
 
 EPS = 1e-12  # an eps of the usual size breaks the identities in the fifth digit
 
@@ -58,9 +61,6 @@ def identities(seed: int) -> dict[str, tuple[float, float]]:
 
 def channel_moments(model: Any, images: Array) -> tuple[float, float]:
     """Return the mean |mean| and mean |std - 1| over the channels of all norms' outputs, in the model's mode."""
-    from minires.engine import backward_order
-    from minires.ops.normalization import BatchNorm, BatchNormInference
-
     outputs = [tensor.data for tensor in backward_order(model(Tensor(images)))
                if isinstance(tensor.op, BatchNorm | BatchNormInference)]  # fmt: skip
     means = np.concatenate([np.abs(y.mean(axis=(0, 2, 3))) for y in outputs])
@@ -84,15 +84,20 @@ def fine_tuned(model: Any, images: Images, frozen: bool, steps: int, lr: float, 
         for _, module in model.named_modules():
             if isinstance(module, nn.BatchNorm2d):
                 module.freeze()
-    mirrored = Images(images.train_images[:100, :, :, ::-1].copy(), images.train_labels[:100],
-                      images.test_images[:, :, :, ::-1].copy(), images.test_labels)  # fmt: skip
+    (train_pixels, train_labels), (test_pixels, test_labels) = images.train, images.test
+    mirrored = replace(
+        images,
+        train=(train_pixels[:100, :, :, ::-1].copy(), train_labels[:100]),
+        test=(test_pixels[:, :, :, ::-1].copy(), test_labels),
+    )
     train(model, mirrored, steps, lr, seed, batch_size=2)
-    return accuracy(model, mirrored.test_images, mirrored.test_labels)
+    return accuracy(model, *some(mirrored, "test"))
 
 
 def run(settings: Settings, progress: Progress) -> Iterator[tuple[str, Row]]:
+    check(settings)
     images = load_images(settings["data"])
-    test = images.test_images[:360]
+    test, all_labels = some(images, "test", 360)
     steps = settings["steps"]
     progress.start(settings["seeds"] * steps * (len(settings["batch_sizes"]) + 2))
     for seed in seeds_of(settings):
@@ -102,14 +107,14 @@ def run(settings: Settings, progress: Progress) -> Iterator[tuple[str, Row]]:
             progress.doing(f"train with batches of {size}, seed {seed}")
             model = cifar_resnet(settings["depth"], in_channels=images.channels, width=settings["width"], seed=seed)
             if size == max(settings["batch_sizes"]):
-                moments = channel_moments(model.train(), images.train_images[:size])
+                moments = channel_moments(model.train(), some(images, "train", size)[0])
                 yield (
                     "moments",
                     {"seed": seed, "moment": "at the start, training", "mean": moments[0], "std": moments[1]},
                 )
             train(model, images, steps, settings["lr"] * min(1.0, size / 16), seed, size, progress=progress)
             in_training, in_evaluation = (predictions(model, test, size, mode) for mode in (True, False))
-            labels = images.test_labels[: len(in_training)]
+            labels = all_labels[: len(in_training)]
             yield "batch_sizes", {
                 "seed": seed, "batch_size": size, "accuracy_training": float((in_training == labels).mean()),
                 "accuracy_evaluation": float((in_evaluation == labels).mean()),
@@ -165,13 +170,11 @@ def judge(tables: Tables, settings: Settings) -> Verdict:
         )
     )
     words = (
-        "Mean 0 and variance 1 hold in training mode, over a batch, and before scale and shift have learned: "
-        f"once trained, a channel's mean is {findings[-2].value:.2g} off. The two modes are two networks: with "
-        f"batches of {sizes[0]} "
-        f"they disagree about {differ[sizes[0]]:.0%} of the images, with {sizes[-1]} about "
-        f"{differ[sizes[-1]]:.0%}. Exact "
-        "are the identities: a sum has no gradient, and the scale of a filter before a norm does nothing but set its "
-        f"learning rate."
+        "Mean 0 and variance 1 hold in training mode, over a batch, and before scale and shift have learned: once "
+        f"trained, a channel's mean is {findings[-2].value:.2g} off. The two modes are two networks: with batches "
+        f"of {sizes[0]} they disagree about {differ[sizes[0]]:.0%} of the images, with {sizes[-1]} about "
+        f"{differ[sizes[-1]]:.0%}. Exact are the identities: a sum has no gradient, and the scale of a filter "
+        "before a norm does nothing but set its learning rate."
     )
     both = f"{tuned[True]:.0%} with frozen statistics, {tuned[False]:.0%} with the batch's"
     if tuned[True] >= tuned[False]:
@@ -185,13 +188,13 @@ EXPERIMENT = Experiment(
     name="batch-norm",
     claim="Batch norm gives every layer inputs of mean 0 and variance 1, in training and after.",
     source="Ioffe and Szegedy 2015; van Laarhoven 2017 (scale invariance)",
-    expected="the identities to 1e-6; the modes agree with batches of 64, not with 2; frozen statistics help "
-    "where batches are tiny",
+    expected="the identities to 1e-6; the modes agree with batches of 64, not with 2; frozen statistics help where "
+    "batches are tiny",
     would_change="larger batches, more steps for the running statistics, other norms",
     settings={"depth": 8, "width": 8, "steps": 200, "lr": 0.05, "batch_sizes": (2, 8, 64), "seeds": 1},
     full={"depth": 20, "width": 16, "steps": 2000, "batch_sizes": (2, 4, 8, 16, 64, 128), "seeds": 5},
     data=DATA,
-    seconds=20,
+    seconds=6,
     run=run,
     judge=judge,
 )

@@ -4,12 +4,14 @@ from collections.abc import Iterator
 
 from minires.lab.experiment import TOO_SMALL, Experiment, Finding, Row, Settings, Tables, Verdict, seeds_of
 from minires.lab.gradient_norms import log10_ratio, measure
+from minires.lab.networks import load_images
 from minires.lab.progress import Progress
-from minires.lab.trials import DATA, load_images, mean, train
+from minires.lab.trials import DATA, check, first_batch, mean, train
 from minires.models import cifar_resnet
 
 
 def run(settings: Settings, progress: Progress) -> Iterator[tuple[str, Row]]:
+    check(settings)
     images = load_images(settings["data"])
     depths, seeds = settings["depths"], seeds_of(settings)
     progress.start(2 * sum(depths) * len(seeds) * settings["steps"])
@@ -19,7 +21,7 @@ def run(settings: Settings, progress: Progress) -> Iterator[tuple[str, Row]]:
                 name = f"{'residual' if skip else 'plain'}-{depth}"
                 progress.doing(f"train {name}, seed {seed}")
                 model = cifar_resnet(depth, in_channels=images.channels, width=settings["width"], skip=skip, seed=seed)
-                initial = log10_ratio(measure(model, *images.first_batch(settings["batch_size"], seed)))
+                initial = log10_ratio(measure(model, *first_batch(images, settings["batch_size"], seed)))
                 done = train(
                     model,
                     images,
@@ -43,11 +45,11 @@ def run(settings: Settings, progress: Progress) -> Iterator[tuple[str, Row]]:
 
 def judge(tables: Tables, settings: Settings) -> Verdict:
     low, high = min(settings["depths"]), max(settings["depths"])
-    loss = {(row["skip"], row["depth"]): [] for row in tables["networks"]}
+    losses: dict[tuple[bool, int], list[float | None]] = {}
     for row in tables["networks"]:
-        loss[row["skip"], row["depth"]].append(row["loss"])
-    means = {key: mean(values) for key, values in loss.items()}
-    if None in means.values() or low == high:
+        losses.setdefault((row["skip"], row["depth"]), []).append(row["loss"])
+    means = {key: loss for key, values in losses.items() if (loss := mean(values)) is not None}
+    if len(means) < len(losses) or low == high:
         return Verdict(TOO_SMALL, "It takes two depths, and trainings that do not diverge.", [])
     gap = {skip: means[skip, high] - means[skip, low] for skip in (False, True)}
     ratios = [row["log10_ratio_initial"] for row in tables["networks"] if not row["skip"] and row["depth"] == high]
@@ -56,14 +58,15 @@ def judge(tables: Tables, settings: Settings) -> Verdict:
         Finding(f"training loss of residual-{high} over residual-{low}", gap[True], high=0.2),
         Finding(f"log10 of the gradient's ratio in plain-{high} at the start", mean(ratios), low=0),
     ]
-    losses = (
-        f"After {settings['steps']} steps plain-{high} has a training loss of {means[False, high]:.2f}, plain-{low} of "
-        f"{means[False, low]:.2f}; residual-{high} {means[True, high]:.2f}, residual-{low} {means[True, low]:.2f}."
+    said = (
+        f"After {settings['steps']} steps plain-{high} has a training loss of {means[False, high]:.2f}, plain-{low} "
+        f"of {means[False, low]:.2f}; residual-{high} {means[True, high]:.2f}, residual-{low} "
+        f"{means[True, low]:.2f}."
     )
     if gap[False] <= 0.2 or gap[True] > gap[False]:
-        return Verdict(TOO_SMALL, f"{losses} In so few steps depth does not tell the two apart.", findings)
+        return Verdict(TOO_SMALL, f"{said} In so few steps depth does not tell the two apart.", findings)
     words = (
-        f"{losses} It is the loss of the images trained with, so it is no overfitting; and the gradient of "
+        f"{said} It is the loss of the images trained with, so it is no overfitting; and the gradient of "
         f"plain-{high} does not vanish at the start: it is 10^{mean(ratios):.1f} times as large at the stem."
     )
     return Verdict(
@@ -80,7 +83,7 @@ EXPERIMENT = Experiment(
     settings={"depths": (20, 56), "width": 8, "steps": 80, "lr": 0.05, "batch_size": 64, "seeds": 1},
     full={"depths": (20, 32, 44, 56, 110), "width": 16, "steps": 64_000, "lr": 0.1, "batch_size": 128},
     data=DATA,
-    seconds=35,
+    seconds=10,
     run=run,
     judge=judge,
 )

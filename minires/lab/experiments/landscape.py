@@ -13,8 +13,9 @@ from minires import training
 from minires.data import Loader
 from minires.kernels import Array
 from minires.lab.experiment import TOO_SMALL, Experiment, Finding, Row, Settings, Tables, Verdict, seeds_of
+from minires.lab.networks import load_images
 from minires.lab.progress import Progress
-from minires.lab.trials import DATA, load_images, settle, train
+from minires.lab.trials import DATA, check, settle, some, train
 from minires.models import cifar_resnet
 from minires.nn import Module
 
@@ -60,10 +61,11 @@ def losses_on_slice(
 
 
 def run(settings: Settings, progress: Progress) -> Iterator[tuple[str, Row]]:
+    check(settings)
     images = load_images(settings["data"])
     depth, count = settings["depth"], settings["points"]
     places = np.linspace(-settings["reach"], settings["reach"], count).tolist()
-    some = images.train_images[: settings["images"]], images.train_labels[: settings["images"]]
+    pictures = some(images, "train", settings["images"])
     progress.start(2 * settings["seeds"] * (2 * settings["steps"] + count * count))
     for seed in seeds_of(settings):
         for skip in (False, True):
@@ -74,7 +76,7 @@ def run(settings: Settings, progress: Progress) -> Iterator[tuple[str, Row]]:
             settle(model, images)
             progress.doing(f"slice {name}, seed {seed}")
             first, second = direction(model, 1000 + seed), direction(model, 2000 + seed)
-            for a, b, loss in losses_on_slice(model, *some, first, second, places):
+            for a, b, loss in losses_on_slice(model, *pictures, first, second, places):
                 yield "slice", {"network": name, "skip": skip, "seed": seed, "a": a, "b": b, "loss": loss}
                 progress.advance()
 
@@ -122,6 +124,8 @@ def judge(tables: Tables, settings: Settings) -> Verdict:
         f"Within {settings['reach']:g} filter norms of the trained weights the loss stays below {KNOWS:.0f} on "
         f"{wide:.0%} of the residual network's slice and on {plain:.0%} of the plain one's."
     )
+    if plain_low > 2 * low:
+        words += f" Part of that: the plain network has learned less, {plain_low:.2f} at its lowest against {low:.2f}."
     if plain_low > KNOWS:
         why = f"the plain network did not learn (loss {plain_low:.2f}), so there is no basin to compare"
         return Verdict(TOO_SMALL, f"{words} But {why}.", findings)
@@ -141,7 +145,7 @@ EXPERIMENT = Experiment(
     settings={"depth": 26, "width": 8, "steps": 120, "lr": 0.05, "points": 13, "reach": 0.6, "images": 256, "seeds": 2},
     full={"depth": 56, "width": 16, "steps": 64_000, "lr": 0.1, "points": 51, "images": 10_000},
     data=DATA,
-    seconds=30,
+    seconds=25,
     run=run,
     judge=judge,
 )

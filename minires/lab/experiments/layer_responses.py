@@ -11,8 +11,9 @@ import numpy as np
 from minires.engine import Tensor, backward_order
 from minires.kernels import Array
 from minires.lab.experiment import TOO_SMALL, Experiment, Finding, Row, Settings, Tables, Verdict, seeds_of
+from minires.lab.networks import load_images
 from minires.lab.progress import Progress
-from minires.lab.trials import DATA, load_images, train
+from minires.lab.trials import DATA, check, first_batch, train
 from minires.models import cifar_resnet
 from minires.nn import Module
 from minires.ops.normalization import BatchNorm
@@ -30,6 +31,7 @@ def responses(model: Module, images: Array) -> dict[str, float]:
 
 
 def run(settings: Settings, progress: Progress) -> Iterator[tuple[str, Row]]:
+    check(settings)
     images = load_images(settings["data"])
     progress.start(2 * sum(settings["depths"]) * settings["seeds"] * settings["steps"])
     for seed in seeds_of(settings):
@@ -39,7 +41,7 @@ def run(settings: Settings, progress: Progress) -> Iterator[tuple[str, Row]]:
                 progress.doing(f"train {name}, seed {seed}")
                 model = cifar_resnet(depth, in_channels=images.channels, width=settings["width"], skip=skip, seed=seed)
                 done = train(model, images, settings["steps"], settings["lr"], seed, progress=progress, units=depth)
-                batch, _ = images.first_batch(64, seed, "float32")
+                batch, _ = first_batch(images, 64, seed, "float32")
                 for layer, (path, std) in enumerate(responses(model, batch).items(), start=1):
                     yield "responses", {"network": name, "skip": skip, "depth": depth, "seed": seed, "layer": layer,
                                         "norm": path, "stage": int(path[5]), "std": std, "loss": done.loss}  # fmt: skip
@@ -90,7 +92,7 @@ EXPERIMENT = Experiment(
     settings={"depths": (20, 44), "width": 8, "steps": 160, "lr": 0.1, "seeds": 1},
     full={"depths": (20, 56, 110), "width": 16, "steps": 64_000},
     data=DATA,
-    seconds=30,
+    seconds=15,
     run=run,
     judge=judge,
 )

@@ -13,10 +13,13 @@ import numpy as np
 from minires import nn
 from minires.engine import Tensor
 from minires.lab.experiment import TOO_SMALL, Experiment, Finding, Row, Settings, Tables, Verdict, seeds_of
+from minires.lab.networks import load_images
 from minires.lab.progress import Progress
-from minires.lab.trials import DATA, accuracy, load_images, settle, train
+from minires.lab.trials import DATA, accuracy, check, settle, some, train
 from minires.models import cifar_resnet
 from minires.models.parts import shortcut_layer
+
+MISSED = 0.15  # accuracy lost by a deletion that is felt
 
 
 class Cut(nn.Module):
@@ -87,9 +90,10 @@ def lesions(model: Any, test: tuple[Any, Any], settings: Settings, seed: int) ->
 
 
 def run(settings: Settings, progress: Progress) -> Iterator[tuple[str, Row]]:
+    check(settings)
     images = load_images(settings["data"])
     depth = settings["depth"]
-    test = images.test_images[: settings["images"]], images.test_labels[: settings["images"]]
+    test = some(images, "test", settings["images"])
     progress.start(2 * settings["seeds"] * (settings["steps"] + (depth - 2) // 2))
     for seed in seeds_of(settings):
         for skip in (False, True):
@@ -107,42 +111,45 @@ def run(settings: Settings, progress: Progress) -> Iterator[tuple[str, Row]]:
                 progress.advance(kind == "deleted")
 
 
-def median(tables: Tables, skip: bool, kind: str) -> float:
-    return float(
-        np.median([row["accuracy"] for row in tables["lesions"] if row["skip"] == skip and row["kind"] == kind])
-    )
+def accuracies(tables: Tables, skip: bool, kind: str) -> list[float]:
+    return [row["accuracy"] for row in tables["lesions"] if row["skip"] == skip and row["kind"] == kind]
 
 
 def judge(tables: Tables, settings: Settings) -> Verdict:
-    whole = {skip: median(tables, skip, "whole") for skip in (False, True)}
-    lost = {skip: whole[skip] - median(tables, skip, "deleted") for skip in (False, True)}
-    swaps = {skip: whole[skip] - median(tables, skip, "swapped") for skip in (False, True)}
+    whole = {skip: float(np.median(accuracies(tables, skip, "whole"))) for skip in (False, True)}
+    losses = {skip: whole[skip] - np.array(accuracies(tables, skip, "deleted")) for skip in (False, True)}
+    lost = {skip: float(np.median(values)) for skip, values in losses.items()}
+    missed = float((losses[True] > MISSED).mean())
     findings = [
         Finding("accuracy of the whole residual network", whole[True], low=0.8),
         Finding("accuracy of the whole plain network", whole[False], low=0.5),
-        Finding("median loss by deleting a residual block", lost[True], high=0.15),
+        Finding("median loss by deleting a residual block", lost[True], high=MISSED),
         Finding("median loss by deleting a plain block", lost[False], low=0.3),
-        Finding("median loss by swapping two residual blocks", swaps[True], high=0.15),
-        Finding("median loss by swapping two plain blocks", swaps[False], low=0.3),
+        Finding(f"share of residual blocks whose deletion costs more than {MISSED:.0%}", missed, high=0.34),
     ]
+    swaps = ""
+    if accuracies(tables, True, "swapped"):
+        cost = {skip: whole[skip] - float(np.median(accuracies(tables, skip, "swapped"))) for skip in (False, True)}
+        findings += [
+            Finding("median loss by swapping two residual blocks", cost[True], high=MISSED),
+            Finding("median loss by swapping two plain blocks", cost[False], low=0.3),
+        ]
+        swaps = f" Two neighbours swapped: {cost[True]:.1%} and {cost[False]:.1%}."
     if whole[False] < 0.5 or whole[True] < 0.8:
         words = (
             f"After {settings['steps']} steps the plain network has {whole[False]:.0%} and the residual one "
-            f"{whole[True]:.0%}: "
-            "one that has not learned has nothing to lose."
-        )  # fmt: skip
+            f"{whole[True]:.0%}: one that has not learned has nothing to lose."
+        )
         return Verdict(TOO_SMALL, words, findings)
     words = (
         f"Half of all single deletions cost the residual network less than {lost[True]:.1%} of accuracy, of "
-        f"{whole[True]:.0%}, and the plain one more than {lost[False]:.1%}, of {whole[False]:.0%}. Two "
-        "neighbours swapped: "
-        f"{swaps[True]:.1%} and {swaps[False]:.1%}."
+        f"{whole[True]:.0%}, and the plain one more than {lost[False]:.1%}, of {whole[False]:.0%}.{swaps} It is not "
+        f"every block that can be spared: the worst deletion costs the residual network {losses[True].max():.0%}."
     )
     if lost[True] > 0.5 * lost[False]:
-        return Verdict("not shown at this size", words, findings)
-    return Verdict(
-        "right", words, findings, open="Whether that makes it an ensemble, as the paper says, is a manner of speaking."
-    )
+        return Verdict(TOO_SMALL, words, findings)
+    still = "Whether that makes it an ensemble, as the paper says, is a manner of speaking."
+    return Verdict("right" if missed <= 0.34 else "half right", words, findings, open=still)
 
 
 EXPERIMENT = Experiment(
@@ -171,7 +178,7 @@ EXPERIMENT = Experiment(
         "draws": 10,
     },
     data=DATA,
-    seconds=35,
+    seconds=9,
     run=run,
     judge=judge,
 )

@@ -98,11 +98,9 @@ def test_accuracy(folder: Path) -> float | None:
 
 def judge(tables: Tables, settings: Settings) -> Verdict:
     rows = tables["networks"]
-    errors = {(row["depth"], row["skip"]): [] for row in rows}
-    losses: dict[tuple[int, bool], list[float | None]] = {key: [] for key in errors}
+    errors: dict[tuple[int, bool], list[float | None]] = {(row["depth"], row["skip"]): [] for row in rows}
     for row in rows:
         errors[row["depth"], row["skip"]].append(row["test_error"])
-        losses[row["depth"], row["skip"]].append(row["train_loss"])
     full = settings["steps"] >= PAPER_STEPS and settings["data"] == "cifar10"
     findings = []
     for (depth, skip), values in errors.items():
@@ -114,8 +112,7 @@ def judge(tables: Tables, settings: Settings) -> Verdict:
     if not full:
         words = (
             f"These are {settings['steps']} steps on {settings['data']}; the paper's errors are those of "
-            f"{PAPER_STEPS:,} on "
-            "CIFAR-10, and nothing here is compared with them."
+            f"{PAPER_STEPS:,} on CIFAR-10, and nothing here is compared with them."
         )
         return Verdict(TOO_SMALL, words, findings)
     inside = all([finding.inside for finding in findings])
@@ -129,8 +126,8 @@ EXPERIMENT = Experiment(
     name="paper-cifar10",
     claim="Residual networks of 20 to 110 layers get better with depth on CIFAR-10, to 6.43 % error.",
     source="He et al. 2015, table 6 and figure 6",
-    expected="test errors 8.75, 7.51, 7.17, 6.97, 6.43 % at 20, 32, 44, 56, 110 layers, within 0.7; plain ones "
-    "grow worse",
+    expected="test errors 8.75, 7.51, 7.17, 6.97, 6.43 % at 20, 32, 44, 56, 110 layers, within 0.7; plain ones grow "
+    "worse",
     would_change="other steps, augmentation or learning rates; which weights are tested: here those of the last step",
     settings={"depths": (20,), "plain": True, "steps": 400, "runs": "runs/paper-cifar10", "seeds": 1},
     full={"depths": (20, 32, 44, 56, 110), "steps": PAPER_STEPS},

@@ -7,9 +7,10 @@ import numpy as np
 
 from minires.kernels.norms import norm
 from minires.lab import path_gradients
-from minires.lab.experiment import Experiment, Finding, Row, Settings, Tables, Verdict, seeds_of
+from minires.lab.experiment import TOO_SMALL, Experiment, Finding, Row, Settings, Tables, Verdict, seeds_of
+from minires.lab.networks import load_images
 from minires.lab.progress import Progress
-from minires.lab.trials import DATA, load_images, train
+from minires.lab.trials import DATA, check, first_batch, train
 from minires.models import cifar_resnet
 from minires.nn import Module
 
@@ -47,6 +48,7 @@ def measure(model: Module, images: np.ndarray, labels: np.ndarray, samples: int,
 
 
 def run(settings: Settings, progress: Progress) -> Iterator[tuple[str, Row]]:
+    check(settings)
     for blocks in (PAPER_BLOCKS, (settings["depth"] - 2) // 2):
         for length in range(blocks + 1):
             yield "counts", {"blocks": blocks, "length": length, "paths": comb(blocks, length),
@@ -56,7 +58,7 @@ def run(settings: Settings, progress: Progress) -> Iterator[tuple[str, Row]]:
     progress.start((settings["steps"] + 2 * measuring) * settings["seeds"])
     for seed in seeds_of(settings):
         model = cifar_resnet(settings["depth"], in_channels=images.channels, width=settings["width"], seed=seed)
-        batch = images.first_batch(settings["batch_size"], seed)
+        batch = first_batch(images, settings["batch_size"], seed)
         for moment in ("at the start", f"after {settings['steps']} steps"):
             if moment != "at the start":
                 progress.doing(f"train, seed {seed}")
@@ -102,16 +104,15 @@ def judge(tables: Tables, settings: Settings) -> Verdict:
     (start, (factor, half)), (end, (later, later_half)) = found.items()
     words = (
         f"Half of the 2^{blocks} paths have {blocks // 2} branches or fewer. Each branch multiplies a path's "
-        "gradient by "
-        f"{factor:.2f} {start} and by {later:.2f} {end}; weighed by their gradients, the middle path has {half:.0f} "
-        f"and {later_half:.0f} branches. The long paths are many and nearly silent."
+        f"gradient by {factor:.2f} {start} and by {later:.2f} {end}; weighed by their gradients, the middle path "
+        f"has {half:.0f} and {later_half:.0f} branches. The long paths are many and nearly silent."
     )
     if later_half >= 0.45 * blocks:
         words = (
             f"Each branch multiplies a path's gradient by {later:.2f} {end}: at this size branches are as loud as "
             f"shortcuts, and the middle path, weighed, has {later_half:.0f} of {blocks} branches."
         )
-        return Verdict("not shown at this size", words, findings)
+        return Verdict(TOO_SMALL, words, findings)
     return Verdict(
         "right", words, findings, open="Whether short paths alone would learn as well: the paper trained them so."
     )
@@ -137,13 +138,13 @@ EXPERIMENT = Experiment(
     name="paths",
     claim="The gradient of a residual network comes on short paths.",
     source="Veit et al. 2016, “Residual networks behave like ensembles of relatively shallow networks”, figure 6",
-    expected="98.0 % of the paths of ResNet-110 have 19 to 35 branches; a path's gradient falls exponentially "
-    "with each",
+    expected="98.0 % of the paths of ResNet-110 have 19 to 35 branches; a path's gradient falls exponentially with "
+    "each",
     would_change="branches that are louder than the shortcut, such as without any norm",
     settings={"depth": 32, "width": 8, "steps": 80, "lr": 0.05, "batch_size": 32, "samples": 12, "seeds": 1},
     full={"depth": 110, "width": 16, "steps": 2000, "samples": 20},
     data=DATA,
-    seconds=25,
+    seconds=8,
     run=run,
     judge=judge,
 )

@@ -6,10 +6,11 @@ from typing import Any
 import numpy as np
 
 from minires.lab.blocks import DropoutShortcut, ExclusiveGate, ScaledShortcut, ShortcutOnlyGate, set_gates
-from minires.lab.experiment import Experiment, Finding, Row, Settings, Tables, Verdict, seeds_of
+from minires.lab.experiment import TOO_SMALL, Experiment, Finding, Row, Settings, Tables, Verdict, seeds_of
 from minires.lab.gradient_norms import log10_ratio, measure
+from minires.lab.networks import load_images
 from minires.lab.progress import Progress
-from minires.lab.trials import DATA, load_images, mean
+from minires.lab.trials import DATA, check, first_batch, mean
 from minires.models import BasicBlock, cifar_resnet
 from minires.nn import Module
 
@@ -40,13 +41,14 @@ def build(kind: str, depth: int, channels: int, width: int, seed: int) -> Module
 
 
 def run(settings: Settings, progress: Progress) -> Iterator[tuple[str, Row]]:
+    check(settings)
     images = load_images(settings["data"])
     progress.start(len(KINDS) * settings["seeds"])
     for kind, (_, _, _, error) in KINDS.items():
         progress.doing(kind)
         for seed in seeds_of(settings):
             model = build(kind, settings["depth"], images.channels, settings["width"], seed)
-            norms = measure(model, *images.first_batch(settings["batch_size"], seed))
+            norms = measure(model, *first_batch(images, settings["batch_size"], seed))
             yield "networks", {
                 "shortcut": kind, "seed": seed, "log10_gradient_ratio": log10_ratio(norms), "published_error": error,
                 "parameters": sum([parameter.size for parameter in model.parameters()]), "loss": norms["loss"],
@@ -73,55 +75,54 @@ def judge(tables: Tables, settings: Settings) -> Verdict:
         Finding("… none", known["none (plain)"], low=identity + 2),
     ]
     far = {kind: abs(value - identity) for kind, value in known.items()}
-    published = {kind: KINDS[kind][3] for kind in known if KINDS[kind][3] is not None}
+    published = {kind: error for kind in known if (error := KINDS[kind][3]) is not None}
     order = rank_correlation([far[kind] for kind in published], [published[kind] for kind in published])
     findings.append(
         Finding("rank correlation of distance from the identity's ratio with the published error", order, low=0.5)
     )
-    near, off = ([known[kind] for kind, error in published.items() if (error < 10) is good] for good in (True, False))
+    near = [known[kind] for kind, error in published.items() if error < 10]
+    off = [known[kind] for kind, error in published.items() if error > 10]
     findings.append(
         Finding("least log10 of those with 12 % error over the largest of those below 9 %", min(off) - max(near), low=1)
     )
     words = (
-        f"At {settings['depth']} layers the identity leaves 10^{identity:.1f}, and the shortcuts whose "
-        "published error is "
-        f"below 9 % at most 10^{max(near):.1f}; those with 12 to 13 % lie between 10^{min(off):.1f} and "
-        f"10^{max(off):.1f}, "
-        f"no shortcut at 10^{known['none (plain)']:.1f}, and dropout, which fails in the paper, at "
-        f"10^{known['dropout']:.1f}."
+        f"At {settings['depth']} layers the identity leaves 10^{identity:.1f}, and the shortcuts whose published "
+        f"error is below 9 % at most 10^{max(near):.1f}; those with 12 to 13 % lie between 10^{min(off):.1f} and "
+        f"10^{max(off):.1f}, no shortcut at 10^{known['none (plain)']:.1f}, and dropout, which fails in the paper, "
+        f"at 10^{known['dropout']:.1f}."
     )
     if not all([finding.inside for finding in findings[:5]]):
-        return Verdict("not shown at this size", words, findings)
+        return Verdict(TOO_SMALL, words, findings)
     if order < 0.5:
         tail = "The order of the published errors is not the order of the gradients at the start: there is more to it."
         return Verdict("half right", f"{words} {tail}", findings)
     flatter = [kind for kind in published if kind != IDENTITY and abs(known[kind]) < abs(identity)]
     if flatter:
         tail = (
-            f"But flatter is not better: “{' and '.join(flatter)}” is nearer to 1 than the identity, and "
-            "has the larger error."
+            f"But flatter is not better: “{' and '.join(flatter)}” is nearer to 1 than the identity, and has the "
+            "larger error."
         )
         return Verdict("half right", f"{words} {tail}", findings, open="Trainings of each, at this depth.")
     return Verdict("right", words, findings, open="Trainings of each, at this depth.")
 
 
-def rank_correlation(x: list[float], y: list[Any]) -> float:
+def rank_correlation(x: list[float], y: list[float]) -> float:
     """Return Spearman's correlation of the two lists' ranks."""
-    ranks = [np.argsort(np.argsort(values)).astype(float) for values in (x, y)]
-    return float(np.corrcoef(*ranks)[0, 1])
+    ranks = np.array([np.argsort(np.argsort(values)) for values in (x, y)], float)
+    return float(np.corrcoef(ranks)[0, 1])
 
 
 EXPERIMENT = Experiment(
     name="shortcuts",
     claim="The best shortcut is the identity: whatever else stands on it hurts the gradient.",
     source="He et al. 2016, “Identity mappings in deep residual networks”, table 1; He et al. 2015, table 3",
-    expected="identity, option B and an open gate within 10^2.8; a 1×1 convolution in every block ten times "
-    "that or more",
+    expected="identity, option B and an open gate within 10^2.8; a 1×1 convolution in every block ten times that or "
+    "more",
     would_change="fewer layers: at 34 a norm-ed 1×1 convolution (option C) was slightly better in He et al. 2015",
     settings={"depth": 110, "width": 8, "batch_size": 32, "seeds": 2},
     full={"width": 16, "batch_size": 128, "seeds": 10},
     data=DATA,
-    seconds=30,
+    seconds=5,
     run=run,
     judge=judge,
 )

@@ -5,8 +5,9 @@ from typing import Any
 
 from minires import nn
 from minires.lab.experiment import TOO_SMALL, Experiment, Finding, Row, Settings, Tables, Verdict, seeds_of
+from minires.lab.networks import load_images
 from minires.lab.progress import Progress
-from minires.lab.trials import DATA, accuracy, load_images, mean, settle, train
+from minires.lab.trials import DATA, accuracy, check, mean, settle, some, train
 from minires.models import BasicBlock, ResNet, resnet18
 from minires.observe.counting import layer_costs
 
@@ -33,6 +34,7 @@ def small_resnet18(stem: str, channels: int, width: int, seed: int) -> ResNet:
 
 
 def run(settings: Settings, progress: Progress) -> Iterator[tuple[str, Row]]:
+    check(settings)
     images = load_images(settings["data"])
     progress.start(len(STEMS) * settings["seeds"] * settings["steps"])
     for stem in STEMS:
@@ -46,7 +48,7 @@ def run(settings: Settings, progress: Progress) -> Iterator[tuple[str, Row]]:
             done = train(small, images, settings["steps"], settings["lr"], seed, progress=progress)
             settle(small, images)
             yield "trainings", {"stem": stem, "seed": seed, "loss": done.loss,
-                                "test_accuracy": accuracy(small, images.test_images, images.test_labels)}  # fmt: skip
+                                "test_accuracy": accuracy(small, *some(images, "test"))}  # fmt: skip
             for step, loss in enumerate(done.losses, start=1):
                 yield "losses", {"stem": stem, "seed": seed, "step": step, "loss": loss}
 
@@ -69,10 +71,10 @@ def judge(tables: Tables, settings: Settings) -> Verdict:
         Finding("test accuracy with the 3×3 stem over ImageNet's", gap, low=0.02),
     ]
     words = (
-        f"On 32×32 ImageNet's stem leaves maps of {last['imagenet']}×{last['imagenet']} in the last stage instead of "
-        f"{last['cifar']}×{last['cifar']}, and a fifteenth of the work. After {settings['steps']} steps on "
-        f"{settings['data']} "
-        f"the small ResNet-18 has {right['cifar']:.1%} with the 3×3 stem and {right['imagenet']:.1%} with ImageNet's."
+        f"On 32×32 ImageNet's stem leaves maps of {last['imagenet']}×{last['imagenet']} in the last stage instead "
+        f"of {last['cifar']}×{last['cifar']}, and a fifteenth of the work. After {settings['steps']} steps on "
+        f"{settings['data']} the small ResNet-18 has {right['cifar']:.1%} with the 3×3 stem and "
+        f"{right['imagenet']:.1%} with ImageNet's."
     )  # fmt: skip
     if right["cifar"] < 0.5:
         return Verdict(TOO_SMALL, f"{words} Neither has learned enough to be compared.", findings)
@@ -90,7 +92,7 @@ EXPERIMENT = Experiment(
     settings={"width": 8, "steps": 150, "lr": 0.05, "seeds": 1},
     full={"width": 64, "steps": 20_000, "lr": 0.1},
     data=DATA,
-    seconds=20,
+    seconds=6,
     run=run,
     judge=judge,
 )

@@ -20,6 +20,9 @@ BANDS = {
 
 def run(settings: Settings, progress: Progress) -> Iterator[tuple[str, Row]]:
     seeds = seeds_of(settings)
+    for depth in settings["depths"]:
+        if depth < 2 or depth % 2:
+            raise ValueError(f"lab: twin: a depth must be even, for blocks of two layers, got {depth}")
     progress.start(len(mlp_twin.ROWS) * sum(settings["depths"]))
     for row, kind in mlp_twin.ROWS.items():
         for depth in settings["depths"]:

@@ -12,7 +12,7 @@ import numpy as np
 
 from minires import ops
 from minires.engine import Tensor
-from minires.lab.experiment import Experiment, Finding, Row, Settings, Tables, Verdict, seeds_of
+from minires.lab.experiment import TOO_SMALL, Experiment, Finding, Row, Settings, Tables, Verdict, seeds_of
 from minires.lab.progress import Progress
 
 SLOPE = 5.0  # of the variance over β, for ReLU
@@ -34,22 +34,28 @@ def log_gain(width: int, depth: int, seed: int) -> float | None:
 
 
 def run(settings: Settings, progress: Progress) -> Iterator[tuple[str, Row]]:
+    if min(settings["widths"]) < 1 or min(settings["depths"]) < 1:
+        raise ValueError("lab: widths and depths must be at least 1")
     shapes = [(width, depth) for depth in settings["depths"] for width in settings["widths"]]
     progress.start(sum([width * width * depth for width, depth in shapes]))
     for width, depth in shapes:
         progress.doing(f"{depth} layers of {width}")
         drawn = [log_gain(width, depth, seed) for seed in seeds_of(settings)]
         logs = [value for value in drawn if value is not None]
+        known = len(logs) > 1
+        low, high = np.quantile(logs, (0.05, 0.95)) if known else (None, None)
         yield "draws", {
             "width": width, "depth": depth, "beta": depth / width, "draws": len(drawn), "dead": len(drawn) - len(logs),
-            "mean_log": float(np.mean(logs)), "var_log": float(np.var(logs)),
-            "low_log": float(np.quantile(logs, 0.05)), "high_log": float(np.quantile(logs, 0.95)),
+            "mean_log": np.mean(logs) if known else None, "var_log": np.var(logs) if known else None,
+            "low_log": low, "high_log": high,
         }  # fmt: skip
         progress.advance(width * width * depth)
 
 
 def judge(tables: Tables, settings: Settings) -> Verdict:
-    rows = tables["draws"]
+    rows = [row for row in tables["draws"] if row["var_log"] is not None]
+    if not rows:
+        return Verdict(TOO_SMALL, "Nothing gets through: in every draw some layer has no unit that is on.", [])
     findings = [
         Finding(
             f"variance of log E over β, {row['depth']} layers of {row['width']}", row["var_log"] / row["beta"], 3.5, 7
@@ -57,14 +63,14 @@ def judge(tables: Tables, settings: Settings) -> Verdict:
         for row in rows
         if row["beta"] <= 1
     ]
-    deepest = max(settings["depths"])
+    deepest = max([row["depth"] for row in rows])
     by_width = sorted([row for row in rows if row["depth"] == deepest], key=lambda row: row["width"])
     narrow, wide = by_width[0], by_width[-1]
     factors = [math.exp((row["high_log"] - row["low_log"]) / 2) for row in (narrow, wide)]
     words = (
-        f"With {deepest} layers each, nine draws of ten lie within a factor of {factors[1]:.1f} in the gradient's norm "
-        f"at width {wide['width']}, and within {factors[0]:.0f} at width {narrow['width']}. The mean is no help: one "
-        "network is one draw."
+        f"With {deepest} layers each, nine draws of ten lie within a factor of {factors[1]:.1f} in the gradient's "
+        f"norm at width {wide['width']}, and within {factors[0]:.0f} at width {narrow['width']}. The mean is no "
+        "help: one network is one draw."
     )
     if not all([finding.inside for finding in findings]):
         return Verdict("half right", f"{words} The variance does not follow 5β everywhere.", findings)

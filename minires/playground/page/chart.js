@@ -1,7 +1,7 @@
 // Lines over layers on a logarithmic axis. A line is {layers, values, kind, tag}: kind is a class of the style sheet, tag a
 // few letters that stand at its left end. Zeros and infinities have no place on such an axis; the line has a gap there.
 
-const PLOT = { left: 64, right: 14, top: 16, bottom: 30 }; // pixels around the lines
+const PLOT = { left: 64, right: 14, top: 16, bottom: 32 }; // pixels around the lines
 const TAG = { x: 52, height: 15 };
 
 class LogChart {
@@ -74,7 +74,7 @@ class LogChart {
       nodes.push(drawing("text", { x: this.x(layer), y: bottom + 15, "text-anchor": "middle" }, String(layer)));
     }
     nodes.push(drawing("line", { x1: PLOT.left, x2: right, y1: bottom, y2: bottom, class: "axis" }));
-    nodes.push(drawing("text", { x: right, y: bottom + 28, "text-anchor": "end", class: "below" }, below));
+    nodes.push(drawing("text", { x: right, y: bottom + 27, "text-anchor": "end", class: "below" }, below));
     return nodes;
   }
 

@@ -1,37 +1,7 @@
 // Brings the parts together: switches → worker → charts, sentence and address.
 
-const byId = id => document.getElementById(id);
 const MOST_GHOSTS = 5;
 const REST = 600; // milliseconds without a move, after which settings count as chosen and not as passed by
-
-// The worker. One question at a time: while it computes, only the newest of further questions waits.
-const arithmetic = byId("arithmetic").textContent;
-const worker = new Worker(URL.createObjectURL(new Blob([arithmetic], { type: "text/javascript" })));
-let questions = 0, asked = null, waiting = null;
-
-function ask(settings, given) {
-  return new Promise(resolve => {
-    const question = { id: questions++, settings, given, resolve };
-    if (asked) {
-      if (waiting) waiting.resolve(null); // it is not wanted any more
-      waiting = question;
-    } else send(question);
-  });
-}
-
-function send(question) {
-  asked = question;
-  const { id, settings, given } = question;
-  worker.postMessage({ id, settings, given });
-}
-
-worker.onmessage = ({ data }) => {
-  const { resolve } = asked;
-  asked = null;
-  if (waiting) [asked, waiting] = [waiting, null];
-  if (asked) send(asked);
-  resolve(data);
-};
 
 // What is seen: the newest result, and the settings before it. A result is {settings, layers, norm_h, norm_grad, …}.
 let now = null, ghosts = [], marked = null, resting = null, kept = null;
@@ -220,7 +190,7 @@ document.querySelector("#more pre").textContent = arithmetic.trim();
 async function begin() {
   busy(1);
   address = readAddress();
-  speak(address.lang in WORDS ? address.lang : navigator.language.startsWith("zh") ? "zh" : "en");
+  speak(Object.hasOwn(WORDS, address.lang ?? "") ? address.lang : navigator.language.startsWith("zh") ? "zh" : "en");
   if (address.step !== undefined) replay.goTo(replay.recording.moments.indexOf(Number(address.step)));
   const named = Object.keys(HE_2015).some(key => key in address);
   const first = named ? [valid(address)] : OPENING.map(name => presetCalled(name).settings);

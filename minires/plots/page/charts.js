@@ -57,7 +57,8 @@ function draw(figure, chart) {
   element("text", {x: (LEFT + width) / 2, y: height - 5, "text-anchor": "middle"}, svg, chart.xlabel);
   if (chart.level !== undefined && chart.level >= low && chart.level <= high) {
     element("line", {class: "axis", x1: LEFT, x2: width - RIGHT, y1: yOf(chart.level), y2: yOf(chart.level)}, svg);
-    element("text", {x: width - RIGHT, y: yOf(chart.level) - 4, "text-anchor": "end"}, svg, chart.levelName);
+    const y = chart.near ? height - BOTTOM - 5 : yOf(chart.level) - 4;
+    element("text", {x: width - RIGHT, y, "text-anchor": "end"}, svg, chart.levelName);
   }
   if (chart.now !== undefined) {
     element("line", {class: "now", x1: xOf(chart.now), x2: xOf(chart.now), y1: TOP, y2: height - BOTTOM}, svg);

@@ -46,7 +46,7 @@ function ratioChart(setting) {
     mean: network.moments.map((one) => one.ratio[0]), low: network.moments.map((one) => one.ratio[1]),
     high: network.moments.map((one) => one.ratio[2])}));
   return {lines, range: range.ratio, place: stepPlace, ticks: thinned(data.moments), xlabel: "step", now: data.moments[moment],
-    near: true, level: 0, levelName: "the same (grey: within 100)", name: (x) => `after ${x} steps`};
+    near: true, level: 0, levelName: "grey: within a factor of 100", name: (x) => `after ${x} steps`};
 }
 
 function lossChart(setting) {

@@ -15,13 +15,22 @@ def last_windows_forgotten(self, grad_y):
     return right_max(self, inside)
 
 
-@planted(CeilMaxPool2d, "max_pool2d, ceil_mode, ties")
-def last_of_equals(self, grad_y):
+@planted(CeilMaxPool2d, "max_pool2d, ceil_mode, 3×3, stride 2")
+def winners_read_column_first(self, grad_y):
+    right = self.winners
+    self.winners = right % 3 * 3 + right // 3
+    grads = right_max(self, grad_y)
+    self.winners = right
+    return grads
+
+
+@planted(CeilMaxPool2d, "max_pool2d, ceil_mode, ties", says="the worst at all elements moved together")
+def every_tie_takes_it_all(self, grad_y):
     x, grad_x = self.inputs[0].data, np.zeros(self.x_shape)
-    for n, c, i, j in np.ndindex(grad_y.shape):
-        seen = x[n, c, 3 * i : 3 * i + 2, 3 * j : 3 * j + 2]
-        place = seen.size - 1 - np.argmax(seen[::-1, ::-1])
-        grad_x[n, c, 3 * i + place // seen.shape[1], 3 * j + place % seen.shape[1]] += grad_y[n, c, i, j]
+    for i, j in np.ndindex(grad_y.shape[2:]):
+        place = (..., slice(3 * i, 3 * i + 2), slice(3 * j, 3 * j + 2))
+        largest = x[place].max(axis=(2, 3), keepdims=True)
+        grad_x[place] += np.where(x[place] == largest, grad_y[:, :, i : i + 1, j : j + 1], 0)
     return (grad_x,)
 
 

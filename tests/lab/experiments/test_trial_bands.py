@@ -24,12 +24,13 @@ from minires.lab.experiments import (
     stem,
     width,
 )
+from minires.lab.networks import Images, load_images
 from minires.lab.progress import Progress
 
 
 @pytest.fixture(scope="module")
 def digits():
-    return trials.load_images("digits")
+    return load_images("digits")
 
 
 def rows_of(module, **changed):
@@ -113,13 +114,14 @@ def test_the_middle_path_is_where_half_the_weight_lies():
 def test_the_deeper_plain_network_is_worse_on_its_own_images():
     tables, settings = rows_of(degradation, depths=(8, 44), steps=40)
     found = degradation.judge(tables, settings)
+    plain, residual, ratio = [finding.value for finding in found.findings]
+    assert plain > 0.6 and residual < 0.6 and ratio > 1.5
     assert found.answer == "right", found
-    assert [finding.inside for finding in found.findings] == [True, True, True]
 
 
 def test_a_deleted_residual_block_leaves_its_shortcut(digits):
     model = models.cifar_resnet(14, in_channels=1, width=4, seed=0).eval()
-    x = Tensor(digits.test_images[:5])
+    x = Tensor(digits.test[0][:5])
     h = model.relu(model.bn1(model.conv1(x)))
     blocks = [block for stage in (model.layer1, model.layer2, model.layer3) for block in stage]
     for number, block in enumerate(blocks):
@@ -147,7 +149,7 @@ def test_a_swap_is_undone_also_after_an_error(digits):
 def test_a_plain_block_is_replaced_by_what_its_shortcut_would_be(digits):
     plain = models.cifar_resnet(8, in_channels=1, width=4, skip=False, seed=0).eval()
     with lesion.without(plain, [0, 1, 2]):
-        logits = plain(Tensor(digits.test_images[:5]))
+        logits = plain(Tensor(digits.test[0][:5]))
     assert logits.shape == (5, 10)
 
 
@@ -164,7 +166,7 @@ def test_a_direction_has_the_weights_norms_filter_by_filter(digits):
 def test_the_slice_goes_through_the_trained_weights_and_leaves_them(digits):
     model = models.cifar_resnet(8, in_channels=1, width=4, seed=0)
     before = model.state_dict()
-    some = digits.train_images[:32], digits.train_labels[:32]
+    some = trials.some(digits, "train", 32)
     first, second = landscape.direction(model, 1), landscape.direction(model, 2)
     found = {(a, b): loss for a, b, loss in landscape.losses_on_slice(model, *some, first, second, (-0.5, 0.0, 0.5))}
     expected = ops.cross_entropy(model.eval()(Tensor(some[0])), some[1]).item()
@@ -185,7 +187,7 @@ def test_which_points_of_a_slice_are_not_convex():
 
 
 def test_order_of_the_shortcuts_at_the_start(digits):
-    batch = digits.first_batch(16, 0)
+    batch = trials.first_batch(digits, 16, 0)
 
     def log10(kind):
         model = shortcuts.build(kind, 56, 1, 4, seed=0)
@@ -203,7 +205,7 @@ def test_rank_correlation():
 
 
 def test_only_preactivation_hands_the_gradient_on_unchanged(digits):
-    batch = digits.first_batch(8, 0)
+    batch = trials.first_batch(digits, 8, 0)
     kept = {}
     for order, (block, _) in preactivation.ORDERS.items():
         model = models.cifar_resnet(20, block=block, in_channels=1, width=4, seed=0)
@@ -214,7 +216,7 @@ def test_only_preactivation_hands_the_gradient_on_unchanged(digits):
 
 
 def test_signal_without_norm_and_with_scaled_branches(digits):
-    images, _ = digits.first_batch(8, 0)
+    images, _ = trials.first_batch(digits, 8, 0)
 
     def growth(name):
         norm, init = no_norm.STARTS[name]
@@ -238,7 +240,7 @@ def test_the_two_modes_differ_where_batches_are_small(digits):
     trials.train(model, digits, 60, 0.05, 0)
     trials.settle(model, digits)
     before = model.state_dict()
-    small, large = ([batch_norm.predictions(model, digits.test_images[:128], size, mode) for mode in (True, False)]
+    small, large = ([batch_norm.predictions(model, digits.test[0][:128], size, mode) for mode in (True, False)]
                     for size in (2, 64))  # fmt: skip
     assert (small[0] != small[1]).mean() > (large[0] != large[1]).mean() + 0.05
     assert all(np.array_equal(array, before[name]) for name, array in model.state_dict().items())
@@ -247,7 +249,7 @@ def test_the_two_modes_differ_where_batches_are_small(digits):
 def test_settled_statistics_are_those_of_the_weights_now(digits):
     model = models.cifar_resnet(8, in_channels=1, width=4, seed=0)
     trials.settle(model, digits, batches=60)
-    stem_output = model.conv1(Tensor(digits.train_images)).data
+    stem_output = model.conv1(Tensor(digits.train[0])).data
     np.testing.assert_allclose(model.bn1.running_mean, stem_output.mean(axis=(0, 2, 3)), atol=0.1)
     np.testing.assert_allclose(model.bn1.running_var, stem_output.var(axis=(0, 2, 3)), rtol=0.2)
 
@@ -265,7 +267,7 @@ def test_the_ways_step_as_they_say(digits):
     for name in ("SGD 0.01, alone", "SGD, momentum, strong L1", "SGD, momentum, strong L2"):
         way = optimizers.WAYS[name]
         model, same = (models.cifar_resnet(8, in_channels=1, width=4, seed=0) for _ in range(2))
-        images, labels = digits.first_batch(64, 0, "float32")
+        images, labels = trials.first_batch(digits, 64, 0, "float32")
         ops.cross_entropy(same.train()(Tensor(images)), labels).backward()
         losses = optimizers.train(model, digits, way, 1, 64, 0, lambda timed: None)
         w, grad = same.conv1.weight.data, same.conv1.weight.grad
@@ -283,8 +285,20 @@ def test_a_training_that_diverges_says_when(digits):
 
 
 def test_images_begin_with_the_batch_that_a_training_sees(digits):
-    images, labels = digits.first_batch(16, 3)
+    images, labels = trials.first_batch(digits, 16, 3)
     first = next(digits.batches(16, 3).epoch(0))
     np.testing.assert_array_equal(images, first[0])
     np.testing.assert_array_equal(labels, first[1])
     assert images.dtype == np.float64 and digits.channels == 1
+
+
+def test_some_images_are_those_that_batches_hold():
+    generator = np.random.default_rng(0)
+    pixels, labels = generator.integers(0, 256, (10, 3, 4, 4), np.uint8), np.arange(10) % 2
+    scale = {"mean": np.array([100, 90, 80], np.float32), "std": np.array([50, 60, 70], np.float32)}
+    images = Images("made", (pixels, labels), (pixels[:4], labels[:4]), 2, scale)
+    found, names = trials.some(images, "train", 6)
+    expected = (pixels[:6] - scale["mean"][:, None, None]) / scale["std"][:, None, None]
+    np.testing.assert_allclose(found, expected, rtol=1e-6)
+    np.testing.assert_array_equal(names, labels[:6])
+    assert len(trials.some(images, "test")[0]) == 4

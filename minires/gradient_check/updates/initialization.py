@@ -12,7 +12,7 @@ from minires.gradient_check.updates.update import Update, roundings_off
 from minires.kernels import Array
 
 SIGMAS = 5  # by which a drawn variance may miss the scheme's
-LAYERS = {"convolution": (96, 48, 3, 3), "linear": (120, 200)}
+LAYERS = {"convolution": (96, 48, 3, 3), "linear": (120, 200), "convolution of 4 groups": (96, 48, 3, 3)}
 
 
 def initial_values(seed: int) -> Iterator[Update]:
@@ -23,14 +23,16 @@ def initial_values(seed: int) -> Iterator[Update]:
 def check_initial(scheme: str, layer: str, seed: int) -> tuple[str, str]:
     shape = LAYERS[layer]
     F, C, taps = shape[0], shape[1], math.prod(shape[2:])
-    module = nn.Conv2d(C, F, 3, init=None) if layer == "convolution" else nn.Linear(C, F, init=None)
+    groups = 4 if "groups" in layer else 1
+    module = nn.Linear(C, F, init=None) if layer == "linear" else nn.Conv2d(C, F, 3, groups=groups, init=None)
     nn.initialize(module, scheme, seed)
+    C, F = C // groups, F // groups
     weight, bias = module.weight.data.astype(np.float64), module.bias.data.astype(np.float64)  # type: ignore[union-attr]
     variance = {
         "pytorch": 1 / (3 * C * taps),
         "lecun": 1 / (C * taps),
         "xavier": 2 / ((C + F) * taps),
-        "he": 2 / (F * taps) if layer == "convolution" else 2 / C,
+        "he": 2 / C if layer == "linear" else 2 / (F * taps),
         "he_fan_in": 2 / (C * taps),
     }[scheme]
     uniform = scheme in ("pytorch", "xavier")

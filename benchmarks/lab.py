@@ -1,0 +1,119 @@
+"""What the lab found, for docs/lab.md: its numbers come from here and from nowhere else.
+
+    python benchmarks/lab.py RUN …      keep the reports of these experiments' run folders, without their long tables
+    python benchmarks/lab.py --page     write the sections of docs/lab.md anew from what is kept
+
+An interrupted `aftermath` is kept too: the seeds that are whole, judged anew.
+"""
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parent.parent
+RESULTS = ROOT / "benchmarks" / "results" / "lab"
+PAGE = ROOT / "docs" / "lab.md"
+KEPT = ("summary", "moments", "rounding", "interventions", "outputs")  # tables
+
+Report = dict[str, Any]
+
+
+def main(arguments: list[str]) -> None:
+    for folder in [Path(argument) for argument in arguments if argument != "--page"]:
+        keep(json.loads((folder / "report.json").read_text(encoding="utf-8")))
+    PAGE.write_text(page(PAGE.read_text(encoding="utf-8"), reports()), encoding="utf-8")
+
+
+def keep(report: Report) -> None:
+    """Write an experiment's report into the results."""
+    from minires.lab import experiments
+    from minires.runs import records
+
+    tables = {name: rows for name, rows in report["tables"].items() if name in KEPT}
+    if report["interrupted"] and report["experiment"] == "aftermath":
+        experiment = experiments.find("aftermath")
+        whole = len(report["settings"]["interventions"])
+        rows = tables["interventions"]
+        seeds = [seed for seed in dict.fromkeys([row["seed"] for row in rows])
+                 if len([row for row in rows if row["seed"] == seed]) == whole]  # fmt: skip
+        tables = {name: [row for row in rows if row["seed"] in seeds] for name, rows in tables.items()}
+        settings = {**report["settings"], "seeds": len(seeds)}
+        verdict = experiment.judge(tables, settings)
+        report = experiment.report_of(settings, tables, verdict, report["seconds"])
+    settings = report["settings"]
+    name = report["experiment"] + "-rounding" * bool(settings.get("rounding"))
+    if report["experiment"] == "aftermath":
+        name += "-depths" * (list(settings["depths"]) != [56]) + "-rates" * (list(settings["lr"]) != [0.05])
+    RESULTS.mkdir(parents=True, exist_ok=True)
+    records.write_json(RESULTS / f"{name}.json", {**report, "tables": tables, "folder": None})
+
+
+def reports() -> dict[str, Report]:
+    return {path.stem: json.loads(path.read_text(encoding="utf-8")) for path in sorted(RESULTS.glob("*.json"))}
+
+
+def page(text: str, kept: dict[str, Report]) -> str:
+    """Return the page with its sections, between marks, made of the reports."""
+    for name, section in SECTIONS.items():
+        key = "gradient-flow-rounding" if name == "rounding" else name
+        if key in kept:
+            mark = f"<!-- {name} -->"
+            before, _, after = text.split(mark)
+            text = f"{before}{mark}\n{section(kept[key])}\n{mark}{after}"
+    return text
+
+
+def flow(report: Report) -> str:
+    """The gradient's ratio at the moments, and the loss at the end."""
+    rows, summary = report["tables"]["moments"], report["tables"]["summary"]
+    steps = list(dict.fromkeys([row["step"] for row in rows]))
+    lines = ["| network | " + " | ".join([f"step {step}" for step in steps]) + " | loss |",
+             "|---" * (len(steps) + 2) + "|"]  # fmt: skip
+    for network in summary:
+        like = {key: network[key] for key in ("depth", "skip", "init", "norm", "activation", "lr")}
+        own = {row["step"]: row["log10_ratio"] for row in rows if like.items() <= row.items()}
+        cells = [f"{own[step]:.1f}" for step in steps]
+        lines.append(f"| {network['label']} | " + " | ".join(cells) + f" | {network['train_loss']:.2f} |")
+    seeds = report["settings"]["seeds"]
+    words = "one seed" if seeds == 1 else f"seed {report['settings']['seed']} of {seeds}"
+    return "\n".join([*lines, "", f"*log10 of ‖dL/dh‖ at the stem over that at the last block; {words}.*"])
+
+
+def rounding(report: Report) -> str:
+    """For how many steps two kernel sets stay together."""
+    found = [finding for finding in report["findings"] if "another rounding" in finding["what"]]
+    first = report["tables"]["rounding"]
+    steps = max([row["step"] for row in first])
+    lines = ["| network | losses differ at step 1 by | and by less than 1 % for |", "|---|---|---|"]
+    for finding in found:
+        label = finding["what"].partition(": ")[0]
+        start = next(row["difference"] for row in first if row["label"] == label and row["step"] == 1)
+        value = finding["value"]
+        length = f"all {steps} steps" if value >= steps else f"{value:.0f} step{'s' * (value != 1)}"
+        lines.append(f"| {label} | {start:.0e} | {length} |")
+    return "\n".join(lines)
+
+
+def aftermath(report: Report) -> str:
+    """The interventions, in words and over seeds."""
+    seeds = report["settings"]["seeds"]
+    words = "one seed" if seeds == 1 else f"{seeds} seeds"
+    lines = [f"What `minires lab aftermath --seeds {seeds}` says, of {words}, smallest to largest:", "", "```text"]
+    lines += report["lines"]
+    return "\n".join([*lines, "```", "", f"**{report['answer'].capitalize()}.** {report['verdict']} {report['open']}"])
+
+
+def others(report: Report) -> str:
+    """The interventions elsewhere, without an answer: a few seeds."""
+    return "\n".join(["```text", *[line for line in report["lines"] if " directions" not in line], "```"])
+
+
+SECTIONS = {
+    "gradient-flow": flow, "rounding": rounding, "aftermath": aftermath, "aftermath-depths": others,
+    "aftermath-rates": others,
+}  # fmt: skip
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

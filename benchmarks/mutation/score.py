@@ -9,8 +9,8 @@
 Each mutant (mutants.py) is planted in a fork of one warm process, by giving the function the mutant's code, and only
 the cases and updates that call the function are run, under the NumPy kernels: what `gradcheck --kernels numpy` and
 `gradcheck --updates` run. A mutant dies when one of them is not right, raises, or computes for longer than LONGEST. The
-result, with every survivor, goes to benchmarks/results/mutation.json. A verdict holds while its function is what it was;
-new cases let survivors die, and for them, or for cases that were taken away, one says `--again`.
+result, with every survivor, goes to benchmarks/results/mutation.json. A verdict holds while its function is what it
+was; new cases let survivors die, and for them, or for cases that were taken away, one says `--again`.
 
 equivalent.json lists, under the reason, the mutants that compute the same numbers, and those that change no number that
 a gradient check is about. They are run too: one that dies is listed wrongly, and the report says so. The score is of

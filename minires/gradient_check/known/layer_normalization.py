@@ -73,7 +73,7 @@ def norm_rights(eps: float, ndim: Callable[[Array], int], shaped: Callable[[Arra
 
     def sizes(grad_y: Array, x: Array, *_: Array) -> dict[str, float]:
         inner = shaped(x)
-        M = np.prod(inner.shape[-ndim(x) :])
+        M = float(np.prod(inner.shape[-ndim(x) :]))
         return {"M": M, "N": len(x), "x.size": x.size}
 
     changes: dict[str, Callable[[Parts], Parts]] = {

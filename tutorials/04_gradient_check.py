@@ -151,10 +151,11 @@ print(report)
 assert report.kinks == 2  # the element at 0, and all together, which moves it too
 
 # %%
-# And the Friday's backwards? Each is put in the place of the backward of the engine's own softmax, and checked. The
-# checker says not only that a gradient is wrong. It knows the terms of the right one, runs the backward once more on
-# fresh inputs, and names the mistake that gives what came back on all of them. (Of an op of your own it does not know
-# the terms; there it names a sign, a factor, an axis. What fits nothing gets no name, and the wrong places are drawn.)
+# And the Friday's backwards? Each is put in the place of the backward of the engine's own op, the class
+# ``ops.activation.Softmax``, and checked. The checker says not only that a gradient is wrong. It knows the terms of the
+# right one, runs the backward once more on fresh inputs, and names the mistake that gives what came back on all of
+# them. (Of an op of your own it does not know the terms; there it names a sign, a factor, an axis. What fits nothing
+# gets no name, and the wrong places are drawn.)
 
 
 class Softmax(ops.activation.Softmax):

@@ -15,7 +15,7 @@ INTRODUCED = {
     1: ["Tensor", "learn.quick", "ops.exp"],
     2: ["Op", "backward_order", "no_grad", "plots.COLOURS"],
     3: ["ops.tanh"],
-    4: ["gradcheck", "gradient_check.GradientError", "ops.relu", "ops.softmax"],
+    4: ["gradcheck", "gradient_check.GradientError", "ops.activation.Softmax", "ops.relu", "ops.softmax"],
     5: [
         "data.load_digits",
         "nn.Flatten",

@@ -1,5 +1,6 @@
 """The gradients of activations, and the mistakes that people make in them."""
 
+import math
 from collections.abc import Callable
 
 import numpy as np
@@ -110,3 +111,32 @@ def dropout_right(kept: Array, scale: float) -> Right:
             "the mask is turned round: what was dropped gets the gradient": lambda g, x: g * ~kept * scale,
         },
     )
+
+
+def sigmoid_right() -> Right:
+    def y(x: Array) -> Array:
+        return 1 / (1 + np.exp(-x))
+
+    return pointwise_right(y, lambda x: y(x) * (1 - y(x)))
+
+
+def gelu_right() -> Right:
+    """y = x · Φ(x), Φ being the part of a normal distribution below x."""
+
+    def below(x: Array) -> Array:
+        return np.reshape([0.5 * math.erfc(-number / math.sqrt(2)) for number in x.ravel()], x.shape)
+
+    return pointwise_right(
+        lambda x: x * below(x), lambda x: below(x) + x * np.exp(-0.5 * x * x) / math.sqrt(2 * math.pi)
+    )
+
+
+def tanh_gelu_right() -> Right:
+    """y = x · (1 + tanh u) / 2 with u = √(2/π) · (x + 0.044715 x³)."""
+    front = math.sqrt(2 / math.pi)
+
+    def slope(x: Array) -> Array:
+        u, grad_u = front * (x + 0.044715 * x**3), front * (1 + 3 * 0.044715 * x**2)
+        return 0.5 * (1 + np.tanh(u)) + 0.5 * x * grad_u / np.cosh(u) ** 2
+
+    return pointwise_right(lambda x: 0.5 * x * (1 + np.tanh(front * (x + 0.044715 * x**3))), slope)

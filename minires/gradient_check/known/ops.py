@@ -1,6 +1,5 @@
 """Which ops have known gradients: for each its formulas, and how to draw inputs for it."""
 
-import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -12,9 +11,12 @@ from minires.gradient_check.fitting import Right
 from minires.gradient_check.known.activation import (
     dropout_right,
     elu_right,
+    gelu_right,
     pointwise_right,
     relu_right,
+    sigmoid_right,
     sign_right,
+    tanh_gelu_right,
     two_sided_right,
 )
 from minires.gradient_check.known.affine import linear_right, matmul_right
@@ -184,10 +186,6 @@ def pointwise(right: Callable[[Any], Right]) -> Callable[[Any], Known]:
     return lambda op: Known([right(op)], of_shape(some_shape))
 
 
-def sigmoid(x: Array) -> Array:
-    return 1 / (1 + np.exp(-x))
-
-
 def binary(name: str, base_above_zero: bool = False) -> Callable[[Any], Known]:
     def draw(rng: np.random.Generator, arrays: list[Array]) -> list[Array]:
         a, b = broadcast_alike(rng, arrays)
@@ -267,28 +265,10 @@ def group_norm(op: Any) -> Known:
         image = tuple(map(int, 2 + rng.permutation(4)[: arrays[0].ndim - 2]))
         x = rng.normal(1, 0.8, (2 + int(rng.integers(0, 2)), op.num_groups * int(rng.integers(2, 4)), *image))
         C = x.shape[1]
-        drawn: list[Array] = [x, rng.uniform(0.5, 2, C), rng.standard_normal(C)]
+        drawn: list[Array] = [x, rng.uniform(0.5, 2, (C,)), rng.standard_normal((C,))]
         return drawn[: len(arrays)]
 
     return Known(group_norm_rights(op.num_groups, op.eps)[: len(op.inputs)], draw)
-
-
-def gelu_slope(x: Array) -> Array:
-    return below(x) + x * np.exp(-0.5 * x * x) / math.sqrt(2 * math.pi)
-
-
-def below(x: Array) -> Array:
-    """Return Φ(x), the part of a normal distribution below x."""
-    return np.reshape([0.5 * math.erfc(-number / math.sqrt(2)) for number in x.ravel()], x.shape)
-
-
-def tanh_gelu(x: Array) -> Array:
-    return 0.5 * x * (1 + np.tanh(math.sqrt(2 / math.pi) * (x + 0.044715 * x**3)))
-
-
-def tanh_gelu_slope(x: Array) -> Array:
-    u, grad_u = math.sqrt(2 / math.pi) * (x + 0.044715 * x**3), math.sqrt(2 / math.pi) * (1 + 3 * 0.044715 * x**2)
-    return 0.5 * (1 + np.tanh(u)) + 0.5 * x * grad_u / np.cosh(u) ** 2
 
 
 KNOWN: dict[type[Op], Callable[[Any], Known | None]] = {
@@ -316,9 +296,9 @@ KNOWN: dict[type[Op], Callable[[Any], Known | None]] = {
     activation.LeakyReLU: pointwise(lambda op: two_sided_right(lambda x: np.full(x.shape, op.negative_slope))),
     activation.ELU: pointwise(lambda op: elu_right(op.alpha, op.scale)),
     activation.Tanh: pointwise(lambda op: pointwise_right(np.tanh, lambda x: 1 - np.tanh(x) ** 2)),
-    activation.Sigmoid: pointwise(lambda op: pointwise_right(sigmoid, lambda x: sigmoid(x) * (1 - sigmoid(x)))),
-    gaussian.GELU: pointwise(lambda op: pointwise_right(lambda x: x * below(x), gelu_slope)),
-    gaussian.TanhGELU: pointwise(lambda op: pointwise_right(tanh_gelu, tanh_gelu_slope)),
+    activation.Sigmoid: pointwise(lambda op: sigmoid_right()),
+    gaussian.GELU: pointwise(lambda op: gelu_right()),
+    gaussian.TanhGELU: pointwise(lambda op: tanh_gelu_right()),
     activation.Softmax: along_axis(softmax_right),
     activation.LogSoftmax: along_axis(log_softmax_right),
     regularization.Dropout: lambda op: Known([dropout_right(np.asarray(op.kept), op.scale)], as_it_was),

@@ -39,6 +39,6 @@ def weight_of_the_wrong_shape(self, grad_y):
     return grad_y @ self.weight, self.x.T @ grad_y, grad_y.sum(axis=0)
 
 
-@planted(Linear, "linear, more axes", says="with respect to bias.*\n.*a mean over the images, and should be a sum")
+@planted(Linear, "linear, more axes", says=r"a mean over the images(.*\n)*.*with respect to bias")
 def bias_averaged_over_all_rows(self, grad_y):
     return grad_y @ self.weight, grad_y.T @ self.x, grad_y.mean(axis=0)

@@ -7,10 +7,11 @@ import re
 from pathlib import Path
 
 import pytest
-from minires.lab.gradient_flow import Network, measure
 
 from minires import playground
 from minires.data import Loader, load_digits
+from minires.lab.gradient_norms import measure
+from minires.lab.networks import Network
 from minires.learn.chapters import CHAPTERS, script
 
 pytestmark = pytest.mark.browser

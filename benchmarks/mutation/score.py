@@ -9,8 +9,8 @@
 Each mutant (mutants.py) is planted in a fork of one warm process, by giving the function the mutant's code, and only
 the cases and updates that call the function are run, under the NumPy kernels: what `gradcheck --kernels numpy` and
 `gradcheck --updates` run. A mutant dies when one of them is not right, raises, or computes for longer than LONGEST. The
-result, with every survivor, goes to benchmarks/results/mutation.json; a file of the package that has changed since is
-run anew, but whoever changes cases says `--again`.
+result, with every survivor, goes to benchmarks/results/mutation.json. A verdict holds while its function is what it
+was; new cases let survivors die, and for them, or for cases that were taken away, one says `--again`.
 
 equivalent.json lists, under the reason, the mutants that compute the same numbers, and those that change no number that
 a gradient check is about. They are run too: one that dies is listed wrongly, and the report says so. The score is of
@@ -18,6 +18,7 @@ the others; argument checks are counted, and not run (mutants.py).
 """
 
 import argparse
+import ast
 import hashlib
 import json
 import os
@@ -34,7 +35,7 @@ from typing import Any
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # a fork has no threads
 os.environ["MINIRES_KERNELS"] = "numpy"
 
-from mutants import FILES, PACKAGE, Mutant, mutants_of  # noqa: E402
+from mutants import FILES, PACKAGE, Mutant, functions_of, mutants_of  # noqa: E402
 
 RESULTS = Path(__file__).resolve().parents[1] / "results" / "mutation.json"
 EQUIVALENT = Path(__file__).with_name("equivalent.json")
@@ -163,20 +164,34 @@ def score(args: argparse.Namespace, find_checks: Callable[[], list[Tried]]) -> N
 
 
 def remembered(results: Path, again: str) -> dict[str, str]:
-    """Return the verdicts that still hold: of files that are as they were, and not asked for again."""
+    """Return the verdicts that still hold: of functions that are as they were, and not asked for again."""
     if not results.exists() or again == "all":
         return {}
     record = json.loads(results.read_text(encoding="utf-8"))
-    same = {file for file, digest in record.get("sources", {}).items() if file in FILES and digest == digest_of(file)}
+    now = digests()
+    same = {function for function, digest in record.get("functions", {}).items() if now.get(function) == digest}
     return {
         name: verdict
         for name, verdict in record["mutants"].items()
-        if name.partition(":")[0] in same and verdict != again
+        if function_of_name(name) in same and verdict != again
     }
 
 
-def digest_of(file: str) -> str:
-    return hashlib.sha256((PACKAGE / file).read_bytes()).hexdigest()[:16]
+def function_of_name(name: str) -> str:
+    """Return "ops/affine.py:MatMul.forward" of a mutant's name."""
+    file, _, rest = name.partition(":")
+    return f"{file}:{rest.partition(': ')[0]}"
+
+
+def digests() -> dict[str, str]:
+    """Return a digest of every function's source."""
+    found = {}
+    for file in FILES:
+        text = (PACKAGE / file).read_text(encoding="utf-8")
+        for name, function in functions_of(ast.parse(text)):
+            source = ast.get_source_segment(text, function) or ""
+            found[f"{file}:{name}"] = hashlib.sha256(source.encode()).hexdigest()[:12]
+    return found
 
 
 def listed() -> dict[str, str]:
@@ -215,7 +230,7 @@ def write(results: Path, known: dict[str, str], mutants: list[Mutant]) -> None:
         "survivors": [name for name in known if known[name] == "survived" and name not in kinds],
         "out of time": [name for name in known if known[name] == "killed, out of time"],
         "listed and killed": [name for name in known if name in kinds and known[name] != "survived"],
-        "sources": {file: digest_of(file) for file in FILES},
+        "functions": digests(),
         "mutants": known,
     }
     temporary = results.with_suffix(".tmp")

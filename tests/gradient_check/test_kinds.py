@@ -1,7 +1,7 @@
 """Kinds of mistakes that hide in one corner of an op's arguments: the generated cases reach every one of them.
 
 Each is planted where it would be made, and shows up for those arguments alone; `check_case` is what `minires gradcheck`
-does with a case.
+does with a case. `python tests/gradient_check/test_kinds.py` prints what it says to each.
 """
 
 import numpy as np
@@ -199,10 +199,16 @@ BACKWARDS = {
 
 
 def is_caught(op):
+    return first_wrong(op) is not None
+
+
+def first_wrong(op):
+    """Return what `gradcheck` says to the first case of an op that is wrong, None if all are right."""
     for case in CASES:
-        if case.op == op and any(row.verdict == "WRONG" for row in check_case(case, ["numpy"])):
-            return True
-    return False
+        for row in check_case(case, ["numpy"]) if case.op == op else ():
+            if row.verdict == "WRONG":
+                return row
+    return None
 
 
 @pytest.mark.parametrize("kind", KERNELS)
@@ -291,3 +297,45 @@ def test_statistics_that_move_in_evaluation_are_caught(monkeypatch):
 
 def test_everything_that_is_no_gradient_is_right():
     assert [problem for update in updates.all_updates() if (problem := update.check()[0])] == []
+
+
+# The table
+
+
+def table():
+    """Yield each kind, the first case that shows it, and what `gradcheck` says."""
+
+    def said(op):
+        row = first_wrong(op)
+        lines = [line.strip() for line in row.message.splitlines()]
+        wanted = [line for line in lines[1:] if not line.startswith(("with respect to", "right with", "the culprit"))]
+        return row.case.name, wanted[0] if wanted else lines[0]
+
+    def planted_in(where, name, change, op):
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(where, name, change(getattr(where, name)))
+            return said(op)
+
+    for kind, (op, name, change) in KERNELS.items():
+        yield kind, *planted_in(numpy_kernels, name, change, op)
+    for kind, (op, where, change) in BACKWARDS.items():
+        yield kind, *planted_in(where, "backward", change, op)
+    yield "two axes that one side does not have", *planted_in(ops.arithmetic, "unbroadcast", one_axis_summed, "add")
+    yield "the third use of an intermediate", *planted_in(engine, "accumulate", third_use_dropped, "add")
+    wrongs = [(biased, "batch_norm_track", updates.running_statistics),
+              (momentum_turned_round, "batch_norm_track", updates.running_statistics),
+              (momentum_by_default, "batch_norm_track", updates.running_statistics),
+              (decay_forgotten_by_nesterov, "sgd_step", updates.sgd_steps),
+              (off_by_one_from_a_hundred, "adam_step", updates.adam_steps),
+              (decay_dropped_at_beta1_zero, "adam_step", updates.adam_steps)]  # fmt: skip
+    for wrong, name, maker in wrongs:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(numpy_kernels, name, wrong)
+            found = [(update.name, problem) for update in maker(0) if (problem := update.check()[0])]
+        yield wrong.__name__.replace("_", " "), *found[0]
+
+
+if __name__ == "__main__":
+    with kernels.use("numpy"):
+        for row in table():
+            print(" | ".join(row))

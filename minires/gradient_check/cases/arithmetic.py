@@ -74,6 +74,7 @@ def with_number(rng: np.random.Generator, operation: str, number: Any) -> Case:
 def named(rng: np.random.Generator) -> list[Case]:
     normal = rng.standard_normal
     condition = rng.random((3, 4)) > 0.5
+    of_tensor: Any = Tensor(condition)
     cases = []
     for name, formula in FORMULAS.items():
         function, a_of = getattr(ops, name), positive if name == "power" else away_from_zero
@@ -110,7 +111,7 @@ def named(rng: np.random.Generator) -> list[Case]:
             lambda a, b: np.where(condition, a, b),
         ),
         Case("add", "a leaf in four places", four_uses, {"x": normal((2, 3))}, lambda x: x + x * x * x),
-        Case("where", "a condition that is a tensor", lambda a, b: ops.where(Tensor(condition), a, b),
+        Case("where", "a condition that is a tensor", lambda a, b: ops.where(of_tensor, a, b),
              {"a": normal((3, 4)), "b": normal((3, 4))}, lambda a, b: np.where(condition, a, b)),
         Case("multiply", "by constants", by_constants, {"x": normal((2, 3))}, lambda x: x * (CONSTANTS - 0.5)),
         Case("add", "a single number in four places", four_uses, {"x": normal(())}, lambda x: x + x * x * x),

@@ -36,6 +36,23 @@ def named(rng: np.random.Generator) -> list[Case]:
     ]
 
 
+FAR = np.array(
+    [-300, -20, -12.3, -9.1, -7.3, -6.2, -5.8, -5.4, -4.1, -2.2, -1.3, -0.4, -0.1, 0.2, 0.6, 1.7, 4.9, 6.3, 15, 300]
+)
+
+
+def exact(rng: np.random.Generator) -> list[Case]:
+    """Far out on the left, too, y and slope keep their own digits."""
+
+    def below(x: Any) -> Any:
+        return np.array([0.5 * math.erfc(-number / math.sqrt(2)) for number in x])
+
+    def gradient(grad_y: Any, x: Any) -> Any:
+        return grad_y * (below(x) + x * np.exp(-0.5 * x * x) / math.sqrt(2 * math.pi))
+
+    return [Case("gelu", "far out", ops.gelu, {"x": FAR}, lambda x: x * below(x), gradient, exactly=True)]
+
+
 SPACES = [
     Space(
         "gelu",

@@ -87,7 +87,7 @@ def with_options(
     hard = np.array([3, -100, 2, -100, 1]) if labels == "some ignored" else np.array([3, 0, 2, 2, 1])
     given = rng.dirichlet(np.ones(4), 5) if labels == "soft" else hard
     weights: Any = {"none": None, "an array": np.array([0.5, 2.0, 0.0, 1.25]), "a list": [1.5, 0.7, 2.0, 1.1]}[weight]
-    options = {"weight": weights, "reduction": reduction, "label_smoothing": label_smoothing}
+    options: dict[str, Any] = {"weight": weights, "reduction": reduction, "label_smoothing": label_smoothing}
     x = shifted(shift, 5) + size * rng.standard_normal((5, 4))
     return Case("", "", loss_of(given, options), {"logits": x}, partial(formula, labels=given, **options))
 
@@ -144,6 +144,11 @@ def named(rng: np.random.Generator) -> list[Case]:
     normal = rng.standard_normal
     labels = np.array([0, 3, 1, 2, 3])
     some = np.array([0, -100, 1, -100, 3])
+    by_both_ways: list[tuple[str, Array, dict[str, Any]]] = [
+        ("", labels, {}),
+        (", sum", labels, {"reduction": "sum"}),
+        (", some ignored", some, {}),
+    ]
     return [
         Case("cross_entropy", "", lambda logits: ops.cross_entropy(logits, labels), {"logits": normal((5, 4))}),
         Case(
@@ -169,8 +174,7 @@ def named(rng: np.random.Generator) -> list[Case]:
             Case("cross_entropy", f"a class {how}{name}", loss_of(given, options),
                  {"logits": np.where(NOT_THE_LABEL, far, normal((5, 4)))}, partial(formula, labels=given, **options))
             for how, far in (("ruled out", -np.inf), ("far behind", -150.0))
-            for name, given, options in (
-                ("", labels, {}), (", sum", labels, {"reduction": "sum"}), (", some ignored", some, {}))
+            for name, given, options in by_both_ways
         ],
         Case("mse_loss", "", ops.mse_loss, {"prediction": normal((3, 4)), "target": normal((3, 4))}),
         Case("mse_loss", "a constant target", lambda p: ops.mse_loss(p, 0.5), {"prediction": normal(())}),

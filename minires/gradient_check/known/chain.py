@@ -58,7 +58,8 @@ def chain_gradients(
             out = out + shortcut_of(skip, x, out, arrays, step)
         kept.append((y, z, out > 0))
         y = np.maximum(out, 0)
-    grad, found, beside = grad_y, [], grad_y
+    grad, beside = grad_y, grad_y
+    found: list[Any] = []
     for i in range(last, -1, -1):
         (stride, padding, eps), (before, z, mask) = settings[i], kept[i]
         filters, weight, bias = arrays[3 * i : 3 * i + 3]

@@ -95,6 +95,7 @@ INPUT: dict[str, Change] = {
         lambda p: with_x_hat(p, (p.x - p.mean) / (np.sqrt(p.var) + p.eps))
     ),
     "eps is there twice": lambda p: everywhere(p, 1 / np.sqrt(p.var + 2 * p.eps)),
+    "eps is 1e-5, whatever was asked for": lambda p: everywhere(p, 1 / np.sqrt(p.var + 1e-5)),
     "eps is squared": lambda p: everywhere(p, 1 / np.sqrt(p.var + p.eps**2)),
     "eps is taken off, not added": lambda p: everywhere(p, 1 / np.sqrt(p.var - p.eps)),
     "the variance is squared: √(var² + eps)": lambda p: everywhere(p, 1 / np.sqrt(p.var**2 + p.eps)),
@@ -131,6 +132,7 @@ WEIGHT: dict[str, Callable[[Parts], Array]] = {
     "x̂ is missing: this is Σ dy": lambda p: p.grad_y,
     "dy is missing: this is Σ x̂": lambda p: p.x_hat,
     "eps is there twice": lambda p: p.grad_y * (p.x - p.mean) / np.sqrt(p.var + 2 * p.eps),
+    "eps is 1e-5, whatever was asked for": lambda p: p.grad_y * (p.x - p.mean) / np.sqrt(p.var + 1e-5),
 }
 
 BIAS: dict[str, Callable[[Parts], Array]] = {
@@ -183,10 +185,8 @@ def inference_right(mean: Array, var: Array, eps: float, axes: tuple[int, ...]) 
     def summed(array: Callable[[Parts], Array]) -> Any:
         return lambda *arguments: array(parts(arguments)).sum(axes)
 
-    factors = {
-        sentence: change for sentence, change in INPUT.items() if "factor" in sentence and "last" not in sentence
-    }
-    mistakes = {sentence: of_x(change) for sentence, change in factors.items()}
+    of_the_front = [s for s in INPUT if s.startswith("eps is 1e-5") or ("factor" in s and "last" not in s)]
+    mistakes = {sentence: of_x(INPUT[sentence]) for sentence in of_the_front}
     mistakes["this is training's formula; given statistics are constants, and x does not move them"] = training
     return {
         "x": Right(of_x(lambda p: p), mistakes),

@@ -1,5 +1,6 @@
 """Which ops have known gradients: for each its formulas, and how to draw inputs for it."""
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -21,6 +22,8 @@ from minires.gradient_check.known.arithmetic import binary_rights, where_rights
 from minires.gradient_check.known.chain import chain_rights, convolved
 from minires.gradient_check.known.convolution import conv2d_right
 from minires.gradient_check.known.drawing import Draw, as_it_was, broadcast_alike, images, of_shape, some_shape
+from minires.gradient_check.known.grouped_convolution import grouped_conv2d_right
+from minires.gradient_check.known.layer_normalization import group_norm_rights, layer_norm_rights
 from minires.gradient_check.known.loss import cross_entropy_right, mse_rights, soft_cross_entropy_right
 from minires.gradient_check.known.normalization import batch_norm_right, inference_right
 from minires.gradient_check.known.pooling import adaptive_pool_right, global_pool_right, pool_right
@@ -42,6 +45,10 @@ from minires.ops import (
     arithmetic,
     chain,
     convolution,
+    gaussian,
+    group_normalization,
+    grouped_convolution,
+    layer_normalization,
     loss,
     normalization,
     pooling,
@@ -66,9 +73,14 @@ class Known:
 
 
 def known_of(op: Op) -> Known | None:
-    """Return what is known of an op, None for one that nothing is known of."""
-    maker = KNOWN.get(type(op))
-    return maker(op) if maker is not None else None
+    """Return what is known of an op, None for one that nothing is known of.
+
+    A class made from an op of MiniRes, with another backward and the same forward, has that one's formulas.
+    """
+    for kind in type(op).__mro__:
+        if kind in KNOWN:
+            return KNOWN[kind](op) if type(op).forward is kind.forward else None
+    return None
 
 
 def conv2d(op: Any) -> Known:
@@ -79,6 +91,19 @@ def conv2d(op: Any) -> Known:
         (F, C, KH, KW), N_H_W = arrays[1].shape, images(rng, arrays[1].shape[2:])
         F, C = min(F, 3 + int(rng.integers(0, 2))), min(C, 2 + int(rng.integers(0, 2)))
         shapes = [(N_H_W[0], C, *N_H_W[1:]), (F, C, KH, KW), (F,)]
+        return [rng.standard_normal(shape) for shape in shapes[: len(arrays)]]
+
+    return Known([rights["x"], rights["weight"], rights["bias"]][: len(op.inputs)], draw)
+
+
+def grouped_conv2d(op: Any) -> Known:
+    rights = grouped_conv2d_right(op.stride, op.padding, op.dilation, op.groups)
+
+    def draw(rng: np.random.Generator, arrays: list[Array]) -> list[Array]:
+        (F, CG, KH, KW), (_, C, _, _) = arrays[1].shape, arrays[0].shape
+        reach = op.dilation[0] * (KH - 1) + 1, op.dilation[1] * (KW - 1) + 1
+        N, H, W = images(rng, reach)
+        shapes = [(N, C, H, W), (F, CG, KH, KW), (F,)]
         return [rng.standard_normal(shape) for shape in shapes[: len(arrays)]]
 
     return Known([rights["x"], rights["weight"], rights["bias"]][: len(op.inputs)], draw)
@@ -228,6 +253,44 @@ def conv_chain(op: Any) -> Known:
     return Known(chain_rights(op.settings, SKIPS[op.skip]), draw)
 
 
+def layer_norm(op: Any) -> Known:
+    def draw(rng: np.random.Generator, arrays: list[Array]) -> list[Array]:
+        x = rng.normal(1, 0.8, tuple(map(int, 3 + rng.permutation(4)[: arrays[0].ndim] % 3)))
+        shape = x.shape[-op.ndim :]
+        return [x, rng.uniform(0.5, 2, shape), rng.standard_normal(shape)][: len(arrays)]
+
+    return Known(layer_norm_rights(op.ndim, op.eps)[: len(op.inputs)], draw)
+
+
+def group_norm(op: Any) -> Known:
+    def draw(rng: np.random.Generator, arrays: list[Array]) -> list[Array]:
+        image = tuple(map(int, 2 + rng.permutation(4)[: arrays[0].ndim - 2]))
+        x = rng.normal(1, 0.8, (2 + int(rng.integers(0, 2)), op.num_groups * int(rng.integers(2, 4)), *image))
+        C = x.shape[1]
+        drawn: list[Array] = [x, rng.uniform(0.5, 2, C), rng.standard_normal(C)]
+        return drawn[: len(arrays)]
+
+    return Known(group_norm_rights(op.num_groups, op.eps)[: len(op.inputs)], draw)
+
+
+def gelu_slope(x: Array) -> Array:
+    return below(x) + x * np.exp(-0.5 * x * x) / math.sqrt(2 * math.pi)
+
+
+def below(x: Array) -> Array:
+    """Return Φ(x), the part of a normal distribution below x."""
+    return np.reshape([0.5 * math.erfc(-number / math.sqrt(2)) for number in x.ravel()], x.shape)
+
+
+def tanh_gelu(x: Array) -> Array:
+    return 0.5 * x * (1 + np.tanh(math.sqrt(2 / math.pi) * (x + 0.044715 * x**3)))
+
+
+def tanh_gelu_slope(x: Array) -> Array:
+    u, grad_u = math.sqrt(2 / math.pi) * (x + 0.044715 * x**3), math.sqrt(2 / math.pi) * (1 + 3 * 0.044715 * x**2)
+    return 0.5 * (1 + np.tanh(u)) + 0.5 * x * grad_u / np.cosh(u) ** 2
+
+
 KNOWN: dict[type[Op], Callable[[Any], Known | None]] = {
     arithmetic.Add: binary("Add"),
     arithmetic.Subtract: binary("Subtract"),
@@ -254,14 +317,19 @@ KNOWN: dict[type[Op], Callable[[Any], Known | None]] = {
     activation.ELU: pointwise(lambda op: elu_right(op.alpha, op.scale)),
     activation.Tanh: pointwise(lambda op: pointwise_right(np.tanh, lambda x: 1 - np.tanh(x) ** 2)),
     activation.Sigmoid: pointwise(lambda op: pointwise_right(sigmoid, lambda x: sigmoid(x) * (1 - sigmoid(x)))),
+    gaussian.GELU: pointwise(lambda op: pointwise_right(lambda x: x * below(x), gelu_slope)),
+    gaussian.TanhGELU: pointwise(lambda op: pointwise_right(tanh_gelu, tanh_gelu_slope)),
     activation.Softmax: along_axis(softmax_right),
     activation.LogSoftmax: along_axis(log_softmax_right),
     regularization.Dropout: lambda op: Known([dropout_right(np.asarray(op.kept), op.scale)], as_it_was),
     affine.Linear: linear,
     affine.MatMul: matmul,
     convolution.Conv2d: conv2d,
+    grouped_convolution.GroupedConv2d: grouped_conv2d,
     chain.ConvChain: conv_chain,
     normalization.BatchNorm: batch_norm,
+    group_normalization.GroupNorm: group_norm,
+    layer_normalization.LayerNorm: layer_norm,
     normalization.BatchNormInference: batch_norm_inference,
     shortcut.ResidualAdd: lambda op: Known(list(residual_add_right().values()), of_shape(some_shape)),
     shortcut.OptionA: option_a,

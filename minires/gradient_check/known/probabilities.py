@@ -112,6 +112,9 @@ def softmax_right(axis: int) -> Right:
             "the sum runs over all axes": (
                 lambda g, x: softmax(x, axis) * (g - summed(g * softmax(x, axis), tuple(range(x.ndim))))
             ),
+            "a mean of the row's gradients stands where the sum belongs, and that one's factor y is missing": (
+                lambda g, x: softmax(x, axis) * (g - g.mean(axis=axis, keepdims=True))
+            ),
             "the factor y in front is missing": lambda g, x: g - summed(g * softmax(x, axis), axis),
             "the sum lacks the factor y": lambda g, x: softmax(x, axis) * (g - summed(g, axis)),
             "each number's own share stands for the sum: y · (1 − y) · dy, the diagonal alone": (

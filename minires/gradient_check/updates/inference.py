@@ -13,6 +13,7 @@ from minires.gradient_check.cases.normalization import normalized
 from minires.gradient_check.cases.pooling import pooled
 from minires.gradient_check.updates.update import DTYPES, Update, roundings_off
 from minires.kernels import Array
+from minires.ops.loss import mass_of
 
 LAYERS = [((4, 3, 3, 3), (2, 2), (1, 1)), ((5, 4, 1, 1), (1, 1), (0, 0)), ((5, 5, 3, 3), (1, 1), (1, 1))]
 
@@ -25,6 +26,7 @@ def forward_passes(seed: int) -> Iterator[Update]:
             name = f"conv_chain with folded norms, {number} layer{'s' if number > 1 else ''}, {dtype}"
             yield Update(name, partial(check_folded, number, dtype, seed))
     yield Update("an operation of two numbers", check_numbers)
+    yield Update("by what a mean loss is divided", check_mass)
     for dtype in ("int64", "int16"):
         yield Update(f"max_pool2d of whole numbers, {dtype}", partial(check_whole, dtype, seed))
 
@@ -33,9 +35,9 @@ def check_returned(dtype: str, seed: int) -> tuple[str, str]:
     rng = np.random.default_rng(seed)
     x, (weight, bias, mean) = rng.normal(1, 2, (3, 4, 2, 5)), rng.standard_normal((3, 4))
     var = rng.uniform(0.5, 2, 4)
-    tensors = [Tensor(array.astype(dtype)) for array in (x, weight, bias)]
-    _, own_mean, own_var = ops.batch_norm(*tensors)
-    _, given_mean, given_var = ops.batch_norm(*tensors, mean.astype(dtype), var.astype(dtype))
+    inputs: Any = [Tensor(array.astype(dtype)) for array in (x, weight, bias)]
+    _, own_mean, own_var = ops.batch_norm(*inputs)
+    _, given_mean, given_var = ops.batch_norm(*inputs, mean=mean.astype(dtype), var=var.astype(dtype))
     found = [("the batch's mean", own_mean, x.mean((0, 2, 3))), ("the batch's var", own_var, x.var((0, 2, 3)))]
     return roundings_off([*found, ("the given mean", given_mean, mean), ("the given var", given_var, var)], dtype)
 
@@ -51,8 +53,8 @@ def check_of_chain(dtype: str, seed: int) -> tuple[str, str]:
     layers: list[Any] = []
     right, y = [], x
     for (filters, weight, bias), (_, stride, padding) in zip(drawn, LAYERS, strict=True):
-        tensors = [Tensor(array.astype(dtype)) for array in (filters, weight, bias)]
-        layers.append(ops.ConvLayer(*tensors, stride, padding, eps))
+        given: Any = [Tensor(array.astype(dtype)) for array in (filters, weight, bias)]
+        layers.append(ops.ConvLayer(given[0], given[1], given[2], stride, padding, eps))
         z = convolved(y, filters, None, stride, padding)
         right.append((z.size // z.shape[1], z.mean((0, 2, 3)), z.var((0, 2, 3))))
         y = np.maximum(normalized(z, weight, bias, None, None, eps), 0)
@@ -84,6 +86,17 @@ def check_numbers() -> tuple[str, str]:
     found = ops.subtract(2.0, 0.5).data
     if found.dtype != np.float32 or found != 1.5:
         return f"2 − 0.5 is {found.dtype} {found}, and should be float32 1.5", "-"
+    return "", "0.0 roundings"
+
+
+def check_mass() -> tuple[str, str]:
+    labels, weight, soft = np.array([0, 2, 2, 1]), np.array([0.5, 2.0, 3.25]), np.full((4, 3), 1 / 3)
+    for what, given, by, right in (
+        ("labels", labels, None, 4), ("labels with weights", labels, weight, 9.0),
+        ("soft labels", soft, None, 4), ("soft labels with weights", soft, weight, 4),
+    ):  # fmt: skip
+        if (found := mass_of(given, by)) != right:
+            return f"the mean of {what} is divided by {found}, and should be by {right}", "-"
     return "", "0.0 roundings"
 
 

@@ -76,7 +76,8 @@ def trained(pairs: Mapping[str, Pair]) -> tuple[str, str]:
     if not said:
         return "", ""
     seeds = max([residual["trained_seeds"] for _, residual in pairs.values()])
-    sure = "Yes, at this learning rate and in this one seed" if seeds == 1 else "Yes, at this learning rate"
+    sure = "Yes, at this learning rate" + (" and in this one seed" if seeds == 1 else "")
+    sure += " (another may answer otherwise: --lr)"
     return f"training loss: {', '.join(said)}", answered(better, "halve the loss", sure)
 
 

@@ -41,7 +41,10 @@ def keep(report: Report) -> None:
         settings = {**report["settings"], "seeds": len(seeds)}
         verdict = experiment.judge(tables, settings)
         report = experiment.report_of(settings, tables, verdict, report["seconds"])
-    name = report["experiment"] + ("-rounding" if report["settings"].get("rounding") else "")
+    settings = report["settings"]
+    name = report["experiment"] + "-rounding" * bool(settings.get("rounding"))
+    if report["experiment"] == "aftermath":
+        name += "-depths" * (list(settings["depths"]) != [56]) + "-rates" * (list(settings["lr"]) != [0.05])
     RESULTS.mkdir(parents=True, exist_ok=True)
     records.write_json(RESULTS / f"{name}.json", {**report, "tables": tables, "folder": None})
 
@@ -52,7 +55,7 @@ def reports() -> dict[str, Report]:
 
 def page(text: str, kept: dict[str, Report]) -> str:
     """Return the page with its sections, between marks, made of the reports."""
-    for name, section in (("gradient-flow", flow), ("rounding", rounding), ("aftermath", aftermath)):
+    for name, section in SECTIONS.items():
         key = "gradient-flow-rounding" if name == "rounding" else name
         if key in kept:
             mark = f"<!-- {name} -->"
@@ -99,6 +102,17 @@ def aftermath(report: Report) -> str:
     lines = [f"What `minires lab aftermath --seeds {seeds}` says, of {words}, smallest to largest:", "", "```text"]
     lines += report["lines"]
     return "\n".join([*lines, "```", "", f"**{report['answer'].capitalize()}.** {report['verdict']} {report['open']}"])
+
+
+def others(report: Report) -> str:
+    """The interventions elsewhere, without an answer: a few seeds."""
+    return "\n".join(["```text", *[line for line in report["lines"] if " directions" not in line], "```"])
+
+
+SECTIONS = {
+    "gradient-flow": flow, "rounding": rounding, "aftermath": aftermath, "aftermath-depths": others,
+    "aftermath-rates": others,
+}  # fmt: skip
 
 
 if __name__ == "__main__":

@@ -54,9 +54,10 @@ def carry_out(experiment: "Experiment", options: dict[str, Any]) -> int:
     start = time.perf_counter()
     report = experiment(**options, progress=Progress(shown=True))
     print("\n".join(lines_of(report)))
-    print_files(report, time.perf_counter() - start)
+    if report["folder"] is not None:  # it had begun
+        print_files(report, time.perf_counter() - start)
     if report["interrupted"]:
-        print(f"minires lab {experiment.name}: interrupted; what was finished is in that folder", file=sys.stderr)
+        print(f"minires lab {experiment.name}: interrupted; what was finished is in its folder", file=sys.stderr)
         return 130
     return 0
 

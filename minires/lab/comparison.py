@@ -23,7 +23,7 @@ from minires.runs import new_run, records
 
 Comparison = dict[str, Any]  # the report: its keys are in `compare`
 
-MEASURING = 2.0  # what a measurement takes, in steps of training
+MEASURING = 3.0  # what a measurement takes, in steps of training
 
 
 def compare(

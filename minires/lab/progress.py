@@ -22,7 +22,7 @@ class Progress:
 
     def __init__(self, shown: bool = False, prefix: str = "") -> None:
         self.shown, self.prefix = shown, prefix
-        self.at_start: Callable[[], Any] = lambda: None
+        self.at_start: Callable[[], Any] = nothing
         self.words = ""
         self.total = self.done = 0.0
         self.timed = self.seconds = 0.0  # units that count for the time left, and what they took
@@ -32,10 +32,12 @@ class Progress:
         self.said = 0
 
     def start(self, total: float) -> None:
-        """Say how many units there are."""
+        """Say how many units there are; a second time, for another kind of work, it begins anew."""
         self.close()
-        self.at_start()
+        begin, self.at_start = self.at_start, nothing  # once
+        begin()
         self.total, self.done, self.said = float(total), 0.0, 0
+        self.timed = self.seconds = 0.0
         self.last, self.made = time.monotonic(), kernels_made()
         if self.shown and sys.stderr.isatty():
             from minires.runs.progress import ProgressBar
@@ -76,6 +78,10 @@ class Progress:
         if self.bar is not None:
             self.bar.close()
             self.bar = None
+
+
+def nothing() -> None:
+    pass
 
 
 def kernels_made() -> int:

@@ -6,6 +6,7 @@ All panels of one quantity have one axis, also from row to row, and nothing is c
 from collections.abc import Sequence
 from itertools import groupby
 from pathlib import Path
+from textwrap import fill
 from typing import Any
 
 import numpy as np
@@ -76,7 +77,7 @@ def comparison(report: dict[str, Any], panels: Sequence[tuple[str, str]]) -> Fig
     rows = figure.subfigures(len(settings), 1, squeeze=False, hspace=0.04)[:, 0]
     alike: dict[str, list[Axes]] = {}  # the panels of each quantity
     for row, group in zip(rows, settings, strict=True):
-        row.suptitle(title_of(report, group[0]), fontweight="bold")
+        row.suptitle(fill(title_of(report, group[0]), int(8.5 * width)), fontweight="bold")
         for axes, (quantity, moment) in zip(row.subplots(1, len(panels), squeeze=False)[0], panels, strict=True):
             tidy(axes)
             alike.setdefault(quantity, []).append(axes)

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from minires.cli.main import main
-from minires.lab import experiments
+from minires.lab import experiments, mlp_twin
 from minires.lab.experiment import Experiment, Finding, Verdict
 
 
@@ -41,6 +41,29 @@ def test_bad_options(tmp_path, capsys, arguments, words):
     assert main(["lab", "twin", "--out", str(tmp_path), *arguments]) == 2
     assert words in capsys.readouterr().err
     assert list(tmp_path.iterdir()) == []
+
+
+def test_ctrl_c(tmp_path, capsys, monkeypatch):
+    measured = []
+
+    def interrupted(*arguments, **options):
+        measured.append(arguments)
+        if len(measured) == 3:
+            raise KeyboardInterrupt
+        return real(*arguments, **options)
+
+    real = mlp_twin.measure_all
+    monkeypatch.setattr(mlp_twin, "measure_all", interrupted)
+    assert main(["lab", "twin", "--depths", "2", "--seeds", "1", "--out", str(tmp_path)]) == 130
+    (folder,) = tmp_path.iterdir()
+    report = json.loads((folder / "report.json").read_text())
+    assert report["interrupted"] and len(report["tables"]["ratios"]) == 2
+    assert "interrupted" in capsys.readouterr().err
+    monkeypatch.setattr(mlp_twin, "ROWS", {})  # before the work has begun
+    monkeypatch.setattr("minires.lab.experiments.twin.seeds_of", interrupted)
+    measured[:] = [1, 2]
+    assert main(["lab", "twin", "--out", str(tmp_path / "other")]) == 130
+    assert not (tmp_path / "other").exists()
 
 
 def test_help_names_every_setting(capsys):

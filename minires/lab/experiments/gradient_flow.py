@@ -40,9 +40,12 @@ def run(settings: Settings, progress: Progress) -> Iterator[tuple[str, Row]]:
     if interrupted:
         raise KeyboardInterrupt
     if settings["rounding"]:
+        progress.start(sum([network.depth for network in networks]))
         for network in networks:
+            progress.doing(f"{network.name} with other kernels")
             for row in two_kernels(network, report, settings):
                 yield "rounding", row
+            progress.advance(network.depth)
 
 
 def two_kernels(network: Network, report: comparison.Comparison, settings: Settings) -> list[Row]:

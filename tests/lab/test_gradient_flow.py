@@ -191,7 +191,9 @@ def test_verdict_over_seeds():
     judged = aftermath.judge({"interventions": rows(0) + rows(1, convolutions=2.29), "outputs": []}, settings)
     assert judged.answer == "open" and "Nothing put back makes it learn" in judged.words
     judged = aftermath.judge({"interventions": rows(0) + rows(1, nothing=1.0), "outputs": []}, settings)
-    assert judged.answer == "open"
+    assert judged.answer == "open" and "learns by itself" not in judged.words
+    judged = aftermath.judge({"interventions": rows(0, nothing=0.5) + rows(1, nothing=1.0), "outputs": []}, settings)
+    assert judged.answer == "open" and "learns by itself, to a loss of 0.50 … 1.00" in judged.words
     judged = aftermath.judge({"interventions": rows(0) + rows(1, nothing=None), "outputs": []}, settings)
     assert "it diverges" in "\n".join(judged.lines)
 

@@ -154,9 +154,19 @@ def judge(tables: Tables, settings: Settings) -> Verdict:
             Finding(f"loss at step {settings['steps']} over guessing's, the smallest", over(least(losses), guessing),
                     low=NOTHING),
         ]  # fmt: skip
+    looks = [row for row in tables["outputs"] if (row["depth"], row["lr"]) == (depth, lr)]
+    if looks:
+        before = {row["seed"]: row["rank"] for row in looks if row["step"] == 0}
+        shares = [row["rank"] / before[row["seed"]] for row in looks if row["step"] == settings["at"]]
+        what = f"directions that {looks[0]['output']} fills for the images, after {settings['at']} steps over before"
+        findings.append(Finding(f"{what}, the largest", most(shares)))
     learners = [name for name in of if name != "nothing" and "nothing" in of and better(of[name], of["nothing"])]
     settled = all(finding.inside for finding in findings)
     lines = table_in_words(tables, settings)
+    ends = [row["loss_end"] for row in of.get("nothing", [])]
+    if ends and None not in ends and max(ends) <= NOTHING * guessing:
+        words = f"plain-{depth} learns by itself, to a loss of {span(ends, '.2f')}: nothing needs to be put back."
+        return Verdict("open", words, findings, open="A deeper network, or a larger rate.", lines=lines)
     gone = "The explosion is gone" if settled else "Not everywhere is the explosion gone"
     nothing = "and nothing is learned" if settled else "with nothing learned"
     cure = f"It learns if these go back: {', '.join(learners)}." if learners else "Nothing put back makes it learn."

@@ -45,6 +45,7 @@ def keep(report: Report) -> None:
     name = report["experiment"] + "-rounding" * bool(settings.get("rounding"))
     if report["experiment"] == "aftermath":
         name += "-depths" * (list(settings["depths"]) != [56]) + "-rates" * (list(settings["lr"]) != [0.05])
+        name += f"-{settings['data']}" * (settings["data"] != "digits")
     RESULTS.mkdir(parents=True, exist_ok=True)
     records.write_json(RESULTS / f"{name}.json", {**report, "tables": tables, "folder": None})
 
@@ -101,17 +102,20 @@ def aftermath(report: Report) -> str:
     words = "one seed" if seeds == 1 else f"{seeds} seeds"
     lines = [f"What `minires lab aftermath --seeds {seeds}` says, of {words}, smallest to largest:", "", "```text"]
     lines += report["lines"]
-    return "\n".join([*lines, "```", "", f"**{report['answer'].capitalize()}.** {report['verdict']} {report['open']}"])
+    lines += ["```", "", f"**{report['answer'].capitalize()}.** {report['verdict']}", "", f"**Open.** {report['open']}"]
+    return "\n".join(lines)
 
 
 def others(report: Report) -> str:
     """The interventions elsewhere, without an answer: a few seeds."""
-    return "\n".join(["```text", *[line for line in report["lines"] if " directions" not in line], "```"])
+    seeds, data = report["settings"]["seeds"], report["settings"]["data"]
+    lines = [line for line in report["lines"] if " directions" not in line]
+    return "\n".join([f"{data}, {seeds} seed{'s' * (seeds > 1)}:", "", "```text", *lines, "```"])
 
 
 SECTIONS = {
     "gradient-flow": flow, "rounding": rounding, "aftermath": aftermath, "aftermath-depths": others,
-    "aftermath-rates": others,
+    "aftermath-rates": others, "aftermath-cifar10": others,
 }  # fmt: skip
 
 

@@ -187,9 +187,17 @@ def test_verdict_over_seeds():
 
     settings = {**find("aftermath").settings, "seeds": 2, "seed": 0, "interventions": names}
     judged = aftermath.judge({"interventions": rows(0) + rows(1), "outputs": []}, settings)
-    assert judged.answer == "half right" and "convolutions" in judged.words
+    assert judged.answer == "half right" and "convolutions in 2 of 2 seeds, scales in 0 of 2 seeds" in judged.words
     judged = aftermath.judge({"interventions": rows(0) + rows(1, convolutions=2.29), "outputs": []}, settings)
-    assert judged.answer == "open" and "Nothing put back makes it learn" in judged.words
+    assert judged.answer == "open" and "convolutions in 1 of 2 seeds" in judged.words
+    look = {"depth": 56, "lr": 0.05, "output": "layer1.8", "likeness": 0.5, "flipped": 0.48}
+    ranks = ((0, 40.0), (1, 2.0))
+    looks = [{**look, "seed": seed, "step": step, "rank": rank} for seed in (0, 1) for step, rank in ranks]
+    judged = aftermath.judge({"interventions": rows(0) + rows(1), "outputs": looks}, settings)
+    assert judged.answer == "half right" and "layer1.8 fills 2.0 directions instead of 40.0" in judged.words
+    looks[1]["rank"] = 30.0
+    judged = aftermath.judge({"interventions": rows(0) + rows(1), "outputs": looks}, settings)
+    assert judged.answer == "open" and "not so in 2 seeds" in judged.words
     judged = aftermath.judge({"interventions": rows(0) + rows(1, nothing=1.0), "outputs": []}, settings)
     assert judged.answer == "open" and "learns by itself" not in judged.words
     judged = aftermath.judge({"interventions": rows(0, nothing=0.5) + rows(1, nothing=1.0), "outputs": []}, settings)

@@ -27,7 +27,7 @@ must a check be like, so that a wrong gradient cannot pass?**
 import matplotlib.pyplot as plt
 import numpy as np
 
-from minires import Op, gradcheck, ops
+from minires import gradcheck, ops
 from minires.gradient_check import GradientError
 
 

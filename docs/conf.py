@@ -18,7 +18,7 @@ import wrong_answers  # noqa: E402
 
 import minires  # noqa: E402
 from minires import playground  # noqa: E402
-from minires.learn import notebook  # noqa: E402
+from minires.learn import notebooks  # noqa: E402
 
 rooms.draw()  # docs/architecture.md shows it
 wrong_answers.write()  # docs/teaching.md includes it
@@ -87,7 +87,7 @@ sphinx_gallery_conf = {
 def own_notebooks(app, env, docnames):
     """Put notebooks in real Markdown in the place of those that the gallery has made."""
     for path in Path(app.srcdir, "chapters").glob("[0-9]*.ipynb"):
-        notebook.export(int(path.name[:2]), path.parent)
+        notebooks.export(int(path.name[:2]), path.parent)
 
 
 def setup(app):

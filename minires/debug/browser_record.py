@@ -23,7 +23,7 @@ import numpy as np
 
 import minires
 from minires.debug.browser_arrays import ArrayTable, number
-from minires.debug.kernel_sources import kernel_sources
+from minires.debug.kernel_listing import kernel_sources
 from minires.engine import Op, Tensor
 from minires.nn import Module
 from minires.observe.fork_meter import forks

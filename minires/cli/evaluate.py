@@ -24,8 +24,8 @@ EXAMPLES = [
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("run_folder", nargs="?", metavar="RUN",
-                        help="a run's folder, such as runs/20260102-030405-train-resnet20")
+    parser.add_argument("run_folder", nargs="?", metavar="RUN|NAME",
+                        help="a run's folder, such as runs/20260102-030405-train-resnet20, or a name as for --weights")
     parser.add_argument("--checkpoint", default="best", metavar="WHICH", help="best, last, or a step's number (best)")
     parser.add_argument("--weights", metavar="NAME|FILE",
                         help="in place of a run: see minires pretrained list, or a file, .safetensors, .pth, .pt, .th")
@@ -43,7 +43,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     from minires import kernels
+    from minires.interop import PRETRAINED
 
+    if args.run_folder in PRETRAINED and args.weights is None and not Path(args.run_folder).is_dir():
+        args.weights, args.run_folder = args.run_folder, None
     of_file = {"--model": args.model, "--data": args.data, "--normalize": args.normalize, "--set": args.set or None}
     if (args.run_folder is None) == (args.weights is None):
         other = "--weights FILE --model NAME --data NAME --normalize HOW"

@@ -27,9 +27,10 @@ EXAMPLES = [
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("paths", nargs="+", metavar="[RUN] IMAGE",
+    parser.add_argument("paths", nargs="+", metavar="[RUN|NAME] IMAGE",
                         help="pictures of any size and kind: png, jpg, webp, …; before them a run's folder, such as "
-                        f"runs/20260102-030405-train-resnet20, where its network is to look at them and not {DEFAULT}")
+                        "runs/20260102-030405-train-resnet20, or a name of minires pretrained list, where its network "
+                        f"is to look at them and not {DEFAULT}")
     parser.add_argument("--weights", metavar="NAME|FILE",
                         help=f"in place of a run: see minires pretrained list, or a file of weights ({DEFAULT})")
     parser.add_argument("--model", metavar="NAME", help="of a file that does not say it: resnet20, resnet18, …")
@@ -68,8 +69,13 @@ class Answer:
 
 def look_at(args: argparse.Namespace) -> int:
     """Print the most probable classes of each picture. Nothing is printed where one of them cannot be read."""
+    from minires.interop import PRETRAINED
+
     if args.top < 1:
         raise ValueError(f"--top must be at least 1, got {args.top}")
+    first = args.paths[0]
+    if first in PRETRAINED and args.weights is None and len(args.paths) > 1 and not Path(first).exists():
+        args.weights, args.paths = first, args.paths[1:]  # a name where a run's folder could be
     paths = pictures_of(args)
     figure = figure_path(args, paths)
     model, about = network_of(args)

@@ -53,7 +53,11 @@ def pretrained(name: str, *, fused: bool = False) -> Module:
     name: of `PRETRAINED`. One of the digits is trained when it is first asked for, which takes seconds and is said.
     fused: as of `models.make`. ValueError, with those there are, for another name.
     """
-    check_name("pretrained", name)
+    if name not in PRETRAINED:
+        raise ValueError(
+            f"pretrained: unknown network {str(name)!r}; known: {', '.join(PRETRAINED)}. The network of a file of "
+            "weights is made by load_network"
+        )
     return load_network(name, fused=fused)[0]
 
 
@@ -102,14 +106,6 @@ def weights_of(source: str | Path) -> Path:
     if not path.exists():
         raise FileNotFoundError(f"there is no file {path}, and no network of that name; known: {', '.join(PRETRAINED)}")
     return path
-
-
-def check_name(function: str, name: str) -> None:
-    if name not in PRETRAINED:
-        raise ValueError(
-            f"{function}: unknown network {str(name)!r}; known: {', '.join(PRETRAINED)}. The network of a file of "
-            "weights is made by load_network"
-        )
 
 
 def trained_file(name: str) -> Path:

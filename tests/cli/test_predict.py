@@ -131,7 +131,7 @@ def expected_percents(name, path):
     return dict(zip(about.classes, 100 * shares / shares.sum(), strict=True))
 
 
-@pytest.mark.parametrize("options", [[], ["--weights", "resnet20-cifar10"]])
+@pytest.mark.parametrize("options", [[], ["resnet20-cifar10"], ["--weights", "resnet20-cifar10"]])
 def test_without_a_run(tmp_path, capsys, options):
     path = picture(tmp_path / "photo.png")
     assert main(["predict", *options, path]) == 0

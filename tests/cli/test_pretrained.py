@@ -53,6 +53,8 @@ def test_info(small, tmp_path, capsys):
 def test_evaluate(small, capsys):
     assert main(["evaluate", "--weights", "small-digits"]) == 0
     by_name = capsys.readouterr().out.splitlines()[-1]
+    assert main(["evaluate", "small-digits"]) == 0
+    assert capsys.readouterr().out.splitlines()[-1] == by_name
     options = ["--model", "resnet20", "--data", "digits", "--normalize", "data"]
     assert main(["evaluate", "--weights", str(small), *options]) == 0
     by_hand = capsys.readouterr().out.splitlines()[-1]

@@ -84,6 +84,7 @@ def named(rng: np.random.Generator) -> list[Case]:
             at(padding=(0, 1), groups=2),
             {"x": normal((2, 2, 4, 5)), "weight": normal((2, 1, 3, 3))},
         ),
+        Case("conv2d", "a pair of ones for dilation", at(padding=1, dilation=(1, 1)), arguments(2, 3, 2, 3, 2)),
     ]
 
 

@@ -40,7 +40,10 @@ def judge(tables: Tables, settings: Settings) -> Verdict:
     settled = all(finding.inside for finding in findings)
     words = first_steps(settled, looks, beside, settings)
     words += " Put back, it then learns better than with nothing put back: "
-    words += ", ".join([f"{name} in {count} of {counted(seeds)}" for name, count in helped.items()]) + "."
+    if seeds == 1:
+        words += f"{', '.join([name for name, count in helped.items() if count]) or 'none of these'}."
+    else:
+        words += ", ".join([f"{name} in {count} of {counted(seeds)}" for name, count in helped.items()]) + "."
     if seeds == 1:
         return Verdict("open", words, findings, open="One seed settles nothing: --seeds 10.", lines=lines)
     cure = helped.get("convolutions", 0) >= MOST * seeds
@@ -48,6 +51,12 @@ def judge(tables: Tables, settings: Settings) -> Verdict:
         "Why putting the convolutions' values back helps in most seeds and not in all, and the norms' scales in some; "
         "how much of the damage is one of direction and how much of size; other depths, rates and images."
     )
+    later = [row["rank"] for row in beside if row["step"] == settings["at"]]
+    if later and max(later) < 0.5 * max([row["rank"] for row in beside if row["step"] == 0]):
+        left += (
+            f" Nor is the number of directions alone the damage: after {settings['at']} steps "
+            f"{span(later, '.1f')} are left with skips too, and that network learns."
+        )
     return Verdict("half right" if settled and cure else "open", words, findings, open=left, lines=lines)
 
 

@@ -24,6 +24,8 @@ def judge(tables: Tables, settings: Settings) -> Verdict:
     depth, lr = max(settings["depths"]), max(settings["lr"])
     rows = [row for row in tables["interventions"] if (row["depth"], row["lr"]) == (depth, lr)]
     looks = [row for row in tables["outputs"] if (row["depth"], row["lr"]) == (depth, lr)]
+    beside = [row for row in looks if row["network"] == f"residual-{depth}"]
+    looks = [row for row in looks if row["network"] == f"plain-{depth}"]
     of = {name: [row for row in rows if row["intervention"] == name] for name in settings["interventions"]}
     findings = findings_of(rows, of.get("nothing", []), looks, settings)
     lines = table_in_words(tables, settings)
@@ -36,8 +38,12 @@ def judge(tables: Tables, settings: Settings) -> Verdict:
     seeds = settings["seeds"]
     helped = {name: helps(of[name], of["nothing"]) for name in of if name != "nothing"}
     settled = all(finding.inside for finding in findings)
-    words = f"{first_steps(settled, looks, settings)} Put back, it then learns better than with nothing put back: "
-    words += ", ".join([f"{name} in {count} of {counted(seeds)}" for name, count in helped.items()]) + "."
+    words = first_steps(settled, looks, beside, settings)
+    words += " Put back, it then learns better than with nothing put back: "
+    if seeds == 1:
+        words += f"{', '.join([name for name, count in helped.items() if count]) or 'none of these'}."
+    else:
+        words += ", ".join([f"{name} in {count} of {counted(seeds)}" for name, count in helped.items()]) + "."
     if seeds == 1:
         return Verdict("open", words, findings, open="One seed settles nothing: --seeds 10.", lines=lines)
     cure = helped.get("convolutions", 0) >= MOST * seeds
@@ -45,6 +51,12 @@ def judge(tables: Tables, settings: Settings) -> Verdict:
         "Why putting the convolutions' values back helps in most seeds and not in all, and the norms' scales in some; "
         "how much of the damage is one of direction and how much of size; other depths, rates and images."
     )
+    later = [row["rank"] for row in beside if row["step"] == settings["at"]]
+    if later and max(later) < 0.5 * max([row["rank"] for row in beside if row["step"] == 0]):
+        left += (
+            f" Nor is the number of directions alone the damage: after {settings['at']} steps "
+            f"{span(later, '.1f')} are left with skips too, and that network learns."
+        )
     return Verdict("half right" if settled and cure else "open", words, findings, open=left, lines=lines)
 
 
@@ -68,7 +80,7 @@ def findings_of(rows: list[Row], nothing: list[Row], looks: list[Row], settings:
     return findings
 
 
-def first_steps(settled: bool, looks: list[Row], settings: Settings) -> str:
+def first_steps(settled: bool, looks: list[Row], beside: list[Row], settings: Settings) -> str:
     """Say what the first steps do."""
     where = f"in {counted(settings['seeds'])}"
     if not settled:
@@ -82,6 +94,10 @@ def first_steps(settled: bool, looks: list[Row], settings: Settings) -> str:
             f" One step is enough to spoil the early layers: {looks[0]['output']} fills {ranks[1]} directions instead "
             f"of {ranks[0]}, and {flips} of its units have changed between on and off; by chance it would be 50%."
         )
+    if beside:
+        ranks = {step: span([row["rank"] for row in beside if row["step"] == step], ".1f") for step in (0, 1)}
+        flips = span([row["flipped"] for row in beside if row["step"] == 1], ".0%")
+        words += f" With skips {ranks[1]} directions of {ranks[0]} are left, and {flips} of the units have changed."
     return words
 
 
@@ -104,11 +120,13 @@ def table_in_words(tables: Tables, settings: Settings) -> list[str]:
             losses = [row["loss_end"] for row in own]
             lines.append(f"  {WORDS[name]}: {powers([row['log10_ratio_at'] for row in own])}; trained on, loss "
                          f"{span(losses, '.2f')}, {learned(losses, own[0]['guessing'])}")  # fmt: skip
-        for step in dict.fromkeys([row["step"] for row in tables["outputs"]]):
-            own = [row for row in tables["outputs"] if (row["depth"], row["lr"], row["step"]) == (depth, lr, step)]
+        looks = [row for row in tables["outputs"] if (row["depth"], row["lr"]) == (depth, lr)]
+        for name, step in dict.fromkeys([(row["network"], row["step"]) for row in looks]):
+            own = [row for row in looks if (row["network"], row["step"]) == (name, step)]
             rank, likeness, changed = (span([row[key] for row in own], spec) for key, spec in LOOKS.items())
             steps = "before training" if step == 0 else "after 1 step" if step == 1 else f"after {step} steps"
-            lines.append(f"  {own[0]['output']} {steps}: its outputs for {settings['batch_size']} images fill {rank} "
+            place = f"{name}, {own[0]['output']} {steps}"
+            lines.append(f"  {place}: its outputs for {settings['batch_size']} images fill {rank} "
                          f"directions, two images' have a cosine of {likeness}"
                          + (f", {changed} of its units have changed between on and off" if step else ""))  # fmt: skip
     return lines

@@ -10,6 +10,7 @@ comes after cannot tell. So values are put back, or scales, or shifts, not sizes
 import copy
 import math
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Any
 
 from minires.kernels import Array
@@ -50,7 +51,7 @@ def run(settings: Settings, progress: Progress) -> Iterator[tuple[str, Row]]:
         network.build(seed=0)  # refuses what cannot be built
     images = load_images(settings["data"])
     later = len([name for name in settings["interventions"] if name in PUT_BACK])
-    work = at + later * (steps - at) + (len(settings["interventions"]) - later) * steps
+    work = 2 * at + later * (steps - at) + (len(settings["interventions"]) - later) * steps
     progress.start(sum(settings["depths"]) * len(settings["lr"]) * settings["seeds"] * work)
     for network in networks:
         for seed in seeds_of(settings):
@@ -60,31 +61,22 @@ def run(settings: Settings, progress: Progress) -> Iterator[tuple[str, Row]]:
 def one_network(
     network: Network, seed: int, images: Images, settings: Settings, progress: Progress
 ) -> Iterator[tuple[str, Row]]:
-    """Train one network to the step `at`, look at its early layers on the way, and go on with each intervention."""
+    """Train one network to the step `at`, and its residual twin beside it, and go on with each intervention."""
     at, steps = settings["at"], settings["steps"]
     here = {"depth": network.depth, "lr": network.lr, "seed": seed}
     batches = images.batches(settings["batch_size"], seed)
     batch = next(batches.epoch(0))
 
-    progress.doing(f"{network.name}, lr {network.lr}, seed {seed}")
-    model = network.build(seed, images.channels, images.classes)
-    begun = copy.deepcopy(model)
-    start = model.state_dict()
-    before = outputs_of(model, *batch)
-    looks = {0: early(before, before)}
-    ratio_start = log10_ratio(measure(model, *batch))
-
     def log(step: int) -> None:
         progress.advance(network.depth)
 
-    def log_and_look(step: int) -> None:
-        if step in (1, at):
-            looks[step] = early(outputs_of(model, *batch), before)
-        log(step)
-
-    first = train(model, batches, steps, network.lr, end=at, log=log_and_look)
-    for step, look in looks.items():
-        yield "outputs", {**here, "step": step, **look}
+    progress.doing(f"{network.name}, lr {network.lr}, seed {seed}")
+    begun = network.build(seed, images.channels, images.classes)
+    start, ratio_start = begun.state_dict(), log10_ratio(measure(begun, *batch))
+    model, first, looks = first_steps(network, seed, images, settings, log)
+    _, _, beside = first_steps(replace(network, skip=True), seed, images, settings, log)
+    for row in looks + beside:
+        yield "outputs", {**here, **row}
     for name in settings["interventions"]:
         progress.doing(f"{network.name}, seed {seed}: {name}")
         if name in PUT_BACK:
@@ -104,6 +96,25 @@ def one_network(
             "loss_at": mean_loss(first), "loss_end": mean_loss(record) if finished else None,
             "guessing": math.log(images.classes),
         }  # fmt: skip
+
+
+def first_steps(
+    network: Network, seed: int, images: Images, settings: Settings, log: Callable[[int], None]
+) -> tuple[Module, dict[str, Any], list[Row]]:
+    """Train a network to the step `at`; return it, the record of it, and what its early layers were like on the way."""
+    batches = images.batches(settings["batch_size"], seed)
+    batch = next(batches.epoch(0))
+    model = network.build(seed, images.channels, images.classes)
+    before = outputs_of(model, *batch)
+    rows = [{"network": network.name, "step": 0, **early(before, before)}]
+
+    def look(step: int) -> None:
+        if step in (1, settings["at"]):
+            rows.append({"network": network.name, "step": step, **early(outputs_of(model, *batch), before)})
+        log(step)
+
+    record = train(model, batches, settings["steps"], network.lr, end=settings["at"], log=look)
+    return model, record, rows
 
 
 def put_back(model: Module, start: State, chosen: Callable[[str, Array], bool]) -> None:

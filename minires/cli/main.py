@@ -30,7 +30,7 @@ COMMANDS = {
     "finetune": "train a trained network further, on other classes or on your own pictures",
     "predict": "what a trained run takes pictures for",
     "export": "write a trained network as an ONNX file",
-    "plot": "curves of several runs together, confusion matrix, errors and first filters",
+    "plot": "the figures of runs again: curves together, confusion matrix, errors, filters; those of the lab",
     "debug": "walk backwards through a network, op by op, at a prompt or on a page",
     "data": "list, fetch and look at data sets",
     "gradcheck": "check every hand-written backward pass against finite differences",

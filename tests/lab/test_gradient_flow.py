@@ -104,7 +104,7 @@ def test_every_intervention_of_every_seed_is_a_row(after):
 def test_all_but_the_classifier_put_back_explodes_as_at_the_start(after):
     rows = {row["intervention"]: row for row in after["tables"]["interventions"] if row["seed"] == 0}
     back = rows["all but the classifier"]
-    assert back["log10_ratio_at"] == pytest.approx(back["log10_ratio_start"], abs=0.15)
+    assert back["log10_ratio_at"] == pytest.approx(back["log10_ratio_start"], abs=0.4)
     assert rows["nothing"]["log10_ratio_at"] != pytest.approx(back["log10_ratio_at"], abs=1e-6)
 
 

@@ -154,13 +154,13 @@ def changes(function: ast.FunctionDef, argument_check: bool) -> Iterator[Change]
 def below(owner: ast.AST, place: str, index: int | None, node: Any, names: set[str], checks: bool) -> Iterator[Change]:
     if isinstance(node, ast.Raise | ast.JoinedStr | ast.Assert | ast.Import | ast.ImportFrom):
         return
-    checks = checks or refuses(node)
+    here = checks or refuses(node)
     for new in replacements(node, names):
-        yield Change(owner, place, index, node, new, checks)
+        yield Change(owner, place, index, node, new, here)
     for field, value in ast.iter_fields(node):
         if field in ("annotation", "returns", "decorator_list", "ctx"):
             continue
-        inside = checks and not (isinstance(node, ast.If) and field == "orelse")  # an elif answers for itself
+        inside = checks if isinstance(node, ast.If) and field == "orelse" else here  # an elif answers for itself
         if isinstance(value, ast.AST):
             yield from below(node, field, None, value, names, inside)
         elif isinstance(value, list):

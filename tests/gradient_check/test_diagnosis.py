@@ -45,7 +45,7 @@ MISTAKES = [
     (lambda right, g, x: right / x, "a factor is missing: the argument"),
     (lambda right, g, x: right * x**3, "there is a factor too many: the output"),
     (lambda right, g, x: right / (1 - x**3), "a factor is missing: 1 minus the output"),
-    (lambda right, g, x: np.where(x > 1, np.nan, right), "numbers are not finite"),
+    (lambda right, g, x: np.where(x > 1, np.nan, right), r"\d+ of 60 numbers are not finite"),
     (lambda right, g, x: np.sin(1e3 * x), f"{NO_NAME}$"),
     (lambda right, g, x: np.where(somewhere, right, 0), rf"{NO_NAME}; {np.sum(~somewhere)} of 60 numbers are wrong"),
 ]  # fmt: skip

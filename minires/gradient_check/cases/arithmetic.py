@@ -74,7 +74,6 @@ def with_number(rng: np.random.Generator, operation: str, number: Any) -> Case:
 def named(rng: np.random.Generator) -> list[Case]:
     normal = rng.standard_normal
     condition = rng.random((3, 4)) > 0.5
-    of_tensor: Any = Tensor(condition)
     cases = []
     for name, formula in FORMULAS.items():
         function, a_of = getattr(ops, name), positive if name == "power" else away_from_zero
@@ -111,7 +110,7 @@ def named(rng: np.random.Generator) -> list[Case]:
             lambda a, b: np.where(condition, a, b),
         ),
         Case("add", "a leaf in four places", four_uses, {"x": normal((2, 3))}, lambda x: x + x * x * x),
-        Case("where", "a condition that is a tensor", lambda a, b: ops.where(of_tensor, a, b),
+        Case("where", "a condition that is a tensor", lambda a, b: ops.where(tensor_of(condition, a), a, b),
              {"a": normal((3, 4)), "b": normal((3, 4))}, lambda a, b: np.where(condition, a, b)),
         Case("multiply", "by constants", by_constants, {"x": normal((2, 3))}, lambda x: x * (CONSTANTS - 0.5)),
         Case("add", "a single number in four places", four_uses, {"x": normal(())}, lambda x: x + x * x * x),
@@ -135,6 +134,11 @@ CONSTANTS = np.array([2.0, -1.0, 0.25])
 def by_constants(x: Tensor) -> Tensor:
     """Multiply by a tensor that is made of an array and a number alone."""
     return ops.multiply(x, ops.subtract(kernels_for(x.data).xp.asarray(CONSTANTS, x.dtype), 0.5))
+
+
+def tensor_of(condition: Any, like: Tensor) -> Any:
+    """Return a condition as a tensor, on the device of another."""
+    return Tensor(kernels_for(like.data).xp.asarray(condition))
 
 
 def power_of(exponents: Any) -> Callable[[Tensor], Tensor]:

@@ -45,6 +45,7 @@ def keep(report: Report) -> None:
     name = report["experiment"] + "-rounding" * bool(settings.get("rounding"))
     if report["experiment"] == "aftermath":
         name += "-depths" * (list(settings["depths"]) != [56]) + "-rates" * (list(settings["lr"]) != [0.05])
+        name += f"-{settings['data']}" * (settings["data"] != "digits")
     RESULTS.mkdir(parents=True, exist_ok=True)
     records.write_json(RESULTS / f"{name}.json", {**report, "tables": tables, "folder": None})
 
@@ -96,22 +97,56 @@ def rounding(report: Report) -> str:
 
 
 def aftermath(report: Report) -> str:
-    """The interventions, in words and over seeds."""
-    seeds = report["settings"]["seeds"]
-    words = "one seed" if seeds == 1 else f"{seeds} seeds"
-    lines = [f"What `minires lab aftermath --seeds {seeds}` says, of {words}, smallest to largest:", "", "```text"]
-    lines += report["lines"]
-    return "\n".join([*lines, "```", "", f"**{report['answer'].capitalize()}.** {report['verdict']} {report['open']}"])
+    """The interventions and the early layers over seeds, the verdict and what stays open."""
+    parts = [f"**{report['answer'].capitalize()}.** {report['verdict']}", f"**Open.** {report['open']}"]
+    return "\n\n".join([interventions(report), early_layers(report), *parts])
 
 
-def others(report: Report) -> str:
-    """The interventions elsewhere, without an answer: a few seeds."""
-    return "\n".join(["```text", *[line for line in report["lines"] if " directions" not in line], "```"])
+def interventions(report: Report) -> str:
+    """A row for each intervention, smallest to largest over seeds."""
+    from minires.lab.aftermath_verdict import WORDS, learned, powers, span
+
+    seeds, data = report["settings"]["seeds"], report["settings"]["data"]
+    over = f"smallest to largest of {seeds} seeds" if seeds > 1 else "one seed"
+    tables = []
+    for depth, lr in dict.fromkeys([(row["depth"], row["lr"]) for row in report["tables"]["interventions"]]):
+        rows = [row for row in report["tables"]["interventions"] if (row["depth"], row["lr"]) == (depth, lr)]
+        head = f"| plain-{depth}, lr {lr} | the gradient, stem over last block | loss, trained on | |"
+        start = powers([row["log10_ratio_start"] for row in rows])
+        lines = [head, "|---|---|---|---|", f"| *before training* | {start} | | |"]
+        for name in dict.fromkeys([row["intervention"] for row in rows]):
+            own = [row for row in rows if row["intervention"] == name]
+            ends = [row["loss_end"] for row in own]
+            lines.append(f"| {WORDS[name]} | {powers([row['log10_ratio_at'] for row in own])} | {span(ends, '.2f')} | "
+                         f"{learned(ends, own[0]['guessing'])} |")  # fmt: skip
+        tables.append("\n".join(lines))
+    return "\n\n".join([*tables, f"*{data}; {over}.*"])
+
+
+def early_layers(report: Report) -> str:
+    """What the early layers' outputs are like, over seeds."""
+    from minires.lab.aftermath_verdict import span
+
+    rows = report["tables"]["outputs"]
+    head = f"outputs of {rows[0]['output']}"
+    lines = [f"| network | {head} | directions | cosine of two images | units changed |", "|---|---|---|---|---|"]
+    for name, step in dict.fromkeys([(row["network"], row["step"]) for row in rows]):
+        own = [row for row in rows if (row["network"], row["step"]) == (name, step)]
+        when = "before training" if step == 0 else f"after {step} step{'s' * (step > 1)}"
+        rank, likeness = span([row["rank"] for row in own], ".1f"), span([row["likeness"] for row in own], ".2f")
+        changed = span([row["flipped"] for row in own], ".0%") if step else ""
+        lines.append(f"| {name} | {when} | {rank} | {likeness} | {changed} |")
+    return "\n".join(lines)
+
+
+def elsewhere(report: Report) -> str:
+    """Both tables without an answer: too few seeds for one."""
+    return f"{interventions(report)}\n\n{early_layers(report)}"
 
 
 SECTIONS = {
-    "gradient-flow": flow, "rounding": rounding, "aftermath": aftermath, "aftermath-depths": others,
-    "aftermath-rates": others,
+    "gradient-flow": flow, "rounding": rounding, "aftermath": aftermath, "aftermath-depths": interventions,
+    "aftermath-rates": interventions, "aftermath-cifar10": elsewhere,
 }  # fmt: skip
 
 

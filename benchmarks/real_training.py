@@ -132,7 +132,8 @@ def gather(out):
         records.write_bytes(RESULTS / name / "metrics.jsonl", ("\n".join(lines) + "\n").encode())
         rows[name] = summary(metrics, config["arguments"])
         print(name, rows[name]["accuracy"], rows[name]["evaluated_at"])
-    records.write_json(RESULTS / "runs.json", rows)
+    order = sorted(rows, key=lambda name: (bool(rows[name]["changed"]), -rows[name]["planned_steps"], name))
+    records.write_json(RESULTS / "runs.json", {name: rows[name] for name in order})
 
 
 # What a step takes.
@@ -258,7 +259,7 @@ def write_page():
 
     PAGE.write_text(page(), encoding="utf-8")
     rows = json.loads((RESULTS / "runs.json").read_text(encoding="utf-8"))
-    folders = [RESULTS / name for name, run in rows.items() if not run["changed"]]
+    folders = [RESULTS / name for name, run in rows.items() if run["finished"] and not run["changed"]]
     print(PAGE, plots.training_curves(folders, FIGURE), sep="\n")
 
 

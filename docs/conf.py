@@ -14,12 +14,14 @@ os.environ["MINIRES_KERNELS"] = "numpy"  # the kernels that the chapters speak a
 
 import docstrings  # noqa: E402
 import rooms  # noqa: E402
+import wrong_answers  # noqa: E402
 
 import minires  # noqa: E402
 from minires import playground  # noqa: E402
-from minires.learn import notebook  # noqa: E402
+from minires.learn import notebooks  # noqa: E402
 
 rooms.draw()  # docs/architecture.md shows it
+wrong_answers.write()  # docs/teaching.md includes it
 playground.write(DOCS / "_static" / "playground.html", chapters="../chapters/")  # docs/playground.md opens it
 
 project = "MiniRes"
@@ -85,7 +87,7 @@ sphinx_gallery_conf = {
 def own_notebooks(app, env, docnames):
     """Put notebooks in real Markdown in the place of those that the gallery has made."""
     for path in Path(app.srcdir, "chapters").glob("[0-9]*.ipynb"):
-        notebook.export(int(path.name[:2]), path.parent)
+        notebooks.export(int(path.name[:2]), path.parent)
 
 
 def setup(app):

@@ -13,10 +13,10 @@ import json
 import math
 from pathlib import Path
 
-from minires.lab.gradient_flow import Network, measure
-
 from minires import kernels
 from minires.data import Loader, load_digits
+from minires.lab.gradient_norms import measure
+from minires.lab.networks import Network
 from minires.optim import SGD, CosineAnnealingLR
 from minires.runs import records
 from minires.training import Trainer

@@ -6,7 +6,7 @@ Training a network means turning many knobs, a little at a time, so that an erro
 one question: **if I turn it a little, does the error go up or down, and how fast?** The answer is a derivative. How
 does a computer find it? And how do we know that it is right?
 
-:Time: READING
+:Time: 20 minutes to read, a second or two to run
 :Before it: no chapter; a little Python and NumPy
 :Afterwards: you can say what a gradient is, find one in two ways, and know how far to trust each
 """

@@ -6,7 +6,7 @@ A residual block adds its input to what it computed from it: :math:`y = x + f(x)
 it from a plain layer, :math:`y = f(x)`. What does the plus sign do to the gradient, on one block, and on forty of them
 in a row? And which mistake in it gives a wrong gradient without a word of warning?
 
-:Time: READING
+:Time: 15 minutes to read, a second or two to run
 :Before it: chapters 1 and 2
 :Afterwards: you can pass a gradient back through a block by hand, and say what a skip does to it
 """

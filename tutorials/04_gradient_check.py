@@ -6,7 +6,7 @@ A wrong backward pass raises no error. The network trains a little worse, or on 
 why. Finite differences can tell, says chapter 1. But a check that says "fine" to everything is worse than none: **what
 must a check be like, so that a wrong gradient cannot pass?**
 
-:Time: READING
+:Time: 15 minutes to read, a second or two to run
 :Before it: chapters 1 to 3
 :Afterwards: you can check any gradient, and know what a check must be like so that none slips through
 """

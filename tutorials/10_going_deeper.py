@@ -4,6 +4,10 @@ r"""
 
 A network of 20 layers learns the digits. A network of 56 layers can do all that the one with 20 can, and more. So is it
 better? If it is not, is that overfitting? Is it the gradient, vanishing on its long way back?
+
+:Time: 20 minutes to read, 30 seconds to run
+:Before it: chapters 7 to 9
+:Afterwards: you know what degradation is, and two explanations that it is not
 """
 
 # %%
@@ -237,12 +241,26 @@ assert ratios[56] > 100 > ratios[20] > 1
 #
 # The last batch norm of plain-20 comes first. At the first one, the norm of what arrives has grown.
 #
+# In five lines
+# -------------
+# - A deeper network can do all that a shallower one can: a layer can be the identity.
+# - Trained, the plain network of 56 layers fits its *training* data worse than that of 20.
+# - So it is not overfitting. It is what training finds, and not what there is to be found.
+# - Before training the gradient of the first layers is the largest: with batch norm it explodes.
+# - What happens in the first steps is measured by ``minires lab gradient-flow`` and ``aftermath``.
+#
 # Exercises
 # ---------
 # 1. Leave the batch norms out of ``unit``. What does the right panel of the last figure become? Which depths train now?
 # 2. On paper: what does ``identity_unit`` do to negative inputs? What would it do with tanh in place of the ReLU?
 # 3. **In code**, with an examiner: ``minires learn 10`` writes a file with gaps for the filter that copies and for the
 #    gradients of a deep plain network, layer by layer; ``minires check 10`` says what is wrong with them.
+#
+# .. admonition:: Answers to the exercises on paper
+#    :collapsible: closed
+#
+#    - *2.* It cuts them to 0, as a ReLU does; behind a ReLU there are none. With tanh no unit is an identity:
+#      :math:`\tanh h < h` for every :math:`h > 0`.
 #
 # Read next
 # ---------

@@ -5,6 +5,10 @@ r"""
 "Skip connections solve the vanishing gradient." Everybody has read it. Thirteen chapters have built all that it takes
 to ask: what *do* they do? Here is the whole comparison, with three switches kept apart, and then ten popular sentences,
 each with a verdict that is computed.
+
+:Time: 20 minutes to read, 15 seconds to run
+:Before it: chapters 9 to 12
+:Afterwards: you can judge a sentence about skip connections by numbers of your own
 """
 
 # %%
@@ -256,6 +260,14 @@ if not quick():  # the networks trained above
 # They do not do it by curing a vanishing gradient: with batch norm it explodes in the plain twin before training, and
 # when that is over the twin still learns nothing. (All of this is of narrow networks, small images, short trainings;
 # and gradients at the start do not decide alone what trains.)
+#
+# In five lines
+# -------------
+# - Initialization, norm and skip are three switches; a comparison changes one at a time.
+# - In plain networks gradients vanish, stay, or explode: it depends on the other two switches.
+# - With skips the size depends less on depth, where branches are quiet and skips are identities.
+# - Skips cost no parameters, save no computation, and make nothing non-linear.
+# - What they do is let a deep network *train*; they do not do it by curing a vanishing gradient.
 #
 # Exercises
 # ---------

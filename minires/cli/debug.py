@@ -149,12 +149,14 @@ def made(args: argparse.Namespace, skip: bool) -> tuple[Any, Any]:
 def trained(args: argparse.Namespace) -> tuple[Any, Any]:
     """Return a trained network, as in its training, and its data set or the one asked for."""
     from minires import data, interop
+    from minires.cli.evaluate import options_of_folder
 
     name = args.pretrained or f"{args.model}-{args.data or 'digits'}"
     if name not in interop.PRETRAINED:
         raise ValueError(f"--pretrained: unknown network {name!r}; known: {', '.join(interop.PRETRAINED)}")
     about = interop.about_network(name)
-    dataset = data.load(args.data or about.data, args.data_dir)
+    wanted = args.data or about.data
+    dataset = data.load(wanted, args.data_dir, **options_of_folder(wanted, about.shape))
     if list(dataset.shape[:1]) != about.shape[:1] or len(dataset.classes) != len(about.classes):
         raise ValueError(
             f"--pretrained {name} takes images of {about.shape[0]} channels and {len(about.classes)} classes, those of "

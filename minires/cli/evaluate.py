@@ -3,6 +3,8 @@
 import argparse
 import contextlib
 import json
+import sys
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,8 +24,8 @@ EXAMPLES = [
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("run_folder", nargs="?", metavar="RUN",
-                        help="a run's folder, such as runs/20260102-030405-train-resnet20")
+    parser.add_argument("run_folder", nargs="?", metavar="RUN|NAME",
+                        help="a run's folder, such as runs/20260102-030405-train-resnet20, or a name as for --weights")
     parser.add_argument("--checkpoint", default="best", metavar="WHICH", help="best, last, or a step's number (best)")
     parser.add_argument("--weights", metavar="NAME|FILE",
                         help="in place of a run: see minires pretrained list, or a file, .safetensors, .pth, .pt, .th")
@@ -41,7 +43,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     from minires import kernels
+    from minires.interop import PRETRAINED
 
+    if args.run_folder in PRETRAINED and args.weights is None and not Path(args.run_folder).is_dir():
+        args.weights, args.run_folder = args.run_folder, None
     of_file = {"--model": args.model, "--data": args.data, "--normalize": args.normalize, "--set": args.set or None}
     if (args.run_folder is None) == (args.weights is None):
         other = "--weights FILE --model NAME --data NAME --normalize HOW"
@@ -150,13 +155,17 @@ def evaluate_weights(args: argparse.Namespace) -> int:
     about = interop.read_about(path)
     check_said(args, about, "model", "data", "normalize")
     options = settings_of(args.set)
-    dataset = data.load(args.data or about.data, data_dir=args.data_dir, **options["data"])
+    name = args.data or about.data
+    dataset = data.load(name, data_dir=args.data_dir, **{**options_of_folder(name, about.shape), **options["data"]})
     if args.normalize is not None:
         (mean, std), how = normalization(args.normalize, dataset), f"as {args.normalize}"
     else:
         mean, std, how = np.array(about.mean, np.float32), np.array(about.std, np.float32), "as it was trained"
     model, name = model_of(path, args.model, options["model"], quiet=args.json)
     check_fits(args.weights, model, dataset)
+    if about.classes and about.classes != dataset.classes:
+        print(f"minires: {args.weights} knows {', '.join(about.classes)}; by their numbers they are taken for "
+              f"{', '.join(dataset.classes)}", file=sys.stderr)  # fmt: skip
     images, labels = dataset.test_images, dataset.test_labels
     answers = ask(model, data.Loader(images, labels, EVALUATION_BATCH, False, mean=mean, std=std), dataset.classes)
     if args.json:
@@ -165,6 +174,15 @@ def evaluate_weights(args: argparse.Namespace) -> int:
         return 0
     answers.show(f" of {dataset.name}: {Path(args.weights).name}, {name}, normalized {how}")
     return 0
+
+
+def options_of_folder(name: str, shape: Sequence[int]) -> dict[str, Any]:
+    """Say how a folder of pictures is to be read for a network of such images; nothing for other data."""
+    from minires.data.registry import NAMES
+
+    if name in NAMES or not shape or not Path(name).is_dir():
+        return {}
+    return {"image_size": shape[1], "channels": shape[0]}
 
 
 def check_said(args: argparse.Namespace, about: "About", *names: str) -> None:
@@ -195,12 +213,10 @@ def settings_of(settings: list[str]) -> dict[str, dict[str, Any]]:
 
 def model_of(path: Path, name: str | None, options: dict[str, Any], quiet: bool = False) -> tuple["Module", str]:
     """Make the model that a file's arrays are of, load them, and say so unless `quiet`; return it and its name."""
-    from minires import interop, kernels
-    from minires.runs.building import has_fused_form
+    from minires import interop
 
     options = dict(options)
-    fused = options.pop("fused", kernels.in_use() != "numpy" and has_fused_form(options))
-    model, about, loaded = interop.load_network(path, name, options, fused=fused)
+    model, about, loaded = interop.load_network(path, name, options, fused=options.pop("fused", None))
     if not quiet:
         print(f"{path}: {len(loaded.names)} arrays loaded", *loaded.notes, sep="\n  ")
     return model, about.model

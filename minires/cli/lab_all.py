@@ -31,16 +31,22 @@ def run(arguments: Sequence[str]) -> int:
 
 
 def carry_out_all(experiments: Sequence["Experiment"], out: Path, full: bool, again: bool) -> int:
-    """Carry out what is not done yet; return the exit code."""
+    """Begin a folder, or find the one to go on with, and do what is left in it; return the exit code."""
     from minires import runs
 
-    begun = time.perf_counter()
     folder = None if again else unfinished(out, full, experiments)
     if folder is None:
         names = [experiment.name for experiment in experiments]
         folder = runs.new_run(out, "lab", "all", {"experiment": "all", "full": full, "experiments": names})
     else:
         print(f"minires lab all: goes on with {folder}", file=sys.stderr)
+    with runs.lock(folder):
+        return carry_out_rest(experiments, folder, full)
+
+
+def carry_out_rest(experiments: Sequence["Experiment"], folder: Path, full: bool) -> int:
+    """Carry out what is not done yet, one after the other, and list all verdicts; return the exit code."""
+    begun = time.perf_counter()
     waiting = [experiment for experiment in experiments if done(folder, experiment, full) is None]
     passed, expected = 0.0, 0.0  # seconds of those carried out now, without compiling, and what they were said to take
     failed = []

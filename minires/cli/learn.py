@@ -44,12 +44,12 @@ def run(args: argparse.Namespace) -> int:
 
 def export(chapter: int | None, folder: Path) -> int:
     """Write a chapter, or all, as notebooks; print where."""
-    from minires.learn import chapters, notebook
+    from minires.learn import chapters, notebooks
 
     if chapter is not None:
         chapters.exercise_of(chapter)  # refuses a chapter that there is not
     for number in chapters.CHAPTERS if chapter is None else [chapter]:
-        print(notebook.export(number, folder))
+        print(notebooks.export(number, folder))
     return 0
 
 

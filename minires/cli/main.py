@@ -33,7 +33,7 @@ COMMANDS = {
     "predict": "what a trained network takes pictures for, and which pixels it goes by",
     "pretrained": "the networks that come trained",
     "export": "write a trained network as an ONNX file, or its weights",
-    "plot": "curves of several runs together, confusion matrix, errors and first filters",
+    "plot": "the figures of runs again: curves together, confusion matrix, errors, filters; those of the lab",
     "debug": "walk backwards through a network, op by op, at a prompt or on a page",
     "data": "list, fetch and look at data sets",
     "gradcheck": "check every hand-written backward pass against finite differences",

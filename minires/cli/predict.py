@@ -27,9 +27,10 @@ EXAMPLES = [
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("paths", nargs="+", metavar="[RUN] IMAGE",
+    parser.add_argument("paths", nargs="+", metavar="[RUN|NAME] IMAGE",
                         help="pictures of any size and kind: png, jpg, webp, …; before them a run's folder, such as "
-                        f"runs/20260102-030405-train-resnet20, where its network is to look at them and not {DEFAULT}")
+                        "runs/20260102-030405-train-resnet20, or a name of minires pretrained list, where its network "
+                        f"is to look at them and not {DEFAULT}")
     parser.add_argument("--weights", metavar="NAME|FILE",
                         help=f"in place of a run: see minires pretrained list, or a file of weights ({DEFAULT})")
     parser.add_argument("--model", metavar="NAME", help="of a file that does not say it: resnet20, resnet18, …")
@@ -68,8 +69,13 @@ class Answer:
 
 def look_at(args: argparse.Namespace) -> int:
     """Print the most probable classes of each picture. Nothing is printed where one of them cannot be read."""
+    from minires.interop import PRETRAINED
+
     if args.top < 1:
         raise ValueError(f"--top must be at least 1, got {args.top}")
+    first = args.paths[0]
+    if first in PRETRAINED and args.weights is None and len(args.paths) > 1 and not Path(first).exists():
+        args.weights, args.paths = first, args.paths[1:]  # a name where a run's folder could be
     paths = pictures_of(args)
     figure = figure_path(args, paths)
     model, about = network_of(args)
@@ -95,6 +101,8 @@ def pictures_of(args: argparse.Namespace) -> list[str]:
             raise ValueError(f"{', '.join(given)} and the run {args.paths[0]}: give one or the other")
         if len(args.paths) == 1:
             raise ValueError(f"{args.paths[0]} is a folder: give the paths of pictures, alone or after a run's folder")
+        if not (Path(args.paths[0]) / "config.json").exists() and Path(args.paths[1]).is_dir():
+            raise ValueError(f"{args.paths[0]} and {args.paths[1]} are folders: give the paths of the pictures in them")
     elif args.checkpoint is not None:
         raise ValueError(f"--checkpoint is of a run, and {args.paths[0]} is no run's folder")
     return list(args.paths[with_run:])
@@ -107,6 +115,8 @@ def figure_path(args: argparse.Namespace, pictures: Sequence[str]) -> Path | Non
             raise ValueError("--out is for --explain")
         return None
     path = Path(args.out or "explain.png")
+    if path.suffix.lower() != ".png":
+        raise ValueError(f"--out: the figure is a PNG file, so its name ends in .png, not as {path.name}")
     if not path.absolute().parent.is_dir():
         raise ValueError(f"--out: there is no folder {path.parent}")
     if path.resolve() in [Path(picture).resolve() for picture in pictures]:
@@ -133,6 +143,7 @@ def network_of(args: argparse.Namespace) -> tuple["Module", "About"]:
 def completed(about: "About", args: argparse.Namespace, data_options: dict[str, Any]) -> "About":
     """Return what is known of a file's images and what the options say of them, which goes first."""
     from minires import data
+    from minires.cli.evaluate import options_of_folder
     from minires.data.pixel_units import normalization
 
     channels, classes = about.options["in_channels"], about.options["num_classes"]
@@ -141,6 +152,7 @@ def completed(about: "About", args: argparse.Namespace, data_options: dict[str, 
     names = about.classes or [str(k) for k in range(classes)]
     mean, std = about.mean, about.std
     if args.data is not None:
+        data_options = {**options_of_folder(args.data, shape), **data_options}
         dataset = data.load(args.data, data_dir=args.data_dir, **data_options)
         shape, names = list(dataset.shape), dataset.classes
     else:

@@ -25,7 +25,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--model", metavar="NAME", help="resnet20, preact_resnet56, resnet18, … (resnet20)")
     parser.add_argument("--data", metavar="NAME", help="digits, cifar10, …; see minires data list (digits)")
     parser.add_argument("--recipe", metavar="NAME",
-                        help="he2015, sgd-0.01, adam, digits, finetune or a .toml file (he2015 for CIFAR, else digits)")
+                        help="he2015, cifar10-lunch, cifar10-coffee, digits, sgd-0.01, adam, finetune or a .toml "
+                        "file (he2015 for CIFAR, else digits)")
     parser.add_argument("--set", nargs="+", action="extend", default=[], metavar="KEY=VALUE",
                         help="override any value of the recipe: steps=300 optimizer.lr=0.05 model.skip=false")
     parser.add_argument("--resume", metavar="RUN", help="go on with the run in this folder, from its last checkpoint")

@@ -23,7 +23,7 @@ import numpy as np
 
 import minires
 from minires.debug.browser_arrays import ArrayTable, number
-from minires.debug.kernel_sources import kernel_sources
+from minires.debug.kernel_sources import kernels_beneath
 from minires.engine import Op, Tensor
 from minires.nn import Module
 from minires.observe.fork_meter import forks
@@ -99,7 +99,7 @@ def record(loss: Tensor, name: str = "", model: Module | None = None) -> PassRec
             entry = describe_step(step, trace.take(), arrays)
             entry["kept"] = kept[step.index]
             entry["source"] = sources.setdefault(step.source, len(sources))
-            for kind, found in zip(("kernels", "helpers"), kernel_sources(step.source), strict=True):
+            for kind, found in zip(("kernels", "helpers"), kernels_beneath(step.source), strict=True):
                 entry[kind] = [sources.setdefault(one, len(sources)) for one in found]
             entry["formula"] = formulas.setdefault(text, len(formulas))
             ops.append(entry)

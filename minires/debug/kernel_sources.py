@@ -13,7 +13,7 @@ CALLED_BY_OP = re.compile(r"self\.kernels\.(\w+)\(")
 CALLED = re.compile(r"(?<![.\w])(\w+)\(")
 
 
-def kernel_sources(backward: Source) -> tuple[list[Source], list[Source]]:
+def kernels_beneath(backward: Source) -> tuple[list[Source], list[Source]]:
     """Return the kernels that a backward names, and the functions of their file that they are made of, all once."""
     kernels = known(CALLED_BY_OP.findall(backward.text))
     found = list(kernels)

@@ -50,7 +50,7 @@ def wrapped(line: str, width: int | None) -> list[str]:
     if width is None or len(line) <= width:
         return [line]
     columns_at = [match.end() for match in re.finditer(r"\S {2,}(?=\S)", line)]
-    near = [at for at in columns_at if at <= width * 5 // 8]
+    near = [at for at in columns_at if at <= width * 2 // 3]
     left = len(line) - len(line.lstrip())
     indent = " " * (near[-1] if near else min(left + INDENT, width // 2))
     if columns_at and near != columns_at and columns_at[-1] < width:

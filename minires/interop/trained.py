@@ -13,13 +13,13 @@ from pathlib import Path
 from typing import Any
 
 import minires
-from minires import models, runs
+from minires import kernels, models, runs
 from minires.data.disk import naming
 from minires.data.downloads import data_folder
 from minires.interop.about import About, read_about
 from minires.interop.weights import LoadedWeights, load_weights, options_of, read_weights, save_weights
 from minires.nn import Module
-from minires.runs.building import model_options
+from minires.runs.building import has_fused_form, model_options
 from minires.runs.recipe import Recipe
 
 FOLDER = Path(__file__).parent / "networks"
@@ -53,7 +53,11 @@ def pretrained(name: str, *, fused: bool = False) -> Module:
     name: of `PRETRAINED`. One of the digits is trained when it is first asked for, which takes seconds and is said.
     fused: as of `models.make`. ValueError, with those there are, for another name.
     """
-    check_name("pretrained", name)
+    if name not in PRETRAINED:
+        raise ValueError(
+            f"pretrained: unknown network {str(name)!r}; known: {', '.join(PRETRAINED)}. The network of a file of "
+            "weights is made by load_network"
+        )
     return load_network(name, fused=fused)[0]
 
 
@@ -63,12 +67,13 @@ def about_network(source: str | Path) -> About:
 
 
 def load_network(
-    source: str | Path, model: str | None = None, options: dict[str, Any] | None = None, *, fused: bool = False
+    source: str | Path, model: str | None = None, options: dict[str, Any] | None = None, *, fused: bool | None = False
 ) -> tuple[Module, About, LoadedWeights]:
     """Return the network whose weights these are, in evaluation mode, what is known of it, and how they were loaded.
 
     source: a name of `PRETRAINED`, or a file of weights. model, options: as of `models.make`, where the file does not
-    say them; they go before what it says, and that before what its arrays' shapes show.
+    say them; they go before what it says, and that before what its arrays' shapes show. fused: as of `models.make`;
+    None where that is faster, and there is such a form.
     ValueError for a file that does not say of which model it is, where `model` does not either, and as of
     `load_weights` and `models.make`; FileNotFoundError where there is no file, with the names that there are.
     """
@@ -78,10 +83,14 @@ def load_network(
     if not name:
         raise ValueError(f"load_network: {path} does not say of which model it is; say model=, such as 'resnet20'")
     said = about.options if name == about.model else {}
-    chosen = {**options_of(read_weights(path)), **said, **(options or {})}
-    network = models.make(name, **chosen, fused=fused, init=None)
+    chosen = {"init": None, **options_of(read_weights(path)), **said, **(options or {})}
+    chosen.pop("fused", None)
+    if fused is None:
+        fused = kernels.in_use() != "numpy" and has_fused_form(chosen)
+    network = models.make(name, **chosen, fused=fused)
     loaded = load_weights(network, path, verbose=False)
-    return network.eval(), replace(about, model=name, options=chosen), loaded
+    told = {option: value for option, value in chosen.items() if value is not None}
+    return network.eval(), replace(about, model=name, options=told), loaded
 
 
 def weights_of(source: str | Path) -> Path:
@@ -97,14 +106,6 @@ def weights_of(source: str | Path) -> Path:
     if not path.exists():
         raise FileNotFoundError(f"there is no file {path}, and no network of that name; known: {', '.join(PRETRAINED)}")
     return path
-
-
-def check_name(function: str, name: str) -> None:
-    if name not in PRETRAINED:
-        raise ValueError(
-            f"{function}: unknown network {str(name)!r}; known: {', '.join(PRETRAINED)}. The network of a file of "
-            "weights is made by load_network"
-        )
 
 
 def trained_file(name: str) -> Path:

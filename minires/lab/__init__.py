@@ -1,9 +1,11 @@
-"""The experiments: each builds networks, measures, judges a claim, and gives back plain data.
+"""The experiments: each builds networks, measures, judges a claim, and gives back a report.
 
     lab.compare(depths=(20, 56))          plain and residual twins, layer by layer
-    lab.compare_models({"a": a, "b": b}, batch)      your own networks, the same way
+    lab.compare_models({"a": a}, batch)   your own networks, the same way
     lab.twin(model)                       the plain twin of your own network
     lab.degradation(seeds=3)              any experiment of `minires lab list`: see `experiment.py`
+
+A report is plain data, ready for JSON.
 """
 
 from typing import Any

@@ -11,7 +11,10 @@ from minires.lab.article_trials import Tried
 
 
 class Claim(NamedTuple):
-    """articles: their numbers. why: what a reader should know instead. units: of the progress."""
+    """articles: their numbers. why: what a reader should know instead.
+
+    units: of the progress, tenths of a second or so.
+    """
 
     articles: str
     claim: str
@@ -19,7 +22,7 @@ class Claim(NamedTuple):
     why: str
     explained_in: str
     try_it: Callable[[int], Tried]
-    units: float = 1
+    units: float = 0.1
 
 
 CLAIMS = (
@@ -40,6 +43,7 @@ CLAIMS = (
         "Without a norm, or a scale on the branches, the signal doubles with every block.",
         "chapter 11",
         article_trials.stable,
+        1,
     ),
     Claim(
         "001",
@@ -48,7 +52,7 @@ CLAIMS = (
         "It takes skips and quiet branches, by batch norm or by SkipInit's scale.",
         "chapter 14",
         article_trials.limit,
-        2,
+        4,
     ),
     Claim(
         "000, 001",
@@ -57,7 +61,7 @@ CLAIMS = (
         "A deeper plain network is worse on the images it is trained with.",
         "chapter 10",
         article_trials.overfitting,
-        8,
+        19,
     ),
     Claim(
         "000",
@@ -98,7 +102,7 @@ CLAIMS = (
         "The activation matters most in plain networks with batch norm, and least where there are skips.",
         "chapter 14",
         article_trials.elu_and_selu,
-        5,
+        4,
     ),
     Claim(
         "003",
@@ -133,7 +137,7 @@ CLAIMS = (
         "It does; the recipe of the paper, and of most published numbers, is SGD with momentum.",
         "docs: training",
         article_trials.adam,
-        5,
+        8,
     ),
     Claim(
         "002",
@@ -142,7 +146,7 @@ CLAIMS = (
         "It moves slowly: no momentum, no decay, no schedule, no augmentation, and no test in evaluation mode.",
         "docs: training",
         article_trials.plain_sgd,
-        5,
+        8,
     ),
     Claim(
         "001",
@@ -167,7 +171,7 @@ CLAIMS = (
         "ReLU after the addition and projections bend it; pre-activation makes it true.",
         "chapter 12",
         article_trials.straight_line,
-        3,
+        1,
     ),
     Claim(
         "000",
@@ -216,6 +220,7 @@ CLAIMS = (
         "Which ones decides everything in a deep plain network: He's.",
         "chapter 9",
         article_trials.start,
+        0.5,
     ),
     Claim(
         "all",

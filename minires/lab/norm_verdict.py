@@ -63,7 +63,7 @@ def untrained(pairs: Mapping[str, Pair]) -> tuple[str, str]:
     answer = answered(flatter, "flatten the gradient", "Yes")
     if flat:
         answer = f"{answer} With {listed(flat)} there is little to flatten.".strip()
-    return f"gradient at the stem over that at the last block: {', '.join(said)}", answer
+    return f"gradient, stem over last block: {', '.join(said)}", answer
 
 
 def trained(pairs: Mapping[str, Pair]) -> tuple[str, str]:
@@ -76,8 +76,11 @@ def trained(pairs: Mapping[str, Pair]) -> tuple[str, str]:
     if not said:
         return "", ""
     seeds = max([residual["trained_seeds"] for _, residual in pairs.values()])
-    sure = "Yes, at this learning rate and in this one seed" if seeds == 1 else "Yes, at this learning rate"
-    return f"training loss: {', '.join(said)}", answered(better, "halve the loss", sure)
+    sure = "Yes, at this learning rate" + (" and in this one seed" if seeds == 1 else "")
+    answer = answered(better, "halve the loss", sure)
+    if answer.startswith(sure):
+        answer += " Another --lr may answer otherwise."
+    return f"training loss: {', '.join(said)}", answer
 
 
 def power(log10: float) -> str:
@@ -104,7 +107,7 @@ def answered(helps: Mapping[str, bool], what: str, sure: str) -> str:
     if not helps["batch"]:
         return f"With batch norm they do not {what}; " + (f"with {yes} they do." if yes else f"nor with {no}.")
     if not yes:
-        return f"{sure}: they {what} with batch norm, and not with {no}."
+        return f"{sure}: they {what} with batch norm alone."
     if not no:
         return f"No: they {what} with {yes} as well."
     return f"No: they {what} with {yes} as well, though not with {no}."

@@ -57,7 +57,7 @@ class ResNeXtBottleneck(Bottleneck):
 @functools.cache
 def resnext_bottleneck(block: type[Any], groups: int, width_per_group: int) -> type[ResNeXtBottleneck]:
     """Return the bottleneck of these groups. ValueError in the place of another block, and below 1."""
-    if not issubclass(block, Bottleneck):
+    if block not in (Bottleneck, ResNeXtBottleneck):
         raise ValueError(f"models: groups and width_per_group are for bottlenecks, not for {block.__name__}")
     if groups < 1 or width_per_group < 1:
         raise ValueError(f"models: groups and width_per_group must be at least 1, got {groups} and {width_per_group}")

@@ -10,7 +10,8 @@ from collections.abc import Iterator
 from typing import Any
 
 PLAIN = (bool, int, float, str)
-USUAL: dict[str, list[object]] = {"groups": [1], "dilation": [1, (1, 1)], "ceil_mode": [False]}  # said only where it is something else
+# Said only where it is something else.
+USUAL: dict[str, list[object]] = {"groups": [1], "dilation": [1, (1, 1)], "ceil_mode": [False]}
 DEEPEST = 40  # levels: a module that holds itself is not gone into for ever
 
 

@@ -20,8 +20,8 @@ class GroupNorm(Module):
 
     def __init__(self, num_groups: int, num_channels: int, eps: float = 1e-5, affine: bool = True) -> None:
         check_sizes("GroupNorm", num_groups=num_groups, num_channels=num_channels)
-        check_groups("GroupNorm", num_groups, num_channels)
-        self.num_groups, self.num_channels = num_groups, num_channels
+        self.num_groups, self.num_channels = int(num_groups), int(num_channels)
+        check_groups("GroupNorm", self.num_groups, self.num_channels)
         self.eps = number("GroupNorm", "eps", eps)
         self.weight = Parameter(np.ones(num_channels, np.float32)) if affine else None
         self.bias = Parameter(np.zeros(num_channels, np.float32)) if affine else None

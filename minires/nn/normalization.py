@@ -43,7 +43,7 @@ class BatchNorm2d(Module):
     ) -> None:
         check_sizes(type(self).__name__, num_features=num_features)
         name = type(self).__name__
-        self.num_features = num_features
+        self.num_features = int(num_features)
         self.eps = number(name, "eps", eps)
         self.momentum = None if momentum is None else number(name, "momentum", momentum)
         self.weight = Parameter(np.ones(num_features, np.float32)) if affine else None

@@ -34,7 +34,7 @@ def draw(report: dict[str, Any]) -> Figure:
     right.set_yticks(places, [""] * len(names))
     right.invert_yaxis()
     right.grid(axis="x", color="0.9")
-    right.set(title="Accuracy", xlabel="share of images")
+    right.set(title="Accuracy (rows as at the left)", xlabel="share of images")
     right.legend(frameon=False, fontsize=8)
     foot(figure, report, losses, columns=3)
     return figure

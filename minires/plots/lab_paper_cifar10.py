@@ -23,15 +23,21 @@ def draw(report: dict[str, Any]) -> Figure:
             draw_line(errors, own, "depth", "test_error", **style)
             draw_line(losses, own, "depth", "train_loss", **style)
     published = {row["depth"]: row["published_error"] for row in rows if row["published_error"] is not None}
-    errors.plot(
-        list(published), list(published.values()), linestyle="", marker="x", color="0.2", label="residual, in the paper"
-    )
+    if published:
+        errors.plot(
+            list(published),
+            list(published.values()),
+            linestyle="",
+            marker="x",
+            color="0.2",
+            label="residual, in the paper",
+        )
     depths = values_of(rows, "depth")
     for axes in (errors, losses):
         axes.set_xticks(depths, [str(depth) for depth in depths])
         axes.set_xlabel("layers")
         axes.set_ylim(bottom=0)
-    errors.set(title="Test error", ylabel="%")
+    errors.set(title=f"Test error after {report['settings']['steps']:,} steps", ylabel="%")
     losses.set(title="Training loss, last 100 steps", ylabel="cross-entropy")
     if np.size(depths) == 1:
         errors.set_xlim(depths[0] - 5, depths[0] + 5)

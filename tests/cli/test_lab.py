@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from minires import runs
 from minires.cli.main import main
 from minires.lab import experiments, mlp_twin
 from minires.lab.experiment import Experiment, Finding, Verdict
@@ -110,7 +111,8 @@ def test_all(tmp_path, capsys, probes):
     assert main(["lab", "all", "--out", str(tmp_path)]) == 0
     (folder,) = tmp_path.iterdir()
     assert probes.carried_out == ["first", "second", "third"]
-    assert {path.name for path in folder.iterdir()} == {"config.json", "verdicts.csv", "first", "second", "third"}
+    names = {path.name for path in folder.iterdir()} - {".lock"}
+    assert names == {"config.json", "verdicts.csv", "first", "second", "third"}
     printed, progress = capsys.readouterr()
     assert printed.count("RIGHT. As was said.") == 3 and "3 of 3, third" in progress
     assert main(["lab", "all", "--out", str(tmp_path)]) == 0  # all is done: once more from the beginning
@@ -126,6 +128,16 @@ def test_all_goes_on_where_it_was_stopped(tmp_path, capsys, probes):
     assert len(list(tmp_path.iterdir())) == 1
     printed, progress = capsys.readouterr()
     assert "goes on with" in progress and printed.count("RIGHT") == 3
+
+
+def test_two_at_a_time_do_not_share_a_folder(tmp_path, capsys, probes):
+    pytest.importorskip("fcntl")
+    probes.error = KeyboardInterrupt()
+    assert main(["lab", "all", "--out", str(tmp_path)]) == 130
+    (folder,) = tmp_path.iterdir()
+    with runs.lock(folder):
+        assert main(["lab", "all", "--out", str(tmp_path)]) == 2
+    assert "another process" in capsys.readouterr().err and probes.carried_out == ["first", "second"]
 
 
 def test_one_that_fails_does_not_stop_the_others(tmp_path, capsys, probes):

@@ -131,7 +131,7 @@ def expected_percents(name, path):
     return dict(zip(about.classes, 100 * shares / shares.sum(), strict=True))
 
 
-@pytest.mark.parametrize("options", [[], ["--weights", "resnet20-cifar10"]])
+@pytest.mark.parametrize("options", [[], ["resnet20-cifar10"], ["--weights", "resnet20-cifar10"]])
 def test_without_a_run(tmp_path, capsys, options):
     path = picture(tmp_path / "photo.png")
     assert main(["predict", *options, path]) == 0
@@ -214,6 +214,7 @@ def test_options_may_stand_between_pictures(run, tmp_path, capsys):
     ("arguments", "message"),
     [
         (["RUN", "good.png", "--weights", "resnet20-cifar10"], "--weights and the run"),
+        ([".", ".."], ". and .. are folders: give the paths of the pictures in them"),
         (["good.png", "--checkpoint", "last"], "--checkpoint is of a run, and good.png is no run's folder"),
         (["RUN"], "is a folder: give the paths of pictures, alone or after a run's folder"),
         (["good.png", "--weights", "resnet21"], "there is no file resnet21, and no network of that name; known: resn"),
@@ -223,6 +224,7 @@ def test_options_may_stand_between_pictures(run, tmp_path, capsys):
          "takes images of 1 channels and knows 3 classes; digits has 1 and 10"),
         (["good.png", "--out", "f.png"], "--out is for --explain"),
         (["good.png", "--explain", "--out", "good.png"], "would take the place of the picture good.png"),
+        (["good.png", "--explain", "--out", "f.jpg"], "--out: the figure is a PNG file, so its name ends in .png"),
         (["good.png", "--explain", "--out", "nowhere/f.png"], "--out: there is no folder nowhere"),
         (["good.png", "--frobnicate"], "unrecognized arguments: --frobnicate"),
     ],

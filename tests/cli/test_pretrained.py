@@ -53,11 +53,34 @@ def test_info(small, tmp_path, capsys):
 def test_evaluate(small, capsys):
     assert main(["evaluate", "--weights", "small-digits"]) == 0
     by_name = capsys.readouterr().out.splitlines()[-1]
+    assert main(["evaluate", "small-digits"]) == 0
+    assert capsys.readouterr().out.splitlines()[-1] == by_name
     options = ["--model", "resnet20", "--data", "digits", "--normalize", "data"]
     assert main(["evaluate", "--weights", str(small), *options]) == 0
     by_hand = capsys.readouterr().out.splitlines()[-1]
     assert by_name.partition(" of digits")[0] == by_hand.partition(" of digits")[0]
     assert "normalized as it was trained" in by_name
+
+
+def test_evaluate_on_pictures(small, tmp_path, capsys):
+    """A folder of pictures is read in the size and colours that the network knows; other names of classes are said."""
+    from PIL import Image
+
+    digits = data.load("digits")
+    for part in ("train", "test"):
+        for k in range(10):
+            folder = tmp_path / "pictures" / part / (digits.classes[k] if k else "zero")
+            folder.mkdir(parents=True)
+            image = digits.test_images[digits.test_labels == k][0, 0]
+            Image.fromarray(image).resize((16, 16), Image.Resampling.NEAREST).convert("RGB").save(folder / "0.png")
+    assert main(["evaluate", "--weights", "small-digits", "--data", str(tmp_path / "pictures")]) == 0
+    printed, said = capsys.readouterr()
+    assert "on 10 images of pictures" in printed and "small-digits knows 0, 1, 2" in said
+    dataset = data.load(tmp_path / "pictures", image_size=8, channels=1)
+    about = interop.about_network("small-digits")
+    pixels = (dataset.test_images.astype(np.float32) - about.mean[0]) / np.float32(about.std[0])
+    right = interop.pretrained("small-digits")(Tensor(pixels.astype(np.float32))).data.argmax(axis=1)
+    assert f"test accuracy {(right == dataset.test_labels).mean():.2%}" in printed
 
 
 def test_export_and_back(small, tmp_path, capsys):

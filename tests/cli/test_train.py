@@ -199,7 +199,7 @@ def test_resume_takes_nothing_that_makes_it_another_training(quick, capsys, tmp_
         ([], ["schedule.name=linear"], "unknown schedule 'linear'; known: constant, multistep, cosine"),
         ([], ["augmentation=['blur']"], "unknown blur; known: crop"),
         ([], ["validation=64"], "count must be between 1 and 63, got 64"),
-        (["--recipe", "she2015"], [], "unknown recipe 'she2015'; known: adam, digits"),
+        (["--recipe", "she2015"], [], "unknown recipe 'she2015'; known: adam, cifar10-coffee"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )
@@ -211,7 +211,7 @@ def test_bad_input_leaves_no_folder(quick, capsys, arguments, settings, message)
 
 def test_help_names_every_recipe(capsys):
     assert main(["train", "--help"]) == 0
-    printed = capsys.readouterr().out
+    printed = "".join(capsys.readouterr().out.split())  # names with a hyphen may be broken there
     assert all(name in printed for name in recipe_names())
 
 

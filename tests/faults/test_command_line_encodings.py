@@ -50,6 +50,7 @@ def texts(tmp_path_factory):
         "gradcheck": ["--op", "conv2d", "--kernels", "numpy"],
         "bench": ["--kernels", "numpy", "--set", "model.width=2", "--batch-size", "2", "--rounds", "1"],
         "data": ["info", "digits"],
+        "pretrained": ["info", "resnet20-cifar10"],
         "doctor": [],
         "learn": ["--folder", folder / "mine"],
         "check": ["7", "--folder", folder / "mine"],
@@ -57,6 +58,8 @@ def texts(tmp_path_factory):
     for name, arguments in calls.items():
         said[name] = said_by([name, *arguments])
     said["data list"] = said_by(["data", "list"])
+    said["pretrained list"] = said_by(["pretrained", "list"])
+    said["predict, of its own"] = said_by(["predict", folder / "é−².png", "--explain", "--out", folder / "²−é.png"])
     said["debug"] = said_by(["debug", "--batch-size", "2"], typed="n\nl\nf\nh\nq\n")
     return said
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file, save_file
 
-from minires import interop, models
+from minires import Tensor, interop, models
 from minires.interop.about import KEY
 
 ABOUT = interop.About("resnet20", {"width": 4}, "mine", [3, 32, 32], ["cät", "dog"], [120.0] * 3, [60.0] * 3)
@@ -57,6 +57,31 @@ def test_a_file_of_others_says_nothing(tmp_path, model):
         interop.load_network(tmp_path / "w.safetensors")
     network, about, _ = interop.load_network(tmp_path / "w.safetensors", "resnet20", {"width": 4})
     assert about.options["num_classes"] == 2 and network.state_dict().keys() == model.state_dict().keys()
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"norm": "none", "init": "fixup"},
+        {"norm": "none", "init": "skipinit"},
+        {"norm": "none"},
+        {"skip": False},
+        {"shortcut": "C"},
+        {"activation": "elu"},
+        {"init": "zero_gamma", "fused": True},
+    ],
+    ids=str,
+)
+def test_networks_of_other_options(tmp_path, options):
+    """What a file says leads to the same network: also to scalars that only some initializations bring."""
+    model = models.make("resnet20", width=4, seed=5, **options).eval()
+    about = interop.About("resnet20", {"width": 4, **options})
+    interop.save_weights(model, tmp_path / "w.safetensors", about=about)
+    images = Tensor(np.random.default_rng(0).standard_normal((2, 3, 16, 16)).astype(np.float32))
+    for fused in (False, None):
+        network, _, _ = interop.load_network(tmp_path / "w.safetensors", fused=fused)
+        assert network.state_dict().keys() == model.state_dict().keys()
+        np.testing.assert_allclose(network(images).data, model(images).data, rtol=1e-3, atol=1e-3)
 
 
 def changed(**changes):

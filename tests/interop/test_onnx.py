@@ -95,6 +95,33 @@ def test_a_network_of_ones_own(onnxruntime, tmp_path):
     agree(onnxruntime, model, tmp_path / "own.onnx", (1, 5, 6))
 
 
+class Sequences(nn.Module):
+    """Norms without a batch, batch norm's options, rows in more than one axis: shapes that follow the batch midway."""
+
+    def __init__(self):
+        self.enter = nn.Conv2d(1, 4, 3, padding=1, seed=0)
+        self.norms = [nn.GroupNorm(2, 4), nn.GroupNorm(1, 4, affine=False), nn.BatchNorm2d(4, affine=False)]
+        self.along = nn.BatchNorm1d(4, momentum=None)
+        self.layers = [nn.LayerNorm(4), nn.LayerNorm((30, 4), bias=False), nn.LayerNorm(4, elementwise_affine=False)]
+        self.classify = nn.Linear(4, 3, seed=1)
+
+    def forward(self, x):
+        y = self.enter(x)
+        for norm in self.norms:
+            y = ops.gelu(norm(y))
+        y = self.along(ops.gelu(y.reshape(len(x), 4, -1), "tanh"))
+        y = y.transpose(0, 2, 1)
+        for layer in self.layers:
+            y = layer(y)
+        return self.classify(y).mean(axis=1)
+
+
+def test_sequences_and_norms_without_a_batch(onnxruntime, tmp_path):
+    model = trained(Sequences())
+    interop.save_onnx(model, tmp_path / "sequences.onnx", (1, 5, 6))
+    agree(onnxruntime, model, tmp_path / "sequences.onnx", (1, 5, 6))
+
+
 @pytest.mark.parametrize("make", [TwoPaths, lambda: models.resnet20(fused=True), lambda: models.preact_resnet20()])
 def test_weights_have_the_names_of_the_state_dict(make, require, tmp_path):
     onnx = require("onnx")

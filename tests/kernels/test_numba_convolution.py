@@ -18,6 +18,7 @@ from minires.kernels.numba_kernels import convolution  # noqa: E402
 from minires.kernels.numba_kernels.machine import compilation, processor, threads  # noqa: E402
 
 HERE = os.path.abspath(__file__)
+with_vectors = pytest.mark.skipif(not processor.HAS_SIMD, reason="this processor's convolutions are NumPy's")
 WINOGRAD, DIRECT, GRAD_WEIGHT = 6e-6, 2e-6, 1e-5  # max|error| / max|reference|
 
 
@@ -108,6 +109,7 @@ def test_all_passes_agree_with_numpy(case, order, winograd, seed):
         np.testing.assert_array_equal(array, copy)
 
 
+@with_vectors
 @pytest.mark.parametrize("channels, size", [(16, 32), (64, 16), (256, 8)])
 def test_winograd_rounds_about_twice_as_much_as_the_plain_sum(channels, size):
     x, weight, _, _ = arrays((4, channels, size, size), channels, (3, 3), (1, 1), (1, 1))
@@ -149,6 +151,7 @@ def test_rounding_on_the_shapes_of_networks(N, C, H, F, K, stride):
         assert np.abs(result - reference).max() <= limit * np.abs(reference).max()
 
 
+@with_vectors
 def test_winograds_way_is_taken_where_it_pays_and_can_be_switched_off(monkeypatch):
     def refused(*arguments):
         raise AssertionError("Winograd's way was taken")

@@ -96,14 +96,15 @@ def test_every_intervention_of_every_seed_is_a_row(after):
         (seed, name) for seed in (0, 1) for name in aftermath.INTERVENTIONS]  # fmt: skip
     numbers = ("log10_ratio_start", "log10_ratio_at", "log10_ratio_end", "loss_end")
     assert all(math.isfinite(row[key]) for row in rows for key in numbers)
-    assert [(row["seed"], row["step"]) for row in after["tables"]["outputs"]] == [
-        (seed, step) for seed in (0, 1) for step in (0, 1, 2)]  # fmt: skip
+    assert [(row["seed"], row["network"], row["step"]) for row in after["tables"]["outputs"]] == [
+        (seed, name, step) for seed in (0, 1) for name in ("plain-20", "residual-20") for step in (0, 1, 2)
+    ]  # fmt: skip
 
 
 def test_all_but_the_classifier_put_back_explodes_as_at_the_start(after):
     rows = {row["intervention"]: row for row in after["tables"]["interventions"] if row["seed"] == 0}
     back = rows["all but the classifier"]
-    assert back["log10_ratio_at"] == pytest.approx(back["log10_ratio_start"], abs=0.15)
+    assert back["log10_ratio_at"] == pytest.approx(back["log10_ratio_start"], abs=0.4)
     assert rows["nothing"]["log10_ratio_at"] != pytest.approx(back["log10_ratio_at"], abs=1e-6)
 
 
@@ -187,11 +188,21 @@ def test_verdict_over_seeds():
 
     settings = {**find("aftermath").settings, "seeds": 2, "seed": 0, "interventions": names}
     judged = aftermath.judge({"interventions": rows(0) + rows(1), "outputs": []}, settings)
-    assert judged.answer == "half right" and "convolutions" in judged.words
+    assert judged.answer == "half right" and "convolutions in 2 of 2 seeds, scales in 0 of 2 seeds" in judged.words
     judged = aftermath.judge({"interventions": rows(0) + rows(1, convolutions=2.29), "outputs": []}, settings)
-    assert judged.answer == "open" and "Nothing put back makes it learn" in judged.words
+    assert judged.answer == "open" and "convolutions in 1 of 2 seeds" in judged.words
+    look = {"depth": 56, "lr": 0.05, "network": "plain-56", "output": "layer1.8", "likeness": 0.5, "flipped": 0.48}
+    ranks = ((0, 40.0), (1, 2.0))
+    looks = [{**look, "seed": seed, "step": step, "rank": rank} for seed in (0, 1) for step, rank in ranks]
+    judged = aftermath.judge({"interventions": rows(0) + rows(1), "outputs": looks}, settings)
+    assert judged.answer == "half right" and "layer1.8 fills 2.0 directions instead of 40.0" in judged.words
+    looks[1]["rank"] = 30.0
+    judged = aftermath.judge({"interventions": rows(0) + rows(1), "outputs": looks}, settings)
+    assert judged.answer == "open" and "not so in 2 seeds" in judged.words
     judged = aftermath.judge({"interventions": rows(0) + rows(1, nothing=1.0), "outputs": []}, settings)
-    assert judged.answer == "open"
+    assert judged.answer == "open" and "learns by itself" not in judged.words
+    judged = aftermath.judge({"interventions": rows(0, nothing=0.5) + rows(1, nothing=1.0), "outputs": []}, settings)
+    assert judged.answer == "open" and "learns by itself, to a loss of 0.50 … 1.00" in judged.words
     judged = aftermath.judge({"interventions": rows(0) + rows(1, nothing=None), "outputs": []}, settings)
     assert "it diverges" in "\n".join(judged.lines)
 

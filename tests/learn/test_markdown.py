@@ -6,14 +6,14 @@ import re
 import pytest
 
 from minires.cli.main import main
-from minires.learn import chapters, notebook
+from minires.learn import chapters, notebooks
 
 LEFT_OVER = r"::\s*$|:[a-z]+:`|``[^`]|^\.\. |^[=-]{4,}$"
 
 
 @pytest.mark.parametrize("chapter", chapters.CHAPTERS)
 def test_nothing_is_left_of_the_other_markup(chapter):
-    made = notebook.notebook(chapters.path_of(chapter).read_text(encoding="utf-8"))
+    made = notebooks.notebook(chapters.path_of(chapter).read_text(encoding="utf-8"))
     for cell in made["cells"]:
         if cell["cell_type"] == "markdown":
             outside = re.sub(r"```.*?```|\$\$.*?\$\$|\$[^$]+\$", "", cell["source"], flags=re.DOTALL)
@@ -25,7 +25,7 @@ def test_nothing_is_left_of_the_other_markup(chapter):
 @pytest.mark.parametrize("chapter", chapters.CHAPTERS)
 def test_the_code_is_the_chapters(chapter):
     script = chapters.path_of(chapter).read_text(encoding="utf-8")
-    made = notebook.notebook(script)
+    made = notebooks.notebook(script)
     code = [cell["source"] for cell in made["cells"] if cell["cell_type"] == "code"][1:]
     whole = re.sub(r"^# .*\n?|^#\n", "", script.partition('"""')[2].partition('"""')[2], flags=re.MULTILINE)
     lines = [line for line in whole.split("\n") if line.strip()]
@@ -61,13 +61,13 @@ Part
 
    - :math:`1`
 """
-    made = notebook.markdown(text)
+    made = notebooks.markdown(text)
     assert made.startswith("# Title\n\nText with $a b$, `code`, `minires.gradcheck`, **bold** and [a link](https://x.org).")
     assert "- **Time:** 5 minutes" in made and "## Part\n" in made and "$$\nx = y\n$$" in made
     assert "**Step in here**\n\n```text\n$ python\n```" in made and "   $$\n   z\n   $$" in made
     assert "<details><summary>Answers</summary>\n\n- $1$\n\n</details>" in made
     with pytest.raises(ValueError, match="no way to say the directive 'raw' in Markdown"):
-        notebook.markdown(".. raw:: html\n\n   <br>")
+        notebooks.markdown(".. raw:: html\n\n   <br>")
 
 
 def test_all_chapters_are_exported(tmp_path, capsys):

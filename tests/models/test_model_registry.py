@@ -40,7 +40,7 @@ def test_all_names_are_offered():
         ("resnet20", {"shortcut": "D"}, "unknown shortcut 'D'; known: A, B, C, always"),
         ("resnet20", {"shortcut": "D", "skip": False}, "unknown shortcut 'D'; known: A, B, C, always"),
         ("resnet20", {"stem": "mnist"}, "unknown stem 'mnist'; known: cifar, imagenet"),
-        ("resnet20", {"activation": "gelu"}, "unknown activation 'gelu'; known: relu, .*elu, selu"),
+        ("resnet20", {"activation": "swish"}, "unknown activation 'swish'; known: relu, .*elu, selu"),
         ("resnet20", {"init": "kaiming"}, "unknown init 'kaiming'; known: pytorch, .*fixup"),
         ("resnet20", {"num_classes": 0}, "Linear: out_features must be at least 1, got 0"),
         ("resnet20", {"in_channels": 0}, "Conv2d: in_channels must be at least 1, got 0"),

@@ -192,6 +192,10 @@ def test_a_fused_block_with_such_a_convolution_in_it_takes_its_plain_forward(opt
     np.testing.assert_allclose(found[3], found[1], rtol=1e-4, atol=1e-4)
 
 
+class Own(models.Bottleneck):
+    """A block of someone's own, which must not be replaced."""
+
+
 @pytest.mark.parametrize(
     "call, message",
     [
@@ -200,6 +204,7 @@ def test_a_fused_block_with_such_a_convolution_in_it_takes_its_plain_forward(opt
             "groups and width_per_group are for bottlenecks, not for BasicBlock",
         ),
         (lambda: models.make("preact_resnet50", groups=2), "are for bottlenecks, not for PreActBottleneck"),
+        (lambda: models.make("resnet50", block=Own, groups=2), "are for bottlenecks, not for Own"),
         (lambda: models.make("resnet50", groups=0), "groups and width_per_group must be at least 1, got 0 and 64"),
         (lambda: models.make("resnet20", groups=2), "resnet20 has no option 'groups'"),
         (lambda: models.resnext50_32x4d(norm="layers"), "unknown norm 'layers'"),

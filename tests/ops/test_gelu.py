@@ -8,7 +8,7 @@ from minires import ops
 from minires.engine import Tensor
 from minires.ops.gaussian import normal_cdf_and_pdf
 
-LIMIT = {"float32": 1.5e-6, "float64": 1e-14}
+LIMIT = {"float32": 1e-6, "float64": 1e-14}
 FAR = {"float32": 13.0, "float64": 37.4}  # there Φ stops being a normal number
 
 

@@ -7,10 +7,11 @@ import re
 from pathlib import Path
 
 import pytest
-from minires.lab.gradient_flow import Network, measure
 
 from minires import playground
 from minires.data import Loader, load_digits
+from minires.lab.gradient_norms import measure
+from minires.lab.networks import Network
 from minires.learn.chapters import CHAPTERS, script
 
 pytestmark = pytest.mark.browser
@@ -76,30 +77,31 @@ def test_the_opening_shows_three_settings_and_a_sentence(at):
     assert page.locator("#presets [aria-pressed=true]").inner_text() == "He 2015"
 
 
-def test_presets_come_out_as_the_lab_says(at):
+def test_presets_come_out_as_the_lab_says_and_name_a_chapter_that_is_there(opened, tmp_path):
     """Powers of ten of the lab's table at 50 layers, within what one seed may be off."""
-    page = at(SMALL)
-    for name, power, kind in (("Everybody’s claim", -19.3, "vanishes"), ("He’s initialization", 0.1, None),
-                              ("Plain, with batch norm", 3.9, "explodes"), ("He 2015", 1.4, "grows"),
-                              ("Skips alone", 4.2, "explodes"), ("SkipInit", 0.2, "stays"),
-                              ("Five articles: always projected", 3.0, "explodes"),
-                              ("Five articles: norm misplaced", 1.6, "grows")):  # fmt: skip
+    page = opened(playground.write(tmp_path / "site" / "playground.html", chapters="../chapters/"), after=SMALL)
+    expected = {
+        "Everybody’s claim": (-19.3, "vanishes"), "He’s initialization": (0.1, None),
+        "Plain, with batch norm": (3.9, "explodes"), "He 2015": (1.4, "grows"), "Skips alone": (4.2, "explodes"),
+        "SkipInit": (0.2, "stays"), "Five articles: norm misplaced": (1.6, "grows"),
+        "Five articles: always projected": (3.0, "explodes"),
+    }  # fmt: skip
+    settle(page)
+    assert page.locator("#presets button").all_inner_texts() == list(expected)
+    for name, (power, kind) in expected.items():
         press(page, name)
         assert abs(math.log10(ratio(page)) - power) < 1
         assert kind is None or page.locator("#verdict").get_attribute("data-kind") == kind
-        assert page.locator("#note").inner_text()
-
-
-def test_every_preset_names_a_chapter_that_is_there(opened, tmp_path):
-    page = opened(playground.write(tmp_path / "site" / "playground.html", chapters="../chapters/"), after=SMALL)
-    settle(page)
-    for preset in page.locator("[data-preset]").all():
-        preset.click()
-        settle(page)
         link = page.locator("#note a")
         number = int(re.search(r"Chapter (\d+)", link.inner_text())[1])
         assert link.get_attribute("href") == f"../chapters/{Path(script(number)).stem}.html"
         assert link.inner_text().endswith(CHAPTERS[number][1])
+
+
+def test_without_a_site_a_chapter_is_named_and_not_linked(at):
+    page = at()
+    assert page.locator("#note a").count() == 0
+    assert page.locator("#note .chapter").get_attribute("title") == script(11)
 
 
 def test_the_last_five_settings_stay_as_ghosts_and_can_be_gone_back_to(at):
@@ -146,6 +148,15 @@ def test_the_address_holds_everything(at):
     again.evaluate("location.hash = '#width=32&depth=8&skip=none'")
     again.locator("#verdict .sentence", has_text="8").wait_for()
     assert address(again)["skip"] == "none"
+
+
+def test_the_button_copies_the_address(at):
+    page = at(SMALL)
+    page.evaluate("""Object.defineProperty(navigator, "clipboard", { value: {
+        writeText: async text => { document.body.dataset.copied = text; } } })""")
+    page.get_by_role("button", name="Copy the link").click()
+    page.locator("body[data-copied]").wait_for()
+    assert page.locator("body").get_attribute("data-copied") == page.evaluate("location.href")
 
 
 @pytest.mark.parametrize(

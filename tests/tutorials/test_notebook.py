@@ -3,7 +3,7 @@
 import pytest
 from chapters_on_disk import CHAPTERS, environment
 
-from minires.learn import notebook as notebooks
+from minires.learn import notebooks
 
 chosen = [path for path in CHAPTERS if path.stem == "07_convolution_backward"]
 

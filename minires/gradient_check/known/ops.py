@@ -264,8 +264,8 @@ def group_norm(op: Any) -> Known:
     def draw(rng: np.random.Generator, arrays: list[Array]) -> list[Array]:
         image = tuple(map(int, 2 + rng.permutation(4)[: arrays[0].ndim - 2]))
         x = rng.normal(1, 0.8, (2 + int(rng.integers(0, 2)), op.num_groups * int(rng.integers(2, 4)), *image))
-        C = x.shape[1]
-        drawn: list[Array] = [x, rng.uniform(0.5, 2, (C,)), rng.standard_normal((C,))]
+        C = (x.shape[1],)
+        drawn: list[Array] = [x, rng.uniform(0.5, 2, C), rng.standard_normal(C)]
         return drawn[: len(arrays)]
 
     return Known(group_norm_rights(op.num_groups, op.eps)[: len(op.inputs)], draw)

@@ -35,9 +35,9 @@ def check_returned(dtype: str, seed: int) -> tuple[str, str]:
     rng = np.random.default_rng(seed)
     x, (weight, bias, mean) = rng.normal(1, 2, (3, 4, 2, 5)), rng.standard_normal((3, 4))
     var = rng.uniform(0.5, 2, 4)
-    given = [Tensor(array.astype(dtype)) for array in (x, weight, bias)]
-    _, own_mean, own_var = ops.batch_norm(given[0], given[1], given[2])
-    _, given_mean, given_var = ops.batch_norm(given[0], given[1], given[2], mean.astype(dtype), var.astype(dtype))
+    x_tensor, w, b = [Tensor(array.astype(dtype)) for array in (x, weight, bias)]
+    _, own_mean, own_var = ops.batch_norm(x_tensor, w, b)
+    _, given_mean, given_var = ops.batch_norm(x_tensor, w, b, mean.astype(dtype), var.astype(dtype))
     found = [("the batch's mean", own_mean, x.mean((0, 2, 3))), ("the batch's var", own_var, x.var((0, 2, 3)))]
     return roundings_off([*found, ("the given mean", given_mean, mean), ("the given var", given_var, var)], dtype)
 

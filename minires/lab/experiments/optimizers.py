@@ -114,7 +114,8 @@ def judge(tables: Tables, settings: Settings) -> Verdict:
         f"without a penalty, {gap[paper]:.1%} with the paper's L2, {gap[l1]:.1%} with strong L1, {gap[l2]:.1%} with "
         "strong L2"
     )
-    words += ": here no penalty changes that." if max(gap.values()) - min(gap.values()) < 0.02 else "."
+    same = [gap[name] for name in (momentum, paper, l1, l2)]
+    words += ": here no penalty changes that." if max(same) - min(same) < 0.02 else "."
     sparse = small[l1] >= 0.2 and small[l1] > small[l2]
     still = "Which of them ends lowest: each has its own best learning rate, and none was looked for."
     return Verdict("half right" if sparse and loss[adam] < 0.5 else TOO_SMALL, words, findings, open=still)

@@ -74,7 +74,8 @@ def run(settings: Settings, progress: Progress) -> Iterator[tuple[str, Row]]:
                 "network": name, "depth": depth, "skip": skip, "seed": seed, "steps": report.get("steps"),
                 "outcome": report.get("outcome"), "test_error": None if tested is None else 100 * (1 - tested),
                 f"{part}_error": None if right is None else 100 * (1 - right),
-                "train_loss": last_losses(folder), "published_error": PUBLISHED.get(depth) if skip else None,
+                "train_loss": last_losses(folder),
+                "published_error": PUBLISHED.get(depth) if skip and data == "cifar10" else None,
                 "folder": str(folder),
             }  # fmt: skip
             progress.advance(depth)
@@ -105,7 +106,7 @@ def judge(tables: Tables, settings: Settings) -> Verdict:
     findings = []
     for (depth, skip), values in errors.items():
         name = f"test error of {'residual' if skip else 'plain'}-{depth}, %"
-        published = PUBLISHED.get(depth) if skip else None
+        published = PUBLISHED.get(depth) if skip and settings["data"] == "cifar10" else None
         band = (published - 0.7, published + 0.7) if full and published else ()
         said = f" (paper: {published:.2f})" if published else ""
         findings.append(Finding(name + said, mean(values), *band))

@@ -54,7 +54,7 @@ def run(settings: Settings, progress: Progress) -> Iterator[tuple[str, Row]]:
             yield "counts", {"blocks": blocks, "length": length, "paths": comb(blocks, length),
                              "share": share(blocks, length, length)}  # fmt: skip
     images = load_images(settings["data"])
-    measuring = 30
+    measuring = 42  # steps
     progress.start((settings["steps"] + 2 * measuring) * settings["seeds"])
     for seed in seeds_of(settings):
         model = cifar_resnet(settings["depth"], in_channels=images.channels, width=settings["width"], seed=seed)

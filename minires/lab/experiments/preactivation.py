@@ -44,7 +44,7 @@ def run(settings: Settings, progress: Progress) -> Iterator[tuple[str, Row]]:
     images = load_images(settings["data"])
     depths, steps = settings["depths"], settings["steps"]
     trained = settings["trained_depth"]
-    measuring = 5
+    measuring = 4  # steps
     progress.start(settings["seeds"] * (len(ORDERS) * sum(depths) * measuring + len(TRAINED) * trained * steps))
     for seed in seeds_of(settings):
         batch = first_batch(images, settings["batch_size"], seed)

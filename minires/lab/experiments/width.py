@@ -37,10 +37,13 @@ def run(settings: Settings, progress: Progress) -> Iterator[tuple[str, Row]]:
     if min(settings["widths"]) < 1 or min(settings["depths"]) < 1:
         raise ValueError("lab: widths and depths must be at least 1")
     shapes = [(width, depth) for depth in settings["depths"] for width in settings["widths"]]
-    progress.start(sum([width * width * depth for width, depth in shapes]))
+    progress.start(sum([width * width * depth for width, depth in shapes]) * settings["seeds"])
     for width, depth in shapes:
         progress.doing(f"{depth} layers of {width}")
-        drawn = [log_gain(width, depth, seed) for seed in seeds_of(settings)]
+        drawn = []
+        for seed in seeds_of(settings):
+            drawn.append(log_gain(width, depth, seed))
+            progress.advance(width * width * depth)
         logs = [value for value in drawn if value is not None]
         known = len(logs) > 1
         low, high = np.quantile(logs, (0.05, 0.95)) if known else (None, None)
@@ -49,7 +52,6 @@ def run(settings: Settings, progress: Progress) -> Iterator[tuple[str, Row]]:
             "mean_log": np.mean(logs) if known else None, "var_log": np.var(logs) if known else None,
             "low_log": low, "high_log": high,
         }  # fmt: skip
-        progress.advance(width * width * depth)
 
 
 def judge(tables: Tables, settings: Settings) -> Verdict:

@@ -3,8 +3,10 @@
 const MOST_GHOSTS = 5;
 const REST = 600; // milliseconds without a move, after which settings count as chosen and not as passed by
 
-// What is seen: the newest result, and the settings before it. A result is {settings, layers, norm_h, norm_grad, …}.
-let now = null, ghosts = [], marked = null, resting = null, kept = null;
+// What is seen: the newest result, and as ghosts those that were chosen before. A result is {settings, layers, norm_h,
+// norm_grad, milliseconds}; `kept` are the chosen ones, the newest last.
+let now = null, kept = [], ghosts = [];
+let marked = null, resting = null; // the layer that is pointed at; the timer of a slider
 let language = "en", words = WORDS.en;
 let address = readAddress();
 
@@ -27,12 +29,12 @@ function busy(by) {
   byId("result").setAttribute("aria-busy", running > 0);
 }
 
-// `kept` are the chosen results, the newest last: the one that is seen now and the ghosts.
 function keep() {
   clearTimeout(resting);
-  kept = [...(kept || []).filter(one => !sameSettings(one.settings, now.settings)), now].slice(-MOST_GHOSTS - 1);
-  ghosts = kept.slice(0, -1);
+  kept = [...othersThan(now), now].slice(-MOST_GHOSTS - 1);
 }
+
+const othersThan = result => kept.filter(one => !sameSettings(one.settings, result.settings));
 
 function change(key, value, passing) {
   const settings = valid({ ...controls.settings, [key]: value });
@@ -41,6 +43,7 @@ function change(key, value, passing) {
   compute(settings, !passing);
 }
 
+// A slider has come to rest.
 function rest(settings) {
   if (now && sameSettings(now.settings, settings)) {
     keep();
@@ -56,15 +59,18 @@ const charts = {
   forward: new LogChart(document.querySelector("#forward .chart"), { sweep: "left", onMark: mark }),
 };
 
+// The ghosts' lines and, last, the one that is seen now.
+function linesOf(measure) {
+  const lines = ghosts.map((ghost, i) => ({ layers: ghost.layers, values: measure(ghost), kind: `ghost ghost-${i + 1}`, tag: String(i + 1) }));
+  return [...lines, { layers: now.layers, values: measure(now), kind: "now" }];
+}
+
 function show(animate) {
   const { settings } = now, gradients = gradient(now), sizes = size(now), ratio = gradients[0];
-  ghosts = (kept || []).filter(one => !sameSettings(one.settings, settings)).slice(-MOST_GHOSTS);
-  for (const [name, measure, values] of [["backward", gradient, gradients], ["forward", size, sizes]]) {
-    const lines = ghosts.map((ghost, i) => ({ layers: ghost.layers, values: measure(ghost), kind: `ghost ghost-${i + 1}`, tag: String(i + 1) }));
-    lines.push({ layers: now.layers, values, kind: "now" });
-    const end = name === "backward" ? `× ${inWords(ratio)}` : "";
-    charts[name].draw({ lines, dots: true, end, animate, below: words.below, label: words[name + "Label"](inWords(name === "backward" ? 1 : values[0]), inWords(name === "backward" ? ratio : values.at(-1)), settings.depth) });
-  }
+  ghosts = othersThan(now).slice(-MOST_GHOSTS);
+  const common = { dots: true, animate, below: words.below };
+  charts.backward.draw({ ...common, lines: linesOf(gradient), end: `× ${inWords(ratio)}`, label: words.backwardLabel("1", inWords(ratio), settings.depth) });
+  charts.forward.draw({ ...common, lines: linesOf(size), label: words.forwardLabel(inWords(sizes[0]), inWords(sizes.at(-1)), settings.depth) });
   const kind = kindOf(ratio), [before, strong, after] = words.verdict(kind, inWords(ratio), settings.depth);
   const verdict = byId("verdict");
   verdict.dataset.kind = kind;

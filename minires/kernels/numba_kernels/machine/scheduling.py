@@ -1,8 +1,8 @@
 """What Linux's scheduler is asked for, so that a worker helps although another process keeps its core busy.
 
-A worker that wakes finds the other process in the midst of its slice, 3 ms long, and before that ends the kernel, of
-1 ms, is done: the worker would come too late to every one. Who asks for short slices is put first when it wakes, as
-long as it has not had more than its share: it gets its turns earlier, and not more of them.
+A worker that wakes finds the other process in the midst of its slice, some milliseconds long, and before that ends the
+kernel is done: the worker comes too late to most of them. Who asks for short slices is put first when it wakes, as long
+as it has not had more than its share: it gets its turns earlier, and not more of them.
 """
 
 import ctypes

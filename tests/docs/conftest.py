@@ -8,7 +8,7 @@ import pytest
 from building import sphinx
 
 ROOT = Path(__file__).parent.parent.parent
-SOURCES = ("docs", "tutorials", "minires", "benchmarks")
+SOURCES = ("docs", "tutorials", "minires", "benchmarks", "tests/learn")
 
 
 @pytest.fixture(scope="session")

@@ -52,6 +52,8 @@ def texts(tmp_path_factory):
         "data": ["info", "digits"],
         "pretrained": ["info", "resnet20-cifar10"],
         "doctor": [],
+        "lab": ["list"],
+        "playground": ["--no-browser", "--out", folder / "é.html"],
         "learn": ["--folder", folder / "mine"],
         "check": ["7", "--folder", folder / "mine"],
     }
@@ -102,7 +104,7 @@ def in_encoding(encoding, arguments, **options):
 
 @pytest.mark.parametrize("encoding", ENCODINGS)
 def test_a_process_of_each_encoding(encoding):
-    result = in_encoding(encoding, ["-m", "minires", "gradcheck", "--op", "relu"])
+    result = in_encoding(encoding, ["-m", "minires", "gradcheck", "--op", "relu", "--kernels", "numpy"])
     said = result.stdout.decode(encoding)
     assert result.returncode == 0 and result.stderr == b""
     assert "ok" in said and "all gradients are right" in said

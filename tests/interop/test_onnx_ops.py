@@ -78,10 +78,12 @@ def test_every_exporter_is_run_by_a_case():
     assert set(ALL_OPS) <= kinds
 
 
+# What becomes of infinities and NaN, in a maximum or times 0, ONNX leaves to whoever computes.
+FINITE = [case for case in CASES if all(np.isfinite(array).all() for array in case.arguments.values())]
 # ONNX's evaluator takes a max pool's pads in another order than the standard has them. onnxruntime keeps to it. And it
 # has erf in float32, in which 1 + erf loses what is left of GELU on the left.
 NOT_IN_DOUBLE = {"max_pool2d": r"padding \((\d), (?!\1)", "gelu": r"none.*offset −"}
-IN_DOUBLE = [case for case in CASES if case.op not in NOT_IN_DOUBLE or not re.search(NOT_IN_DOUBLE[case.op], case.name)]
+IN_DOUBLE = [case for case in FINITE if not re.search(NOT_IN_DOUBLE.get(case.op, "(?!)"), case.name)]
 
 
 @pytest.mark.parametrize("case", IN_DOUBLE, ids=lambda case: case.name)
@@ -97,7 +99,7 @@ def test_every_case_of_the_gradient_check_in_double(case, require, tmp_path):
     np.testing.assert_allclose(got, expected, rtol=0, atol=1e-7 * np.abs(expected).max())  # attributes are float32
 
 
-SINGLE = [case for case in CASES if "given statistics" not in case.variant]  # which are double, and do not convert
+SINGLE = [case for case in FINITE if "given statistics" not in case.variant]  # which are double, and do not convert
 
 
 @pytest.mark.parametrize("case", SINGLE, ids=lambda case: case.name)

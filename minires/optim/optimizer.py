@@ -35,7 +35,7 @@ class Optimizer:
         self.defaults = defaults
         self.param_groups: list[dict[str, Any]] = []
         self.state: dict[Tensor, dict[str, Any]] = {}
-        self.schedule: Any = None  # the last one made for it
+        self.scheduled_steps = 0  # of the last schedule: a number, since a cycle would keep all parameters alive
         if isinstance(params, Tensor | dict):
             raise TypeError(f"{self.name}: params must be a list of tensors or groups, got one {type(params).__name__}")
         entries: list[Any] = list(params)

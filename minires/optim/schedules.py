@@ -24,10 +24,9 @@ class Schedule:
             raise TypeError(f"{type(self).__name__}: expected an optimizer, got {type(optimizer).__name__}")
         self.optimizer = optimizer
         self.steps = 0
-        if optimizer.schedule is not None and optimizer.schedule.steps > 0:
+        if optimizer.scheduled_steps > 0:
             for group in optimizer.param_groups:
                 group["initial_lr"] = group["lr"]
-        optimizer.schedule = self
         self._write()
 
     def lr_at(self, step: int, initial_lr: float) -> float:
@@ -50,6 +49,7 @@ class Schedule:
         self._write()
 
     def _write(self) -> None:
+        self.optimizer.scheduled_steps = self.steps
         for group in self.optimizer.param_groups:
             initial_lr = group.setdefault("initial_lr", group["lr"])
             group["lr"] = self.lr_at(self.steps, initial_lr)

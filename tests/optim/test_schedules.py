@@ -1,5 +1,9 @@
 """Learning-rate schedules: by hand on small cases, and against PyTorch's."""
 
+import gc
+import weakref
+
+import numpy as np
 import pytest
 
 from minires.engine import Tensor
@@ -208,3 +212,18 @@ def test_one_cycle_against_torch(total, start):
 def test_one_cycle_refuses(options, message):
     with pytest.raises((ValueError, TypeError), match=message):
         OneCycleLR(optimizer_of(0.1), **options)
+
+
+def test_optimizer_and_schedule_go_when_nobody_holds_them():
+    """Without the garbage collector: a cycle would keep parameters and gradients until it comes by."""
+    parameter = Tensor(np.ones(3), requires_grad=True)
+    optimizer = SGD([parameter], lr=0.1)
+    schedule = CosineAnnealingLR(optimizer, 10)
+    schedule.step()
+    gone = weakref.ref(optimizer)
+    gc.disable()
+    try:
+        del optimizer, schedule
+        assert gone() is None
+    finally:
+        gc.enable()

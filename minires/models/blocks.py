@@ -80,6 +80,7 @@ class Bottleneck(nn.Module):
     preactivated = False
     branch = ("conv1", "conv2", "conv3")
     branch_end = "bn3"
+    groups, width_per_group = 1, 64  # resnext.py has blocks with others
 
     def __init__(
         self,
@@ -96,14 +97,14 @@ class Bottleneck(nn.Module):
         seed: int | None = None,
     ) -> None:
         stride1, stride2 = strides(stride, stride_on)
-        out_channels = channels * self.expansion
-        self.conv1 = conv(in_channels, channels, 1, stride1, norm)
-        self.bn1 = norm_layer(norm, channels)
+        width, out_channels = channels * self.width_per_group // 64 * self.groups, channels * self.expansion
+        self.conv1 = conv(in_channels, width, 1, stride1, norm)
+        self.bn1 = norm_layer(norm, width)
         self.relu1 = activation_layer(activation)
-        self.conv2 = conv(channels, channels, 3, stride2, norm)
-        self.bn2 = norm_layer(norm, channels)
+        self.conv2 = conv(width, width, 3, stride2, norm, self.groups)
+        self.bn2 = norm_layer(norm, width)
         self.relu2 = activation_layer(activation)
-        self.conv3 = conv(channels, out_channels, 1, 1, norm)
+        self.conv3 = conv(width, out_channels, 1, 1, norm)
         self.bn3 = last_norm_layer(norm, out_channels)
         self.skip = skip
         if skip:

@@ -1,8 +1,6 @@
 """`minires compare --html`: the page in a real Chromium. It asks for nothing, and its numbers are the report's."""
 
 import json
-import os
-import shutil
 
 import numpy as np
 import pytest
@@ -13,48 +11,8 @@ from minires.lab import comparison
 
 pytestmark = pytest.mark.browser
 
-FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update",
-         "--disable-sync", "--no-first-run"]  # fmt: skip
 COMMAND = ["compare", "--depths", "8", "14", "--lr", "0.05", "0.005", "--seeds", "2", "--steps", "3",
            "--batch-size", "8"]  # fmt: skip
-
-
-@pytest.fixture(scope="module")
-def chromium():
-    """A Chromium without a window. Where it or playwright is missing: skipped here, failed in the gate (CI set)."""
-    missing = pytest.fail if os.environ.get("CI") else pytest.skip
-    try:
-        from playwright.sync_api import sync_playwright
-    except ImportError:
-        missing("playwright is missing: pip install playwright")
-    path = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-    if path is None:
-        missing("no chromium on the PATH: apt-get install chromium")
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=path, args=FLAGS)
-        yield browser
-        browser.close()
-
-
-@pytest.fixture
-def opened(chromium):
-    """`opened(path, width)` is a page; by the end it must have asked for nothing and complained of nothing."""
-    contexts, faults = [], []
-
-    def open_page(path, width=1280):
-        context = chromium.new_context(viewport={"width": width, "height": 900})
-        contexts.append(context)
-        page = context.new_page()
-        page.on("console", lambda message: faults.append(message.text))
-        page.on("pageerror", lambda error: faults.append(str(error)))
-        page.on("request", lambda request: faults.append(request.url) if request.url != path.as_uri() else None)
-        page.goto(path.as_uri())
-        return page
-
-    yield open_page
-    for context in contexts:
-        context.close()
-    assert faults == []
 
 
 @pytest.fixture(scope="module")

@@ -1,7 +1,5 @@
 """Every page in a real Chromium: nothing from outside, no error, nothing wider than the window, formulas set."""
 
-import os
-import shutil
 from pathlib import Path
 
 import pytest
@@ -9,28 +7,10 @@ import pytest
 pytestmark = [pytest.mark.docs, pytest.mark.browser]
 
 OUTPUT = Path(__file__).parent.parent / "output"
-FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update",
-         "--disable-sync", "--no-first-run"]  # fmt: skip
 WIDER = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
 UNSET = "[...document.querySelectorAll('.math')].filter(math => !math.querySelector('mjx-container')).length"
 PHOTOGRAPHED = ("index", "chapters/index", "chapters/01_derivatives", "chapters/07_convolution_backward")
 NARROW = (*PHOTOGRAPHED, "stepping_through", "architecture", "api/ops", "glossary", "data_and_licences", "training")
-
-
-@pytest.fixture(scope="module")
-def chromium():
-    missing = pytest.fail if os.environ.get("CI") else pytest.skip
-    try:
-        from playwright.sync_api import sync_playwright
-    except ImportError:
-        missing("playwright is missing: pip install playwright")
-    path = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-    if path is None:
-        missing("no chromium on the PATH: apt-get install chromium")
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=path, args=FLAGS)
-        yield browser
-        browser.close()
 
 
 def faults_of(chromium, site, names, width):

@@ -8,7 +8,8 @@ def log10_mean(ratios):
 
 
 def of_the_product(ratios):
-    return np.log10(np.prod(ratios)) / len(ratios)
+    with np.errstate(divide="ignore"):  # where the product is 0
+        return np.log10(np.prod(ratios)) / len(ratios)
 
 
 def of_the_arithmetic_mean(ratios):

@@ -104,6 +104,8 @@ def check_chapter(number: int, folder: Path, args: argparse.Namespace) -> int:
                 losses = train(mine) if args.train and not task.file else None
     except Wrong as wrong:
         print(f"  WRONG  {wrong}".replace("\n", "\n       "))
+        for file, _, gap in [one for one in own_engine.open_gaps(folder, number + 1) if one[1] == number]:
+            print(f"         still to do in {file}: {gap}")
         show_output(answer)
         reader.note(folder, number, passed=False)
         if args.hint:

@@ -60,14 +60,16 @@ def write_engine(chapter: int, folder: Path) -> None:
     written = own_engine.write_chapter(chapter, folder)
     print("Your own engine:")
     for section in written.added:
-        print(f"  {folder / section.file}")
+        print(f"  {folder / section.file}{'' if own_engine.gaps(section.text) else ', which has no gap'}")
         for number, gap in enumerate(own_engine.gaps(section.text), 1):
             print(f"    {number}. {gap}")
     for section in written.present:
         print(f"  {folder / section.file}: chapter {chapter} is in it already, and stays as it is")
     if written.filled:
         print("  What earlier chapters would have put there was missing, and was put in, finished:")
-        print(f"    {', '.join(sorted({f'{one.file} (chapter {one.chapter})' for one in written.filled}))}")
+        for file in dict.fromkeys([one.file for one in written.filled]):
+            numbers = [str(one.chapter) for one in written.filled if one.file == file]
+            print(f"    {folder / file} (chapter{'s' if len(numbers) > 1 else ''} {', '.join(numbers)})")
 
 
 def write_exercise(exercise, folder: Path) -> None:

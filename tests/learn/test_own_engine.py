@@ -283,8 +283,10 @@ def test_files_only_grow(tmp_path):
 def test_one_can_begin_at_any_chapter(tmp_path, capsys):
     assert main(["learn", "8", "--folder", str(tmp_path / "mine")]) == 0
     out = capsys.readouterr().out
-    assert "put in, finished:" in out and "tensor.py (chapter 3)" in out and "norm.py" in out
+    assert "put in, finished:" in out and "tensor.py (chapters 1, 2, 3)" in out and "norm.py" in out
     assert [file for file, _, _ in own_engine.open_gaps(tmp_path / "mine", 99)] == ["norm.py", "norm.py"]
+    assert main(["check", "8", "--folder", str(tmp_path / "mine")]) == 1
+    assert "still to do in norm.py: move both running averages" in capsys.readouterr().out
 
 
 def test_an_open_gap_of_an_earlier_chapter_is_said(tmp_path, capsys):

@@ -14,8 +14,7 @@ from minires.learn.exercise import Exercise
 
 Draw = Callable[[np.random.Generator], dict[str, Array]]
 HINTS = (
-    "What a gap asks for stands in its comment; the shapes are in the docstring above it. Whatever is too much for one "
-    "line may be many.",
+    "What a gap asks for stands in its comment; the shapes are in the docstring above it.",
     "The chapter has the same thing in its own words. Print shapes: what you return has the shape of the input.",
     "Try it: import your file, call the function on arrays of two or three numbers, and do the sum by hand.",
 )

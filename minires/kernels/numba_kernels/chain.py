@@ -16,7 +16,13 @@ from minires.kernels import Array, numpy_kernels
 from minires.kernels.chain import Gradients, Layer, SavedLayer, Skip, total_stride
 from minires.kernels.numba_kernels import convolution, normalization
 from minires.kernels.numba_kernels import shortcut as option_a
-from minires.kernels.numba_kernels.convolution import EMPTY, conv2d_forward, conv2d_grad_input, conv2d_grad_weight
+from minires.kernels.numba_kernels.convolution import (
+    EMPTY,
+    Epilogue,
+    conv2d_forward,
+    conv2d_grad_input,
+    conv2d_grad_weight,
+)
 from minires.kernels.numba_kernels.epilogue import ADD_RELU, RELU
 from minires.kernels.numba_kernels.gradient_sums import BY_FORMULA
 from minires.kernels.numba_kernels.layer_backward import BackwardLayer, Wanted, winograd_layers_backward
@@ -108,8 +114,11 @@ def layer_forward(x: Array, layer: Layer, shortcut: Array | None) -> tuple[Array
         eps = layer.eps, layer.eps
         winograd_layers_forward(*images, arrays, arrays, sizes, eps, block_pixels(F), False, shortcut is not None)
         return y, z, mean, var
-    z = conv2d_forward(x, layer.filters, None, layer.stride, layer.padding)
-    mean, var = normalization.statistics_of(z)
+    if not takes_winograd(x, layer) and convolution.is_fast(x, layer.filters):
+        z, mean, var = convolution.direct_with_statistics(x, layer.filters, layer.stride, layer.padding)
+    else:
+        z = conv2d_forward(x, layer.filters, None, layer.stride, layer.padding)
+        mean, var = normalization.statistics_of(z)
     y = normalization.apply(z, shortcut, layer.weight, layer.bias, mean, var, layer.eps, relu=True)
     return y, z, mean, var
 
@@ -122,7 +131,7 @@ def layer_backward(
     residual: a gradient that is added to dL/dx, and given up to it: dL/dx may be written in its place.
     """
     x, z, mean, var, y = saved.x, saved.z, saved.mean, saved.var, saved.y
-    filters, weight, bias, stride, padding, eps = layer
+    filters, weight, bias, stride, padding, eps, _ = layer
     F = filters.shape[0]
     g = empty_like(z) if with_shortcut else None
     if F % LANES == 0 and together(x, layer):
@@ -155,11 +164,10 @@ def layer_backward(
 
 def folded_layer(x: Array, layer: Layer, shortcut: Array | None) -> Array:
     """Return max(conv(x) + bias [+ shortcut], 0)."""
-    if takes_winograd(x, layer):
-        I, J = numpy_kernels.output_size(x.shape, (3, 3), layer.stride, layer.padding)
-        then, added = (RELU, EMPTY) if shortcut is None else (ADD_RELU, flat(shortcut))
+    if convolution.is_fast(x, layer.filters):
         bias = contiguous(layer.bias)
-        return convolution.winograd_convolution(x, layer.filters, I, J, layer.padding, False, then, bias, added)
+        after = Epilogue(RELU, bias) if shortcut is None else Epilogue(ADD_RELU, bias, flat(shortcut))
+        return convolution.convolve(x, layer.filters, layer.stride, layer.padding, after, layer.prepared)
     z = conv2d_forward(x, layer.filters, None, layer.stride, layer.padding)
     zeros = np.zeros_like(layer.bias)
     return normalization.apply(z, shortcut, zeros + 1, layer.bias, zeros, zeros + 1, 0.0, relu=True)

@@ -60,6 +60,8 @@ class SavedLayer:
     mean: Array  # z's, (F,)
     var: Array
     y: Any  # the layer's output; None where it was not stored
+    # dL/dy behind relu's mask, and its sums for the norm, where the chain that reads y has taken them (`before`)
+    grad_and_sums: tuple[Array, Array] | None = None
 
 
 class Skip(enum.Enum):

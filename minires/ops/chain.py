@@ -60,7 +60,10 @@ class ConvChain(Op):
         return y
 
     def backward(self, grad_y: Array) -> tuple[Array | None, ...]:
-        given = self.saved, self.layers, self.shortcut, self.needs_grad[0]
+        given = [self.saved, self.layers, self.shortcut, self.needs_grad[0]]
+        before = self.inputs[0].op
+        if self.unseen and isinstance(before, ConvChain) and not before.released:
+            given.append(before.saved[-1])  # the kernel may begin with what that layer's backward begins with
         grad_x, grads, grad_shortcut = self.kernels.chain_backward(grad_y, *given)
         of_params = [grad for of_layer in grads for grad in of_layer]
         return (grad_x, *of_params) if isinstance(self.shortcut, Skip) else (grad_x, *of_params, grad_shortcut)

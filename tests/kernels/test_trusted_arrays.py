@@ -63,11 +63,12 @@ TRUSTED = {
         "second.weight op, second.bias op"
     ),
     "winograd_layers_backward": (
-        "grad_y op, y op, masked made, x op, grad_x made, between made, "
+        "grad_y op, images.y op, images.masked made, images.x op, images.grad_x made, images.between made, "
         "first.z made, first.filters op, first.u made, first.weight op, first.bias op, first.mean made, "
         "first.var made, first.sums made, first.grad_shares made, first.grad_filters made, first.grad_norm made, "
         "second.z made, second.filters op, second.u made, second.weight op, second.bias op, second.mean made, "
-        "second.var made, second.sums made, second.grad_shares made, second.grad_filters made, second.grad_norm made"
+        "second.var made, second.sums made, second.grad_shares made, second.grad_filters made, second.grad_norm made, "
+        "before.z shape, before.mean made, before.sums made"
     ),
 }
 

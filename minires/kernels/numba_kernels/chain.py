@@ -259,7 +259,7 @@ def together(x: Array, layer: Layer) -> bool:
 
 def sizes_forward(x: Array, F: int, I: int, J: int, padding: tuple[int, int]) -> Sizes:
     N, C, H, W = x.shape
-    group, _ = convolution.strips_together(N, C + F, False, I, J)
+    group, _ = convolution.strips_together(N, C + F, False, I, J, forward=True)
     return Sizes(N, H, W, C, F, I, J, *padding, group, 1)
 
 

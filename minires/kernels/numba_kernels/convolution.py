@@ -146,16 +146,19 @@ def whole_panels(weight: Array, axis: int) -> Array:
 # Winograd
 
 
-def strips_together(N: int, numbers: int, many_filters: bool, I: int, J: int) -> Pair:
+def strips_together(N: int, numbers: int, many_filters: bool, I: int, J: int, forward: bool = False) -> Pair:
     """Return how many strips of tiles are worked on together, and how many such groups there are.
 
     numbers: those that a tile has at each of the 36 positions. A group's tiles are rows of products, so there are ROWS
-    of them, or a multiple, where that can be.
+    of them, or a multiple, where that can be; of a forward pass with wide tiles rather too many than no multiple.
     """
     wanted = 128 if many_filters else min(max(PRODUCTS // (36 * numbers), 16), 64)
     tiles, strips = -(-J // 4), N * -(-I // 4)
-    group = min(max(1, wanted // tiles), strips)
     step = ROWS // math.gcd(tiles, ROWS)
+    group = max(1, wanted // tiles)
+    if forward and CHOICE.two_panels and step * tiles <= 64:
+        group = max(group, step)
+    group = min(group, strips)
     group -= group % step if group > step else 0
     return group, -(-strips // group)
 
@@ -177,7 +180,7 @@ def winograd_convolution(
     N, C, H, W = x.shape
     F = weight.shape[1 if flip else 0]
     panels = panels_of(F)
-    group, groups = strips_together(N, C + F, C * F > MANY_FILTERS, I, J)
+    group, groups = strips_together(N, C + F, C * F > MANY_FILTERS, I, J, forward=True)
     parts = max(1, panels // 4) if C * F > MANY_FILTERS else min(-(-panels // 2), -(-ITEMS // 2 // groups))
     if prepared is not None and prepared.holds(weight):
         u = prepared.form("winograd", all_filters_transformed)

@@ -94,5 +94,5 @@ def fold(conv: Any, norm: Any) -> Any:
     conv.weight = nn.Parameter(filters)
     if isinstance(filters, np.ndarray) and conv.weight.data is filters:
         filters.flags.writeable = False  # nothing changes them any more: kernels keep what they make of them
-        conv.prepared = Prepared(filters)
+        vars(conv)["prepared"] = Prepared(filters)  # `fused.py` hands it on
     return nn.Identity()

@@ -380,4 +380,5 @@ def direct_sizes(
     if N == 1 and J == 1:  # all pixels of a batch: an even number of pieces of about one size
         pieces = -(-I // (2 * lines)) * 2
         lines = min(-(-I // (pieces * ROWS)) * ROWS, I)
-    return direct.Sizes(*sizes, *kernel_size, *stride, *padding, images, lines, *places)
+    numbers = *sizes, *kernel_size, *stride, *padding, images, lines, *places
+    return direct.Sizes(*numbers)

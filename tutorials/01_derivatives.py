@@ -274,7 +274,9 @@ assert quick() or np.allclose(knobs.data, np.polyfit(points, targets, 1), atol=0
 #    terms cancel. (``minires/gradient_check/differences.py`` does it.) Which power of :math:`h` remains?
 # 3. Replace 0.2 in the descent by 1.2, and run the chapter again. Which assertion fails, and what do the losses do?
 # 4. **In code**, with an examiner: ``minires learn 1`` writes a file with a gap for the numeric gradient of a function
-#    of any array, ``minires check 1`` looks at what you put there, and ``--hint`` gives away a little more each time.
+#    of any array. ``minires check 1`` looks at what you put there, and ``--hint`` gives away a little more each time.
+# 5. **Your own engine**: the same command begins ``my_minires/tensor.py``. Three steps stand in it, a product,
+#    :math:`e^x` and :math:`\tanh`, each with its forward. You write the three backwards.
 #
 # .. admonition:: Answers to the exercises on paper
 #    :collapsible: closed

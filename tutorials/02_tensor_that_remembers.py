@@ -393,6 +393,8 @@ assert forgetful.op is None and y.op.released
 #    this chapter: what does the boundary between the two answers look like now?
 # 3. **In code**, with an examiner: ``minires learn 2`` writes a file with a gap for an order that is right *and* needs
 #    no recursion. Once ``minires check 2`` is content, train the digits with it: ``minires check 2 --train``.
+# 4. **Your own engine**: the same command adds ``Tensor`` to ``my_minires/tensor.py``, a node that holds an array. You
+#    write its order, the line that adds up gradients, and what an array gets back that was stretched to fit another.
 #
 # .. admonition:: Answers to the exercises on paper
 #    :collapsible: closed

@@ -226,6 +226,9 @@ plt.show()
 #    whole? The first residual networks had a relu there.
 # 4. **In code**, with an examiner: ``minires learn 3`` writes a file with a block of two matrices and a relu for you to
 #    pass backward by hand. When ``minires check 3`` is content, ``minires check 3 --train`` trains with your relu.
+# 5. **Your own engine**: the same command adds four ops to ``my_minires/tensor.py``, a sum of two arrays, a product of
+#    matrices, a relu and a sum of all elements. You write their backwards. Then it has all that a network on points
+#    needs: ``python -m my_minires.points`` trains one, and draws what it answers.
 #
 # .. admonition:: Answers to the exercises on paper
 #    :collapsible: closed

@@ -235,8 +235,11 @@ assert found >= 195
 # 2. The slope of :math:`e^x` at 20 by a central difference, all numbers float32: which step is best, and how many
 #    digits agree? Would a tolerance of 1e-6 let the right gradient pass? (Chapter 1's second figure.)
 # 3. ``gradcheck`` the block of chapter 3 with the hasty ``+=`` in it, as an op. What does it say?
-# 4. **In code**, with an examiner: ``minires learn 4`` writes a file with a gap for a checker of your own. ``minires
-#    check 4`` shows it right gradients and wrong ones; it must pass all of those, and none of these.
+# 4. **In code**, with an examiner: ``minires learn 4`` writes a file with a gap for a checker that knows kinks, which
+#    this chapter's ``largest_error`` does not. ``minires check 4`` shows it right gradients, some of them taken on a
+#    kink, and wrong ones. It must pass all of those, and none of these.
+# 5. **Your own engine**: the same command adds ``my_minires/gradcheck.py``, with which you can check your own ops from
+#    now on. You write the differences, the output gradient, and the error.
 #
 # .. admonition:: Answers to the exercises on paper
 #    :collapsible: closed

@@ -288,8 +288,12 @@ plt.show()
 #    at 0: which one of the four arrays moves at all, and why only that one?
 # 3. Give the network's ``optim.SGD`` the option ``momentum=0.9``. What must ``lr`` be for steps of the same length?
 #    Write the two lines of momentum into the loop by hand, and let the chapter compare the losses again.
-# 4. **In code**, with an examiner: ``minires learn 5`` writes a file with gaps for a linear layer's three gradients and
-#    for cross-entropy's, with label smoothing. ``minires check 5 --train`` trains a residual network with them.
+# 4. **In code**, with an examiner: ``minires learn 5`` writes a file with two gaps. One is for cross-entropy's gradient
+#    where the label is not the whole truth (label smoothing), and one for a momentum that looks a step ahead
+#    (Nesterov's). ``minires check 5 --train`` trains a residual network with your gradient.
+# 5. **Your own engine**: the same command adds ``layers.py``, ``optim.py`` and ``train.py`` to ``my_minires/``. You
+#    write the linear layer, cross-entropy, a step with momentum, and the training loop. Then ``python -m
+#    my_minires.train`` reads digits.
 #
 # .. admonition:: Answers to the exercises on paper
 #    :collapsible: closed

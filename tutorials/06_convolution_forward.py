@@ -248,8 +248,12 @@ assert (conv.weight.size, linear.weight.size) == (144, 65536)
 #    second output? How many weights is that against one filter that sees as much? (VGG's argument for small filters.)
 # 3. A 1×1 convolution has patches of one pixel. What is ``cols`` then, and which layer of chapter 5 works at every
 #    pixel?
-# 4. **In code**, with an examiner: ``minires learn 6`` writes a file with a gap for *im2col*, ``minires check 6`` looks
-#    at what you put there, and ``minires check 6 --hint`` gives away a little more each time.
+# 4. **In code**, with an examiner: ``minires learn 6`` writes a file with gaps for two windows of another kind. One is
+#    a filter with holes between its taps (a *dilated* convolution), which sees further with as many weights. The other
+#    has no weights at all, and takes the largest number of each window (*max pooling*). ``minires check 6`` looks at
+#    what you put there.
+# 5. **Your own engine**: the same command adds ``my_minires/conv.py``. You write *im2col* a tap at a time, as the
+#    engine does, and the product behind it.
 #
 # .. admonition:: Answers to the exercises on paper
 #    :collapsible: closed

@@ -249,8 +249,12 @@ plt.show()
 #    Which pixels keep the right gradient? (The first figure knows.)
 # 2. On paper: the gradient of the bias. Which axes of :math:`dL/dy` are summed, and why? And how many multiplications
 #    do both gradients take, counted as in chapter 6? A training step costs how many forward passes?
-# 3. **In code**, with an examiner: ``minires learn 7`` writes a file with gaps for both gradients, ``minires check 7``
-#    runs the gradient checker on them. Once they pass, train the digits with them.
+# 3. **In code**, with an examiner: ``minires learn 7`` writes a file with gaps for the way back through both windows of
+#    chapter 6's exercise: the two gradients of a filter with holes, and the one of the largest number.
+#    ``minires check 7`` compares them with finite differences. ``minires check 7 --train`` trains the digits with them.
+# 4. **Your own engine**: the same command adds the way back to ``my_minires/conv.py``. You write *col2im*, both
+#    products, and the gradient of the mean over all pixels. Then ``python -m my_minires.train`` trains a convolutional
+#    network.
 #
 # .. admonition:: Answers to the exercises on paper
 #    :collapsible: closed

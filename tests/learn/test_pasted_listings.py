@@ -16,10 +16,11 @@ NUMBERS = [number for number in chapters.CHAPTERS if chapters.has_exercise(numbe
 def listings(number: int) -> dict[str, object]:
     """Run the imports and definitions of a chapter's script; return its functions and classes by name."""
     tree = ast.parse(chapters.path_of(number).read_text(encoding="utf-8"))
-    kept = [node for node in tree.body if isinstance(node, ast.Import | ast.ImportFrom | ast.FunctionDef | ast.ClassDef)]
+    defining = ast.FunctionDef | ast.ClassDef
+    kept = [node for node in tree.body if isinstance(node, ast.Import | ast.ImportFrom | defining)]
     scope: dict[str, object] = {"__name__": "pasted"}
     exec(compile(ast.Module(kept, []), f"chapter {number}", "exec"), scope)
-    defined = [node.name for node in kept if isinstance(node, ast.FunctionDef | ast.ClassDef)]
+    defined = [node.name for node in kept if isinstance(node, defining)]
     return {name: scope[name] for name in defined}
 
 

@@ -30,7 +30,7 @@ import numpy as np
 
 from minires import Tensor, ops
 from minires.learn import quick
-from minires.plots import COLOURS
+from minires.plots import COLOURS, Animation
 
 
 def forward(x, w):
@@ -55,6 +55,56 @@ x, w = rng.standard_normal((2, 3)), rng.standard_normal((3, 3))
 grad_y = rng.standard_normal((2, 3))
 y, t = forward(x, w)
 grad_x, grad_w = backward(grad_y, t, w)
+
+# %%
+# Here is the way back in slow motion, for the first row: its three gradients as they travel. At the plus the two
+# ways part, each with all that arrived. At :math:`x` they meet again. Predict first: which of the two brings its
+# numbers home unchanged?
+
+grad_t = grad_y @ w.T
+arrives, leaves_w, leaves_tanh = grad_y[0], grad_t[0], (grad_t * (1 - t * t))[0]
+stops = np.array([(6.4, 0), (5, 0), (3.5, -1.3), (1.5, -1.3), (0, 0)])  # y, the plus, the product, tanh, x
+moves = 3  # pictures between two stops
+
+
+def three(values):
+    return "(" + ", ".join([f"{value:.2f}" for value in values]).replace("-", "−") + ")"
+
+
+def draw_the_way_back(figure, step):
+    axes, hour = figure.subplots(), min(step / moves, 4)  # the hours 0 to 4 are the stops
+    for start, end in [(0, 1), (1, 2), (2, 3), (3, 4), (1, 4)]:
+        axes.plot(*stops[[start, end]].T, color="0.75", linewidth=2, zorder=0)
+    for name, place in zip(["y", "+", "@ w", "tanh", "x"], stops, strict=True):
+        axes.text(*place, name, ha="center", va="center", fontsize=13, bbox={"boxstyle": "round", "facecolor": "white"})
+    said = [
+        (0, 5.7, 0.42, three(arrives), "black"),
+        (1, 3.2, 0.25, three(arrives), COLOURS["residual"]),
+        (1, 5.3, -0.8, three(arrives), COLOURS["plain"]),
+        (2, 2.5, -0.95, three(leaves_w), COLOURS["plain"]),
+        (3, -0.35, -0.8, three(leaves_tanh), COLOURS["plain"]),
+        (4, 0.2, 0.62, f"added: {three(grad_x[0])}", "black"),
+    ]
+    for since, across, up, words, colour in said:
+        if hour >= since:
+            axes.text(across, up, words, ha="center", va="center", fontsize=10, color=colour)
+    before, share = divmod(min(hour, 3.999), 1)
+    along = stops[int(before)] + share * (stops[int(before) + 1] - stops[int(before)])
+    if hour < 1:
+        axes.plot(*along, "o", color="black", markersize=13, zorder=4)
+    else:
+        skip = stops[1] + (hour - 1) / 3 * (stops[4] - stops[1])
+        axes.plot(*skip, "o", color=COLOURS["residual"], markersize=13, zorder=4)
+        axes.plot(*along, "o", color=COLOURS["plain"], markersize=13, zorder=4)
+    axes.set(xlim=(-1.3, 7.2), ylim=(-1.7, 0.95), title="one row's gradient on its way back")
+    axes.axis("off")
+
+
+np.testing.assert_allclose(arrives + leaves_tanh, grad_x[0])
+Animation(
+    draw_the_way_back, 4 * moves + 1, size=(6.4, 2.9), seconds=0.45, hold=8,
+    says="the gradient that arrives at a sum goes on along both of its sides, and what comes back is added at x",
+)  # fmt: skip
 
 # %%
 # The engine agrees

@@ -30,6 +30,7 @@ import numpy as np
 from minires import Tensor, gradcheck, nn, ops, optim
 from minires.data import load_digits
 from minires.learn import quick
+from minires.plots import COLOURS, Animation
 
 P = np.zeros((9, 5))
 P[range(9), [0, 1, 2, 1, 2, 3, 2, 3, 4]] = 1
@@ -120,6 +121,40 @@ for stride, padding in [(1, 0), (1, 1), (2, 1), (3, 2)]:
     c = rng.standard_normal(im2col(x, 3, stride, padding).shape)
     adjoint = np.sum(x * col2im(c, x.shape, 3, stride, padding))
     np.testing.assert_allclose(np.sum(im2col(x, 3, stride, padding) * c), adjoint)
+
+# %%
+# Here is *col2im* in slow motion: a 4×4 image, a 3×3 filter, four windows that overlap. Each column on the left goes
+# back to the window that it was copied from. For each of its nine pixels the first window brings 1, the second 2, the
+# third 3 and the fourth 4. Predict first: which number will stand at the four pixels in the middle?
+
+columns = np.ones((1, 9, 4)) * [1, 2, 3, 4]
+
+
+def draw_windows_going_back(figure, step):
+    window, is_added = divmod(step, 2)
+    so_far = np.where(np.arange(4) < window + is_added, columns, 0)
+    image = col2im(so_far, (1, 1, 4, 4), 3)[0, 0]
+    left, right = figure.subplots(1, 2, width_ratios=[3, 5])
+    left.imshow(columns[0], cmap="Blues", vmin=0, vmax=18, aspect="auto")
+    right.imshow(image, cmap="Blues", vmin=0, vmax=18)
+    for (tap, place), value in np.ndenumerate(columns[0]):
+        left.text(place, tap, f"{value:.0f}", ha="center", va="center", fontsize=11)
+    top, across = divmod(window, 2)
+    for (i, j), value in np.ndenumerate(image):
+        more = f" + {window + 1}" if not is_added and 0 <= i - top < 3 and 0 <= j - across < 3 else ""
+        right.text(j, i, f"{value:.0f}{more}", ha="center", va="center", fontsize=12)
+    frame = {"fill": False, "edgecolor": COLOURS["plain"], "linewidth": 3}
+    left.add_patch(plt.Rectangle((window - 0.5, -0.5), 1, 9, **frame))
+    right.add_patch(plt.Rectangle((across - 0.5, top - 0.5), 3, 3, **frame))
+    left.set(title="columns", xlabel="window", ylabel="tap", xticks=range(4), yticks=range(9))
+    right.set(title="image", xlabel="column", ylabel="row", xticks=range(4), yticks=range(4))
+
+
+assert (col2im(columns, (1, 1, 4, 4), 3)[0, 0, 1:3, 1:3] == 1 + 2 + 3 + 4).all()
+Animation(
+    draw_windows_going_back, 8, size=(6.4, 3.8), seconds=1.2, hold=3,
+    says="column after column is added back to the window of the image that it was copied from",
+)  # fmt: skip
 
 # %%
 # How many gradients does each pixel add up? *col2im* of ones counts them: 9 in the middle, fewer along the border. With

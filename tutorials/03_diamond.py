@@ -6,7 +6,7 @@ A residual block adds its input to what it computed from it: :math:`y = x + f(x)
 it from a plain layer, :math:`y = f(x)`. What does the plus sign do to the gradient, on one block, and on forty of them
 in a row? And which mistake in it gives a wrong gradient without a word of warning?
 
-:Time: 15 minutes to read, a second or two to run
+:Time: 20 minutes to read, a second or two to run
 :Before it: chapters 1 and 2
 :Afterwards: you can pass a gradient back through a block by hand, and say what a skip does to it
 """
@@ -194,7 +194,9 @@ assert not np.allclose(hasty_w, grad_w)
 #
 #    \prod_{l=1}^{n} (1 + a_l) = 1 + \sum_l a_l + \sum_{l<m} a_l a_m + \dots + a_1 a_2 \cdots a_n
 #
-# The last term, one path of :math:`2^n`, is all that a plain chain has.
+# The last term, one path of :math:`2^n`, is all that a plain chain has. Below there are twenty blocks, and each branch
+# has the slope ½. Half of the branches are on a path, on average. Predict first: on the paths that carry most of the
+# gradient, are there ten branches, more, or fewer?
 
 n, a = 20, 0.5
 lengths = np.arange(n + 1)
@@ -213,9 +215,11 @@ mean_length, mean_carrier = (np.sum(lengths * share) / share.sum() for share in 
 assert mean_carrier < mean_length  # short paths carry more than their share
 
 # %%
+# Fewer. Each branch on a path halves what the path carries.
+#
 # Back to arrays: forty blocks, and forty plain layers with the same weights. Weights drawn with variance :math:`g^2 /
 # D` stretch a vector by about :math:`g` each time. How large is the gradient at every layer, against the one at the
-# end?
+# end? Predict first, for the gains ½, 1 and 2: where does it vanish without skips, and where with them?
 
 
 depth, D = 40 if not quick() else 8, 64

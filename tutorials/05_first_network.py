@@ -108,7 +108,8 @@ def backward(labels, x, r, p, w2):
 # -----------------
 # The engine has the same as ops. For a person it is shorter still with *modules*, which hold their weights and call the
 # ops; :class:`minires.nn.Sequential` runs one after another. This one starts with random weights, drawn with
-# ``seed=0``, and we take copies of them for the network by hand.
+# ``seed=0``, and we take copies of them for the network by hand. Predict first: such a network knows nothing. What will
+# its loss be, about?
 
 hidden = 32
 model = nn.Sequential(nn.Flatten(), nn.Linear(64, hidden), nn.ReLU(), nn.Linear(hidden, 10), seed=0)
@@ -236,7 +237,9 @@ assert np.linalg.norm(ways[-1]) < np.linalg.norm(plain_way[-1])
 # %%
 # With momentum it swings across the valley, and gets along it.
 #
-# How well does the network read? Here nothing needs to be remembered, so ``no_grad``.
+# How well does the network read? Here nothing needs to be remembered, so ``no_grad``. Predict first: who guesses is
+# right one time in ten. How often is this network, after 600 batches of 32, on digits that it has never seen? And which
+# digits will it take for each other?
 
 with no_grad():
     test_logits = model(Tensor(test_images)).data

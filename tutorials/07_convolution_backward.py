@@ -19,10 +19,10 @@ matrix product is known since chapter 5. But what is the gradient of *copying*?
 #
 #    \frac{dL}{dx} = \frac{dL}{da} \frac{da}{dx} + \frac{dL}{db} \frac{db}{dx} = \frac{dL}{da} + \frac{dL}{db}
 #
-# **Copying forward is adding backward**, as in chapter 3's diamond. As matrices: copying is a matrix of
-# zeros and ones, :math:`cols = P x` with a single 1 in each row, and the gradient goes back through its transpose,
-# :math:`dL/dx = P^\top\, dL/dcols`, which adds up what was copied from one place. Here is :math:`P` for the five
-# numbers of a row and a filter of three: nine numbers made from five.
+# **Copying forward is adding backward**, as in chapter 3's diamond. As matrices: copying is a matrix of zeros and ones,
+# :math:`cols = P x` with a single 1 in each row, and the gradient goes back through its transpose, :math:`dL/dx =
+# P^\top\, dL/dcols`, which adds up what was copied from one place. Here is :math:`P` for the five numbers of a row and
+# a filter of three: nine numbers made from five. Predict first: how many of the nine come from each of the five?
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -158,8 +158,7 @@ Animation(
 
 # %%
 # How many gradients does each pixel add up? *col2im* of ones counts them: 9 in the middle, fewer along the border. With
-# stride 2 the counts alternate between 1, 2 and 4: a gradient that comes back through a strided convolution has a
-# checkerboard in it, and so have many images that networks make by running one backwards.
+# stride 2 the windows overlap less. Predict first: which counts are left then, and in which pattern?
 
 figure, panels = plt.subplots(1, 3, figsize=(10, 4.1), layout="constrained")
 for panel, (stride, padding) in zip(panels, [(1, 0), (1, 1), (2, 1)], strict=True):
@@ -174,6 +173,9 @@ plt.show()
 assert set(copies.ravel()) == {1, 2, 4}  # the last panel's
 
 # %%
+# With stride 2 the counts alternate between 1, 2 and 4. So a gradient that comes back through a strided convolution has
+# a checkerboard in it, and so have many images that networks make by running one backwards.
+#
 # The engine agrees
 # -----------------
 # Handed a random gradient for its output, as chapter 4 demands, :func:`minires.ops.conv2d` gives the gradients that the

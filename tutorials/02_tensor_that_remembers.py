@@ -176,9 +176,9 @@ for blocks in (1, 2, 3, 5, 9, 12):
 
 # %%
 # The derivative is right. (Each block has one node more than the picture: the plain number 0.5 is a node, too.) But the
-# walk takes every *path* from the end to the beginning, and at each block a path goes
-# through the skip or through the branch: :math:`2^n` paths through :math:`n` blocks. A residual network of 56 layers
-# has 27 blocks:
+# walk takes every *path* from the end to the beginning. At each block a path goes through the skip or through the
+# branch, which doubles their number: there are :math:`2^n` paths through :math:`n` blocks. A residual network of 56
+# layers has 27 blocks:
 
 print(f"{2**27:,} paths")
 
@@ -300,8 +300,8 @@ plt.show()
 # The engine agrees
 # -----------------
 # :func:`minires.backward_order` gives such an order as a plain list. The same ``block`` works on tensors. Where a node
-# held slopes, a tensor holds an ``op``, and the op its ``inputs``: slopes between arrays would be huge matrices, so
-# an op has a method that *multiplies by* them.
+# held slopes, a tensor holds an ``op``, and the op its ``inputs``. Between two arrays of a thousand numbers there are a
+# million slopes, one for each pair. So an op does not keep them. It has a method that multiplies what arrives by them.
 
 x = Tensor(np.array(4.0), requires_grad=True)
 y = block(block(block(x)))

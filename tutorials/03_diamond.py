@@ -18,9 +18,12 @@ in a row? And which mistake in it gives a wrong gradient without a word of warni
 # :math:`(N, D)`, :math:`w` is :math:`(D, D)`. Every line forward gets a line backward, in the opposite order. Two rules
 # of chapter 1 are enough: along a chain gradients are multiplied, and where a value is used twice they are added.
 #
-# For the product :math:`b = t\, w` the two gradients follow from one element, :math:`b_{nj} = \sum_i t_{ni} w_{ij}`:
-# :math:`t_{ni}` changes all :math:`b_{nj}` with the slopes :math:`w_{ij}`, so its gradient is the sum
-# :math:`\sum_j \frac{dL}{db_{nj}} w_{ij}`, in matrices :math:`\frac{dL}{db} w^\top`; likewise
+# For the product :math:`b = t\, w` the two gradients follow from one element, :math:`b_{nj} = \sum_i t_{ni} w_{ij}`.
+# Here :math:`n` counts rows, :math:`i` and :math:`j` count columns, and :math:`L` is the one number at the end of it
+# all. The number :math:`t_{ni}` is used in all :math:`b_{nj}` of its row, with the slopes :math:`w_{ij}`. Used several
+# times means added: its gradient is :math:`\sum_j \frac{dL}{db_{nj}} w_{ij}`. In matrices this is
+# :math:`\frac{dL}{dt} = \frac{dL}{db} w^\top`. The number :math:`w_{ij}` is used once in each row, with the slope
+# :math:`t_{ni}`. Its gradient is :math:`\sum_n t_{ni} \frac{dL}{db_{nj}}`, in matrices
 # :math:`\frac{dL}{dw} = t^\top \frac{dL}{db}`.
 
 from math import comb

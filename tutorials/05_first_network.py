@@ -51,8 +51,9 @@ plt.show()
 #    \frac{dL}{dw} = \frac{dL}{dy}^\top x \qquad
 #    \frac{dL}{db} = \sum_n \frac{dL}{dy_n}
 #
-# The bias is added to every image's row, one value used :math:`N` times, and so its gradients are added up. Two
-# linear layers in a row would be one again, :math:`w_2 w_1`; a relu in between makes more of them.
+# (In chapter 3 the weights stood on the right as they are. Here they are transposed, and so are the results.) The bias
+# is added to every image's row: one value used :math:`N` times, and so its gradients are added up. Two linear layers in
+# a row would be one again, with the weights :math:`w_2 w_1`. A relu in between makes more of them.
 #
 # How wrong?
 # ----------
@@ -157,7 +158,7 @@ for parameter, grad in zip(model.parameters(), grads, strict=True):
 #    (Pdb) p self.needs_grad
 #    (False, True, True)
 #
-# In the first layer, which backward reaches last, nobody needs :math:`dL/dx`: the images are not trained.
+# In the first layer, which backward reaches last, nobody needs :math:`dL/dx`, since the images are not trained.
 #
 # Training
 # --------

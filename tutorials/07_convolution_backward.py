@@ -19,10 +19,12 @@ matrix product is known since chapter 5. But what is the gradient of *copying*?
 #
 #    \frac{dL}{dx} = \frac{dL}{da} \frac{da}{dx} + \frac{dL}{db} \frac{db}{dx} = \frac{dL}{da} + \frac{dL}{db}
 #
-# **Copying forward is adding backward**, as in chapter 3's diamond. As matrices: copying is a matrix of zeros and ones,
-# :math:`cols = P x` with a single 1 in each row, and the gradient goes back through its transpose, :math:`dL/dx =
-# P^\top\, dL/dcols`, which adds up what was copied from one place. Here is :math:`P` for the five numbers of a row and
-# a filter of three: nine numbers made from five. Predict first: how many of the nine come from each of the five?
+# **Copying forward is adding backward**, as in chapter 3's diamond. The same in matrices: copying is a matrix of zeros
+# and ones, :math:`cols = P x`, with a single 1 in each row. Row :math:`r` has it in column :math:`p` if number
+# :math:`r` was copied from place :math:`p`. All these rows send back what arrived at them, and place :math:`p` adds it
+# up. In matrices that is the transpose, :math:`dL/dx = P^\top\, dL/dcols`. Here is :math:`P` for the five numbers of a
+# row and a filter of three: nine numbers made from five. Predict first: how many of the nine come from each of the
+# five?
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -214,13 +216,18 @@ print(gradcheck(lambda x, weight: ops.conv2d(x, weight, stride=2, padding=1), x,
 #
 # Go on with ``n``, and watch the line with ``+=`` run nine times, once for each tap.
 #
-# The turned filter
-# -----------------
-# There is a second way to say it. At stride 1, which outputs did pixel :math:`(h, w)` flow into? Through tap
-# :math:`(u, v)` into output :math:`(h - u, w - v)`: the same sum as a convolution, with the taps counted backwards. So
-# **the gradient of a convolution is a convolution**: of :math:`dL/dy`, framed with :math:`K - 1 - padding` zeros, with
-# the filters turned by 180° and the roles of in- and output channels exchanged. This is where the flip has gone that
-# chapter 6 did without.
+# The turned filter ----------------- There is a second way to say it. At stride 1 and without padding, which outputs
+# did pixel :math:`(h, w)` flow into? Output :math:`(i, j)` looks through tap :math:`(u, v)` at pixel :math:`(i + u, j +
+# v)`. So the pixel flowed through tap :math:`(u, v)` into output :math:`(h - u, w - v)`, and what comes back is
+#
+# .. math::
+#
+#    \frac{dL}{dx_{n c h w}} = \sum_f \sum_{u, v} w_{f c u v}\, \frac{dL}{dy_{n f,\, h - u,\, w - v}}
+#
+# This is the sum of a convolution, with the taps counted backwards. So **the gradient of a convolution is a
+# convolution**, of :math:`dL/dy`. Its filters are turned by 180°, and in- and output channels exchange their roles. Its
+# frame is :math:`K - 1 - padding` zeros, so that the first tap can look beyond the border. This is where the flip has
+# gone that chapter 6 did without.
 
 leaf_x.grad, y = None, ops.conv2d(leaf_x, leaf_weight, padding=1)
 grad_y = rng.standard_normal(y.shape)

@@ -14,7 +14,7 @@ from chapters_on_disk import CHAPTERS, NAMES, number_of
 INTRODUCED = {
     1: ["Tensor", "learn.quick", "ops.exp"],
     2: ["Op", "backward_order", "no_grad", "plots.COLOURS"],
-    3: ["ops.tanh"],
+    3: ["ops.tanh", "plots.Animation"],
     4: ["gradcheck", "gradient_check.GradientError", "ops.activation.Softmax", "ops.relu", "ops.softmax"],
     5: [
         "data.load_digits",

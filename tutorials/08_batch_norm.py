@@ -263,8 +263,10 @@ np.testing.assert_allclose(x1.grad, grad_y / np.sqrt(layer.running_var[0] + laye
 # 2. On paper: a batch of two images with one number per channel. What is :math:`\hat x`? What is :math:`dL/dx`? And why
 #    does the layer refuse a batch of one such image?
 # 3. Leave out the term with :math:`\hat x` in ``batch_norm_grad_x``. What does the first figure's right panel become?
-# 4. **In code**, with an examiner: ``minires learn 8`` writes a file with a gap for the backward pass, and
-#    ``minires check 8`` names the term that is wrong. Once it passes, train the digits with it.
+# 4. **In code**, with an examiner: ``minires learn 8``. Your own engine gets ``norm.py``: batch norm, of which you
+#    write the backward pass and the running averages. The exercise beside it asks for two norms that do not look at
+#    the batch, layer norm and group norm. Their gradients are not printed here, and pasting the formula above will not
+#    do. ``minires check 8`` names the term that is wrong.
 #
 # .. admonition:: Answers to the exercises on paper
 #    :collapsible: closed

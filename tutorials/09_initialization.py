@@ -259,8 +259,9 @@ if not quick():
 #    :math:`\mathrm{Var}(w)` makes :math:`q = 1`? Put :math:`a = \sqrt 5` in: whose variance is that?
 # 2. Set ``C = N = 16``, seeds 0 to 9. What does a narrow network do to the He curve, and why does the formula not say?
 # 3. Can the sigmoid be saved by larger weights? Which :math:`\mathrm{Var}(w)` does its slope ask for? Try it.
-# 4. **In code**, with an examiner: ``minires learn 9`` writes a file with gaps for He's draw and for the backward of
-#    ELU, and ``minires check 9`` examines both.
+# 4. **In code**, with an examiner: ``minires learn 9``. Your own engine gets ``init.py``, with a gap for He's draw. The
+#    exercise asks for an activation that learns its slopes, and for weights that are scaled by measuring in place of
+#    calculating. ``minires check 9`` examines them.
 #
 # .. admonition:: Answers to the exercises on paper
 #    :collapsible: closed

@@ -253,8 +253,9 @@ assert ratios[56] > 100 > ratios[20] > 1
 # ---------
 # 1. Leave the batch norms out of ``unit``. What does the right panel of the last figure become? Which depths train now?
 # 2. On paper: what does ``identity_unit`` do to negative inputs? What would it do with tanh in place of the ReLU?
-# 3. **In code**, with an examiner: ``minires learn 10`` writes a file with gaps for the filter that copies and for the
-#    gradients of a deep plain network, layer by layer; ``minires check 10`` says what is wrong with them.
+# 3. **In code**, with an examiner: ``minires learn 10``. This chapter made a network deeper without changing what it
+#    computes. Make one *wider*, and take the batch norms out of another; ``minires check 10`` looks for a number that
+#    differs. Your own engine gets nothing new: it has all that a plain network is made of.
 #
 # .. admonition:: Answers to the exercises on paper
 #    :collapsible: closed

@@ -249,8 +249,10 @@ assert np.sum(skip > branch) > 20 and 5 < skip[0] / skip[-1] < 30
 #    through :math:`L` blocks, and how many of them take no branch at all?
 # 2. Replace ``ops.residual_add(shortcut, y)`` by ``ops.residual_add(shortcut, 0.1 * y)``. Which of the left panel's
 #    curves falls? Does the network still learn?
-# 3. **In code**, with an examiner: ``minires learn 11`` has gaps for the backward pass of the addition, of a block, and
-#    of option A. Once ``minires check 11`` is content, train the digits through your own skips.
+# 3. **In code**, with an examiner: ``minires learn 11``. Your own engine gets ``residual.py``, the addition and option
+#    A. The exercise asks for the backward passes of two other skips: one with a gate, which decides how much of
+#    :math:`x` goes through, and one that halves an image by taking means. ``minires check 11`` says which way back is
+#    missing.
 #
 # .. admonition:: Answers to the exercises on paper
 #    :collapsible: closed

@@ -237,8 +237,10 @@ assert 0.5 < misplaced / basic < 2 and projected / basic > 4
 # 1. On paper: the parameters of ResNet-110 from those of ResNet-56 and ResNet-20, without counting layers. (How does
 #    the number grow with :math:`n`?) Check with ``count_cifar``.
 # 2. What does ``structure`` say of a ``PreActBlock`` whose input and output have different channels? Why?
-# 3. **In code**, with an examiner: ``minires learn 12`` writes a file with the three listings that are wrong.
-#    ``minires check 12`` looks at their structure, and not only at their shapes. Mend them.
+# 3. **In code**, with an examiner: ``minires learn 12``. Your own engine gets ``resnet.py``, the block and the network;
+#    with it ``python -m my_minires.train`` trains a ResNet-20 that nobody but you has written. The exercise is a file
+#    with three listings that are wrong. ``minires check 12`` looks at their structure, and not only at their shapes.
+#    Mend them.
 #
 # .. admonition:: Answers to the exercises on paper
 #    :collapsible: closed

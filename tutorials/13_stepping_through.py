@@ -252,8 +252,9 @@ assert (found.op, found.module_path, found.phase) == ("BatchNorm", "layer2.1.bn2
 # 1. C is found by :func:`minires.gradcheck` on a batch norm, too, even without a dead filter. With which numbers for
 #    :math:`x` is it seen best, and with which does it pass?
 # 2. Plant ``return grad_y, 0.5 * grad_y`` in the addition. Which of the tools show it, and how?
-# 3. **In code**, with an examiner: ``minires learn 13`` writes a file with a walk to fill in, and three functions with
-#    a bug planted in each; ``minires check 13`` says what is still wrong.
+# 3. **In code**, with an examiner: ``minires learn 13``. Write what ``debug.watch`` does here: a walk that finds where
+#    the first bad number is born. Beside that gap are three functions with a bug planted in each. ``minires check 13``
+#    says what is still wrong. Your own engine gets nothing new; ``pdb`` steps through it as it does through MiniRes.
 #
 # Read next
 # ---------

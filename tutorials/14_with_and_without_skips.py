@@ -275,7 +275,8 @@ if not quick():  # the networks trained above
 #    change? The convolutional plain network with He's init does not behave as the one of linear layers: what does the
 #    zero padding do to the fan of a pixel at the border, if an image has 2×2 pixels?
 # 2. Find a sentence about residual networks in a text that you like. Which numbers would decide it? Judge it.
-# 3. **In code**, with an examiner: ``minires learn 14``, a mean of such ratios and a gradient through scaled branches.
+# 3. **In code**, with an examiner: ``minires learn 14`` asks for a mean of such ratios, and for the gradient of a
+#    network with scaled branches. Your own engine is complete since chapter 12.
 #
 # Read next
 # ---------

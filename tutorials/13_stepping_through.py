@@ -134,6 +134,12 @@ assert "conv2d_grad_input" in page and "<script src" not in page  # the sources 
 # ------------------
 # Somebody has changed a backward in three ways. Do not read the functions yet: their names say where they are planted,
 # and the question is what one sees from outside.
+#
+# .. admonition:: Predict first
+#
+#    A network is trained with a wrong gradient in every residual add, one with a wrong gradient in every convolution,
+#    and one with a wrong gradient in every batch norm. Will their losses fall at all? Which of the three can be told
+#    by the norms of the gradients on their way back?
 
 
 def add_backward(self, grad_y):
@@ -198,9 +204,14 @@ assert all(fork.skip_share == 0 for fork in debug.forks(walks["A"]))
 #
 # B: ask each operation for a proof
 # ---------------------------------
-# B's norms are *exactly* the healthy ones, along the whole walk, and the loss falls. What is wrong can only be inside
+# B's norms are the healthy ones to rounding, along the whole walk, and the loss falls. What is wrong can only be inside
 # the arrays. So run chapter 4's comparison on single operations, with the arrays that they really had: a step of the
 # walk still holds them. (At the prompt, ``check`` does it for the operation where the walk stands.)
+#
+# .. admonition:: Predict first
+#
+#    What can be done to a gradient that leaves its norm as it was? Name three such things. Which of them could happen
+#    to the gradient of a filter by mistake?
 
 inputs = {step.module_path: [one.tensor.data for one in step.inputs] for step in walks["B"].records}
 with replaced(numpy_kernels, conv2d_grad_weight=conv2d_grad_weight):
@@ -219,8 +230,8 @@ with replaced(numpy_kernels, conv2d_grad_weight=conv2d_grad_weight):
 # ------------------------
 # C seems healthy, too. But after a night of training, everything is NaN. The last network that was saved shows a filter
 # that has died: all its weights are 0. In its backward pass a NaN is born in one operation, and infects all after it.
-# :class:`minires.debug.watch` looks at every result, and stops at the first guilty one; by itself it opens pdb there,
-# at the first line of that ``backward``.
+# :class:`minires.debug.watch` looks at every result, and stops at the first guilty one. By itself it opens pdb there,
+# at the first line of that ``backward``; here it raises an error, so that the chapter goes on.
 
 dying = fresh()
 dying.layer2[1].conv2.weight.data[3] = 0

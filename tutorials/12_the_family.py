@@ -88,7 +88,7 @@ for depth, millions in published.items():
     print(f"ResNet-{depth}: {total.parameters:,} parameters, {total.multiply_adds / 1e6:.1f} million multiply-adds")
 
 # %%
-# From stage to stage a block has four times the parameters, and the same multiply-adds. Nearly all parameters are in
+# From stage to stage a block has four times the parameters, and the same multiply-adds. Most parameters are in
 # the last stage, and the work is shared out evenly.
 #
 # Without skips the numbers are the same: an identity costs nothing, and saves nothing. Option B adds the little that

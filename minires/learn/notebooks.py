@@ -107,7 +107,7 @@ def of_directive(name: str, argument: str, block: list[str]) -> str:
     if name == "math":
         return f"\n$$\n{' '.join([argument, body]).strip()}\n$$\n"
     if name == "image":  # lies with the site; what is to be seen on it stands in its place
-        return f"\n*In the picture: {options['alt']}*\n" if options.get("class") != "only-dark" else ""
+        return f"\n*In the picture: {options['alt']}*\n" if "only-dark" not in options.get("class", "") else ""
     if name == "code-block":
         caption = f"**{options['caption']}**\n\n" if "caption" in options else ""
         return f"\n{caption}```{argument}\n{body}\n```\n"

@@ -68,12 +68,12 @@ Part
    Two?
 
 .. image:: /_static/window.svg
-   :class: only-light
+   :class: only-light window
    :alt: A window,
       with a line.
 
 .. image:: /_static/window-dark.svg
-   :class: only-dark
+   :class: only-dark window
    :alt: A window, with a line.
 """
     made = notebooks.markdown(text)

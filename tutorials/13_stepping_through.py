@@ -6,7 +6,7 @@ A network trains, but badly. There is no error and no NaN; in one of its backwar
 the 71 operations of a ResNet-20? This chapter goes through a backward pass one operation at a time, with four tools,
 and then finds three bugs that have been planted in the engine.
 
-:Time: 15 minutes to read, 10 seconds to run
+:Time: 25 minutes to read, 10 seconds to run
 :Before it: chapters 4, 8 and 11
 :Afterwards: you can find the line of a backward pass that is wrong
 """

@@ -1,4 +1,4 @@
-"""Chapter 13's walk through VS Code: a client of the debug adapter does each step, and the windows show what it gets."""
+"""Chapter 13's walk through VS Code: a client of the debug adapter does each step, and the windows show what comes."""
 
 import json
 import re

@@ -113,7 +113,35 @@ def bias_of_the_first_pixel(grad_y, x, weight, groups, eps):
     return grad_x, grad_weight, grad_y[:, :, 0, 0].sum(axis=0)
 
 
+def by_the_jacobian(grad_y, x, weight, eps):
+    """dL/dx of each image through the whole matrix of derivatives; a list, and columns that lie together in memory."""
+    C, rows = x.shape[1], []
+    for grad, one in zip(grad_y * weight, x, strict=True):
+        std = np.sqrt(one.var() + eps)
+        x_hat = (one - one.mean()) / std
+        jacobian = (np.eye(C) - 1 / C - np.outer(x_hat, x_hat) / C) / std
+        rows.append(grad @ jacobian)
+    grad_x = np.asfortranarray(np.array(rows, x.dtype))
+    return [grad_x, *layer_norm_backward(grad_y, x, weight, eps)[1:]]
+
+
+def group_by_group(grad_y, x, weight, groups, eps):
+    """Layer norm's answer for each group, of arrays cut out of x."""
+    size, grads = x.shape[1] // groups, [[], [], []]
+    for start in range(0, x.shape[1], size):
+        one = slice(start, start + size)
+        N, pixels = len(x), x[0, 0].size
+        flat = [array[:, one].reshape(N, -1) for array in (grad_y, x)]
+        grad_x, grad_weight, grad_bias = layer_norm_backward(*flat, np.repeat(weight[one], pixels), eps)
+        grads[0].append(grad_x.reshape(x[:, one].shape))
+        grads[1].append(grad_weight.reshape(size, -1).sum(axis=1))
+        grads[2].append(grad_bias.reshape(size, -1).sum(axis=1))
+    return np.concatenate(grads[0], axis=1), np.concatenate(grads[1]), np.concatenate(grads[2])
+
+
 RIGHT = {"layer_norm_backward": layer_norm_backward, "group_norm_backward": group_norm_backward}
+
+ALSO_RIGHT = [{"layer_norm_backward": by_the_jacobian}, {"group_norm_backward": group_by_group}]
 
 WRONG = [
     ({"layer_norm_backward": batch_norm_pasted}, "layer_norm_backward, dL/dx: this is batch norm"),

@@ -72,7 +72,22 @@ def fold(scale=lambda gamma, var, eps: gamma / np.sqrt(var + eps), bias=None):
     return mistaken
 
 
+def unit_by_unit(w1, w2, copies):
+    columns, rows = [], []
+    for f, count in enumerate(copies):
+        columns += [w1[:, f]] * count
+        rows += [w2[f] / count] * count
+    return [np.array(columns).T, np.array(rows)]
+
+
+def with_an_einsum(weight, gamma, beta, mean, var, eps):
+    std = np.sqrt(var + eps)
+    return np.asfortranarray(np.einsum("fckl,f->fckl", weight, gamma / std)), (beta * std - mean * gamma) / std
+
+
 RIGHT = {"widen": widen, "fold_batch_norm": fold_batch_norm}
+
+ALSO_RIGHT = [{"widen": unit_by_unit}, {"fold_batch_norm": with_an_einsum}]
 
 WRONG = [
     ({"widen": not_shared}, r"copies \[3, 1, 2\]: what each copy sends on is not divided"),

@@ -163,7 +163,7 @@ def check_norm(
 
     def answer(*arguments: Array) -> Any:
         grads = function(*arguments)
-        if grads is not None and (not isinstance(grads, tuple) or len(grads) != 3):
+        if grads is not None and (not isinstance(grads, tuple | list) or len(grads) != 3):
             raise Wrong(f"{head}: gives back three gradients: return grad_x, grad_weight, grad_bias")
         return grads
 

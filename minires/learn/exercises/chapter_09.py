@@ -134,7 +134,7 @@ def check_prelu(mine: Any, seed: int) -> Iterator[str]:
         grads = mine.prelu_backward(grad_y, x, slope)
         if isinstance(grads, np.ndarray):
             raise Wrong("prelu_backward: this is one gradient, and x and slope each have one")
-        return (None, None) if grads is None or grads is ... else grads
+        return (None, None) if grads is None or grads is ... else tuple(grads)
 
     yield from check_gradient("prelu_backward", prelu, backward, draw, RIGHT, seed=seed)
 

@@ -13,6 +13,7 @@ sys.path[:0] = [str(DOCS.parent), str(DOCS)]  # minires as it is here, and the m
 os.environ["MINIRES_KERNELS"] = "numpy"  # the kernels that the chapters speak about
 
 import docstrings  # noqa: E402
+import editor_windows  # noqa: E402
 import rooms  # noqa: E402
 import wrong_answers  # noqa: E402
 
@@ -22,6 +23,7 @@ from minires.learn import notebooks  # noqa: E402
 
 rooms.draw()  # docs/architecture.md shows it
 wrong_answers.write()  # docs/teaching.md includes it
+editor_windows.draw()  # chapter 13 shows them
 playground.write(DOCS / "_static" / "playground.html", chapters="../chapters/")  # docs/playground.md opens it
 
 project = "MiniRes"

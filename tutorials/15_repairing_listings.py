@@ -471,7 +471,7 @@ assert widths(FiveMended, 64)[-1] == widths(models.BasicBlock, 64)[-1] == widths
 # meet a pixel that is not padding?
 
 resnet18 = models.resnet18(10, "imagenet", seed=0)
-h, used = Tensor(drawn(4, 3, 32, 32)), []
+h = Tensor(drawn(4, 3, 32, 32))
 for layer in (resnet18.conv1, resnet18.bn1, ops.relu, resnet18.maxpool, resnet18.layer1, resnet18.layer2,
               resnet18.layer3, resnet18.layer4):  # fmt: skip
     h = layer(h)
@@ -482,7 +482,7 @@ print(f"the last stage sees {h.shape[2]}×{h.shape[3]} pixels; {used:.0%} of its
 assert h.shape[2:] == (1, 1) and used < 0.12
 
 # %%
-# Of nine weights eight stand on padding. They run, they are counted, they are stored, and they are never trained. A
+# Of nine weights eight stand on padding. They are counted, stored and multiplied, and no gradient ever reaches them. A
 # gradient that is exactly 0 is always worth a question.
 #
 # All of it at a glance

@@ -173,8 +173,8 @@ class One(Layers):
 examine("listing one", One)
 
 # %%
-# Every test that runs the block says the same. That is the harmless kind of mistake: nobody can miss it. With the name put right, the block
-# runs. **Predict first**: look at ``forward`` again. Which of the five tests does it fail now?
+# Every test that runs the block says the same. That is the harmless kind of mistake: nobody can miss it. With the name
+# put right, the block runs. **Predict first**: look at ``forward`` again. Which of the five tests does it fail now?
 
 
 class OneThatRuns(Layers):

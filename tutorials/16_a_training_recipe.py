@@ -74,9 +74,9 @@ for rate in (0.5, 0.05):
     assert abs(measured / on_paper - 1) < 0.15
 
 # %%
-# The loss falls at once. Nothing was learned in that moment: noise went away. So curves of published trainings have
-# steps in them where the rate was divided. And so two trainings cannot be compared in the middle, if their rates
-# differ.
+# The loss falls right away, to a tenth. Nothing was learned in these few steps: noise went away. So curves of published
+# trainings have steps in them where the rate was divided. And so two trainings cannot be compared in the middle, if
+# their rates differ.
 #
 # Schedules
 # ---------
@@ -163,8 +163,9 @@ assert abs(louder_loss - loss) < 1e-3
 # - What counts is by which angle a step turns the filter. Ten times as large, with a tenth of the gradient, it turns by
 #   a hundredth. The *effective* rate is :math:`\eta / \lVert w \rVert^2`. It falls as the filters grow.
 #
-# Weight decay holds the length, and with it the effective rate. That is what it does in front of a norm (T. van
-# Laarhoven, arXiv 1706.05350). Measured here, with a decay that is large enough to be seen in a short training:
+# Weight decay sets an end to the growing. Where it takes as much from the length as the steps add, the length stays,
+# and with it the effective rate. That is what decay does in front of a norm (T. van Laarhoven, arXiv 1706.05350). Here
+# it is measured with a decay that is large enough to be seen in a short training:
 
 
 def groups_of(model, decay, decay_norms=False):
@@ -386,9 +387,9 @@ plt.show()
 assert quick() or np.mean(found["cosine, mirrored"]) < np.mean(found["cosine, cropped"])
 
 # %%
-# Most of the rows overlap. Two ingredients stand out: mirroring, which does harm, and cropping. Does that mean that the
-# others do nothing? No: it means that *this* experiment cannot tell. It is short, its network is small, and a seed is
-# worth as much as an ingredient. Who reports one seed reports the seed.
+# The rows overlap, all but one: mirroring does harm. Does that mean that the other ingredients do nothing? No: it means
+# that *this* experiment cannot tell. It is short, its network is small, and a seed is worth as much as an ingredient.
+# Who reports one seed reports the seed.
 #
 # What articles suggest
 # ---------------------
@@ -470,15 +471,15 @@ plt.show()
 assert finished and min(finished) > 1 - PAPER["resnet20"]
 
 # %%
-# The curve is steep at first, then flat for a long time, and rises again at the end, when the cosine comes down: the
-# first figure of this chapter, on a real network. One thing should be said of all such tables, of this one too. The
-# numbers of the recipe were chosen by looking at test accuracies, which is a little too kind to them.
+# The loss falls steeply, then slowly, and once more towards the end, when the rate goes to 0: the first figure of this
+# chapter, on a real network. One thing should be said of all such tables, of this one too. The numbers of the recipe
+# were chosen by looking at test accuracies, which is a little too kind to them.
 #
 # In five lines
 # -------------
 # - The learning rate sets how far from the minimum the noise keeps the weights; schedules bring it down.
-# - In front of a norm, weight decay holds the effective rate, and makes nothing flat; norms are spared it.
-# - Augmentation says what does not matter: cropping helps digits, and mirroring harms them.
+# - In front of a norm, weight decay sets the effective rate, and makes nothing flat; norms are spared it.
+# - Augmentation says what does not matter about an image. Mirroring harms digits.
 # - Label smoothing ends the pulling apart of logits, and an average of the weights gets rid of noise.
 # - An ingredient that is smaller than the difference between seeds takes more seeds than one to be seen.
 #

@@ -366,7 +366,7 @@ for order, name in ((mixed, "mixed"), (by_class, "by class")):
         found[name, mode] = measure(network, test_images[order], test_labels[order])
         print(f"test images {name:8}, {mode:10} mode: {found[name, mode]:.1%}")
 assert np.isclose(found["mixed", "evaluation"], found["by class", "evaluation"])
-assert quick() or found["by class", "training"] < found["by class", "evaluation"] - 0.15
+assert quick() or found["by class", "training"] < found["by class", "evaluation"] - 0.03
 
 # %%
 # In evaluation mode the order makes no difference: every image is judged by itself. In training mode a batch of zeros

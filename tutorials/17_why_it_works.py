@@ -332,6 +332,8 @@ axes.legend(fontsize=8)
 plt.show()
 
 # %%
+# With nothing in place of the norms the training diverges in its first steps, and leaves no curve.
+#
 # Of the four this is the only one that *changes* something and looks at what comes of it: no norm, quiet branches, and
 # it trains. That is a stronger kind of evidence. **The caution**: it says what is enough to begin. Batch norm does
 # other things, too: it allows larger learning rates, and its noise acts against overfitting. In the end networks with

@@ -246,6 +246,9 @@ def curvature_right() -> Right:
         return value
 
     variants = {
+        "this is the absolute value; a loss may curve downwards": change(
+            lambda up, vv, eps, *_: np.abs(up) / (2 * eps * vv)
+        ),
         "not divided by v·v": change(lambda up, vv, eps, *_: up / (2 * eps)),
         "divided by the length of v, and not by its square": change(lambda up, vv, eps, *_: up / (2 * eps * vv**0.5)),
         "divided by eps once; the two gradients are 2 · eps apart": change(lambda up, vv, eps, *_: up / (eps * vv)),
@@ -266,32 +269,36 @@ def curvature_right() -> Right:
         "the mean of v·Hv is taken over its elements, or that of v·v, and not the sum": change(
             lambda up, vv, eps, ahead, behind, v: up / (2 * eps * vv) * v.size
         ),
-        "this is the absolute value; a loss may curve downwards": change(
-            lambda up, vv, eps, *_: np.abs(up) / (2 * eps * vv)
-        ),
     }
     return Right(change(lambda up, vv, eps, *_: up / (2 * eps * vv)), variants, arrives=False)
 
 
 def check_curvature(mine: Any, seed: int) -> Iterator[str]:
-    def draw(rng: np.random.Generator) -> tuple[Any, ...]:
-        shape = (int(rng.integers(2, 4)), 3, int(rng.integers(2, 5)))
-        v = rng.standard_normal(shape)
-        curved = rng.standard_normal((v.size, v.size))
-        hv = ((curved + curved.T) @ v.ravel()).reshape(shape)
-        hv = -hv if np.sum(v * hv) > 0 else hv  # downwards, where a size would be mistaken for it otherwise
-        flat, eps = rng.standard_normal(shape), float(rng.uniform(0.01, 0.1))
-        return flat + eps * hv, flat - eps * hv, v, eps
+    for where, sign in (("upwards", 1), ("downwards", -1)):
 
+        def draw(rng: np.random.Generator, sign: int = sign) -> tuple[Any, ...]:
+            shape = (int(rng.integers(2, 4)), 3, int(rng.integers(2, 5)))
+            v = rng.standard_normal(shape)
+            curved = rng.standard_normal((v.size, v.size))
+            product = ((curved + curved.T) @ v.ravel()).reshape(shape)
+            product *= sign * np.sign(np.sum(v * product))
+            flat, eps = rng.standard_normal(shape), float(rng.uniform(0.01, 0.1))
+            return flat + eps * product, flat - eps * product, v, eps
+
+        head = f"curvature, where the loss curves {where}"
+        yield from check_values(head, number_of(mine), curvature_right(), draw, seed, "it is one number")
+    arrays = [array.astype(np.float32) for array in draw(generator(seed, "curvature"))[:3]]
+    mine.curvature(*arrays, 0.05)  # answers are watched for the dtype that they keep
+
+
+def number_of(mine: Any) -> Callable[..., Any]:
     def number(*arguments: Any) -> Any:
         got = mine.curvature(*arguments)
         if isinstance(got, np.ndarray) and got.shape == (1,):
             raise Wrong("curvature: an array (1,) comes back, and should be a number")
         return got
 
-    yield from check_values("curvature", number, curvature_right(), draw, seed, "it is one number")
-    arrays = [array.astype(np.float32) for array in draw(generator(seed, "curvature", 9))[:3]]
-    mine.curvature(*arrays, 0.05)  # answers are watched for the dtype that they keep
+    return number
 
 
 EXERCISE = Exercise(

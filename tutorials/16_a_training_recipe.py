@@ -242,7 +242,7 @@ np.testing.assert_allclose(adam_w.data, mine_too)
 #    (Pdb) c
 #    > numpy_kernels.py sgd_step()
 #    (Pdb) p lr, momentum, weight_decay, nesterov
-#    (0.1, 0.0, 0.0, False)
+#    (0.1, 0.9, 0.0, False)
 #
 # Augmentation
 # ------------

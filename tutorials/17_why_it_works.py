@@ -181,7 +181,7 @@ plt.show()
 #    (Pdb) c
 #    > path_gradients.py put()
 #    (Pdb) p sorted(sums), grad.shape
-#    ([], (32, 16, 4, 4))
+#    ([], (32, 8, 8, 8))
 #
 # Three blocks, and the first gradient that has come through all three branches. Below it, ``sums`` keeps one gradient
 # for each number of branches so far.

@@ -78,7 +78,7 @@ def test_skip(listing):
     for parameter in block.parameters():
         parameter.data[...] = 0
     y = block(Tensor(x)).data
-    assert np.array_equal(y, x), f"with the branch switched off, {np.mean(y == x):.0%} of x arrives"
+    assert np.array_equal(y, x), f"with the branch switched off, {np.mean(y == x):.0%} of x arrives unchanged"
 
 
 # %%
@@ -520,7 +520,7 @@ panels[1].set(title="listing three: measured in which mode?", xlabel="order", yl
 plt.show()
 
 # %%
-# Every listing fails a test, and none of them fails the test of shapes. It is the only test that most people make.
+# Every listing fails a test, and none of them fails the test of shapes. Who tests shapes alone finds nothing.
 #
 # What no such test finds is whether the network is any *good*. All of this is about blocks that are what they say they
 # are. For the rest one has to train, which is the next chapter.
@@ -528,9 +528,9 @@ plt.show()
 # In five lines
 # -------------
 # - A listing that stops is harmless; one that runs has to be asked.
-# - A filter made louder shows a norm that is missing or in the wrong place.
+# - A filter made louder shows a norm that stands in the wrong place.
 # - A branch switched off shows whether there is an identity path.
-# - Finite differences and a count on paper find what was written in place, and what is of the wrong kind.
+# - Finite differences find what was written in place, and a count on paper what is missing or of the wrong kind.
 # - An image alone must get the answer that it gets in company: test in evaluation mode.
 #
 # Exercises

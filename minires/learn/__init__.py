@@ -81,6 +81,7 @@ import os
 
 from minires.learn.examiner import Wrong, check_equal, check_gradient, check_values, generator, replaced
 from minires.learn.exercise import Exercise
+from minires.learn.trainings import recorded_trainings
 
 __all__ = [
     "Exercise",
@@ -90,6 +91,7 @@ __all__ = [
     "check_values",
     "generator",
     "quick",
+    "recorded_trainings",
     "replaced",
 ]
 

@@ -22,6 +22,9 @@ CHAPTERS = {
     12: ("the_family", "The family"),
     13: ("stepping_through", "Stepping through the backward pass"),
     14: ("with_and_without_skips", "With and without skips"),
+    15: ("repairing_listings", "Repairing five published listings"),
+    16: ("a_training_recipe", "A training recipe, and CIFAR-10 for real"),
+    17: ("why_it_works", "Why it works"),
 }
 
 

@@ -36,6 +36,20 @@ INTRODUCED = {
     12: ["models", "nn.totals"],
     13: ["debug", "kernels", "learn.replaced", "ops.shortcut.ResidualAdd"],
     14: ["lab"],
+    15: [],
+    16: [
+        "data.Loader",
+        "data.RandomCrop",
+        "data.RandomHorizontalFlip",
+        "learn.recorded_trainings",
+        "nn.Parameter",
+        "optim.Adam",
+        "optim.CosineAnnealingLR",
+        "optim.LinearWarmup",
+        "runs",
+        "training",
+    ],
+    17: [],
 }
 
 

@@ -61,7 +61,7 @@ for part, count in (("train", 10), ("test", 50 if not quick() else 3)):
             draw(name, rng)[0].save(folder / part / name / f"{number:02}.png")
 
 pictures = data.load(folder, image_size=32)
-print(f"{pictures.classes}: {len(pictures.train_images)} pictures to learn from, {len(pictures.test_images)} to test with")
+print(pictures.classes, len(pictures.train_images), "to learn from,", len(pictures.test_images), "to test with")
 assert pictures.train_images.shape == (40, 3, 32, 32) and pictures.train_images.dtype == np.uint8
 
 figure, panels = plt.subplots(2, 8, figsize=(9, 2.6), layout="constrained")
@@ -124,7 +124,8 @@ def train(model, steps, batch_size=16):
     for step in range(1, steps + 1):
         model.train()
         chosen = batches.integers(0, len(pictures.train_images), batch_size)
-        loss = ops.cross_entropy(model(Tensor(normalized(pictures.train_images[chosen]))), pictures.train_labels[chosen])
+        logits = model(Tensor(normalized(pictures.train_images[chosen])))
+        loss = ops.cross_entropy(logits, pictures.train_labels[chosen])
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
@@ -151,13 +152,21 @@ assert quick() or reached["all"][steps] > reached["scratch"][steps] + 0.1
 # Filters that were found on other pictures are worth more than ten pictures of one's own. That is one seed and one set
 # of pictures. ``minires finetune`` does the same from the command line, for any run or file of weights.
 #
-# **Predict first**: what is the accuracy of the same network, if pixels are handed to it as numbers from 0 to 1?
+# **Predict first**: what is the accuracy of the same network, if pixels are handed to it as numbers from 0 to 1? And as
+# they come, from 0 to 255?
 
 model = tuned["all"]
-print(f"normalized as in its training {accuracy(model):.0%}; from 0 to 1 {accuracy(model, lambda x: x / np.float32(255)):.0%}")
+by_range = {
+    "normalized as in its training": accuracy(model),
+    "from 0 to 1": accuracy(model, lambda pixels: pixels / np.float32(255)),
+    "from 0 to 255": accuracy(model, lambda pixels: pixels.astype(np.float32)),
+}
+for how, right in by_range.items():
+    print(f"{how:30} {right:.0%}")
 
 # %%
-# No error, no warning: shapes and types fit. Whoever hands on weights has to hand on the normalization.
+# No error, no warning: shapes and types fit. And the damage may be small enough to pass for bad luck, which makes it
+# hard to notice. Whoever hands on weights has to hand on the normalization.
 #
 # Weights that others have published
 # ----------------------------------
@@ -167,7 +176,8 @@ print(f"normalized as in its training {accuracy(model):.0%}; from 0 to 1 {accura
 path = Path(room.name) / "theirs.safetensors"
 interop.save_weights(network, path, naming="cifar")
 again = models.resnet20(seed=1)
-interop.load_weights(again, path)
+loaded = interop.load_weights(again, path, verbose=False)  # what it would print is in what it returns
+print("under another name in the file:", [name for name, own in loaded.names.items() if name != own])
 x = Tensor(normalized(pictures.test_images[:4]))
 np.testing.assert_array_equal(again.eval()(x).data, network(x).data)
 
@@ -294,7 +304,7 @@ np.testing.assert_allclose(product, x.data**2 * v, rtol=1e-6)
 # In five lines
 # -------------
 # - A trained network with a fresh head learns new classes from few pictures.
-# - Weights are worth nothing without the normalization that they were trained with.
+# - With weights goes the normalization that they were trained with; nothing warns of another.
 # - Names of published weights are mapped, and files are read without running them.
 # - ONNX carries a network to where there is no MiniRes.
 # - The gradient at the pixels shows what would change the answer here, and no more.

@@ -36,6 +36,9 @@ INTRODUCED = {
     12: ["models", "nn.totals"],
     13: ["debug", "kernels", "learn.replaced", "ops.shortcut.ResidualAdd"],
     14: ["lab"],
+    18: ["__file__"],
+    19: ["learn.recorded.Recorded"],
+    20: ["data.load", "interop", "runs.finetuning"],
 }
 
 

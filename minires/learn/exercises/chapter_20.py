@@ -33,7 +33,7 @@ def frozen_batch_norm_backward(grad_y, x, weight, mean, var, eps):
 def integrated_gradients(grad_of, x, baseline, steps):
     """Return an array of x's shape: how much each number of x has to do with the score of x, from `baseline` on.
 
-        (x − baseline) · mean of grad_of(baseline + t · (x − baseline))        over t = (k + ½) / steps, k = 0 … steps − 1
+        (x − baseline) · mean of grad_of(baseline + t · (x − baseline))    over t = (k + ½) / steps, k = 0 … steps − 1
 
     grad_of(x) is the gradient of the score at x. (M. Sundararajan, A. Taly, Q. Yan, arXiv 1703.01365. The sum of all
     numbers is about the score of x minus that of the baseline.)
@@ -42,8 +42,8 @@ def integrated_gradients(grad_of, x, baseline, steps):
 '''
 
 HINTS = (
-    "frozen_batch_norm_backward: mean and var are constants, so y is x times one number for each channel, plus another. "
-    "What are the gradients of a product and a sum? Give (C,) the shape (1, C, 1, 1) to use it beside x.",
+    "frozen_batch_norm_backward: mean and var are constants, so y is x times one number for each channel, plus "
+    "another. What are the gradients of a product and a sum? Give (C,) the shape (1, C, 1, 1) to use it beside x.",
     "The norm's weight multiplies x̂ = (x − mean) / √(var + eps), at every place of its channel: so its gradient is a "
     "sum over all of them, and so is that of the bias.",
     "integrated_gradients: a loop over k that adds up gradients on the straight line from baseline to x, in the middle "

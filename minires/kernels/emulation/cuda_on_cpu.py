@@ -83,6 +83,7 @@ class Kernel:
         """arguments: NumPy arrays, NumPy numbers, Python floats; np.intp(0) is an array that is left out."""
         assert len(arguments) == len(self.parameters), f"{self.name}: {len(arguments)} arguments, {self.parameters}"
         cells: list[Any] = []
+        cell: Any
         for place, (argument, parameter) in enumerate(zip(arguments, self.parameters, strict=True)):
             if isinstance(argument, np.ndarray):
                 assert argument.flags.c_contiguous, f"{self.name}: argument {place} is not contiguous"
@@ -93,7 +94,7 @@ class Kernel:
                 given, cell = "float64", ctypes.c_double(argument)
             else:
                 assert isinstance(argument, np.integer), f"{self.name}: argument {place} is a {type(argument)}"
-                given, cell = argument.dtype.name, np.ctypeslib.as_ctypes_type(argument.dtype)(int(argument))
+                given, cell = argument.dtype.name, np.ctypeslib.as_ctypes_type(argument.dtype)(int(argument))  # type: ignore[arg-type]
             assert given == parameter, f"{self.name}: argument {place} is {given}, its parameter {parameter}"
             cells.append(cell)
         grid, block = (*grid, 1, 1)[:3], (*block, 1, 1)[:3]

@@ -25,6 +25,9 @@ CHAPTERS = {
     15: ("repairing_listings", "Repairing five published listings"),
     16: ("a_training_recipe", "A training recipe, and CIFAR-10 for real"),
     17: ("why_it_works", "Why it works"),
+    18: ("making_it_fast", "Making it fast"),
+    19: ("on_the_gpu", "On the GPU with CuPy"),
+    20: ("your_own_pictures", "Your own pictures"),
 }
 
 

@@ -50,6 +50,9 @@ INTRODUCED = {
         "training",
     ],
     17: [],
+    18: ["__file__"],
+    19: ["learn.recorded.Recorded"],
+    20: ["data.load", "interop", "runs.finetuning"],
 }
 
 

@@ -4,7 +4,10 @@ Every number is read from a file that the project's own scripts wrote. The movin
 of 56 layers, one without skips and one with, from the same weights, that `docs/playground_runs.py` recorded.
 """
 
+import inspect
 import json
+import re
+from html import escape
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -135,14 +138,11 @@ def block_door():
 
 def step_door():
     """The backward of the residual add as a debugger shows it, from its source."""
-    import inspect
-    from html import escape
-
     from minires.ops.shortcut import ResidualAdd
 
     lines = [line[4:].rstrip() for line in inspect.getsource(ResidualAdd.backward).splitlines() if line.strip()]
     code = [line for line in lines if not line.strip().startswith(("#", '"'))]
-    shown = [line.split(" ->")[0].rstrip(":") + ":" if line.startswith("def") else line for line in code][:4]
+    shown = [re.sub(r"  #.*|: \w+(?=[,)])| -> [^:]*", "", line) for line in code][:4]
     shapes = '<rect class="screen" x="10" y="12" width="300" height="126" rx="10"/>'
     for number, line in enumerate(shown):
         y = 40 + 26 * number

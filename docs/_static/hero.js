@@ -14,6 +14,16 @@ function hero(box) {
   slider.setAttribute("aria-label", label);
   let at = 0, last = null;
 
+  function fit() {  // on a phone the picture is as high and half as wide, so that its words can be read
+    const svg = find("svg"), wide = box.clientWidth < 600 ? 480 : 960;
+    frame.right = wide - 20;
+    svg.setAttribute("viewBox", `0 0 ${wide} 380`);
+    for (const line of svg.querySelectorAll(".grid")) {
+      line.setAttribute("d", line.getAttribute("d").replace(/H.*/, `H${frame.right}`));
+    }
+    draw();
+  }
+
   function draw() {
     const before = Math.floor(at), after = Math.min(before + 1, moments.length - 1), part = at - before;
     for (const [name, run] of Object.entries(runs)) {
@@ -60,7 +70,8 @@ function hero(box) {
     draw();
   });
   stop();
-  draw();
+  fit();
+  addEventListener("resize", fit);
   box.classList.add("live");
   if (!matchMedia("(prefers-reduced-motion: reduce)").matches) play();
 }

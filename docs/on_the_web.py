@@ -22,6 +22,7 @@ SAID = "A network of 56 layers learns with skip connections and does not without
 def setup(app):
     app.connect("source-read", add_buttons)
     app.connect("html-page-context", add_preview)
+    app.connect("html-page-context", level_of_captions, priority=900)  # after the theme
 
 
 def notebook(name, home=HOME_ON_THE_WEB):
@@ -57,6 +58,13 @@ def add_preview(app, page, template, context, doctree):
     context["metatags"] = context.get("metatags", "") + "\n".join(
         [*tags, '<meta name="twitter:card" content="summary_large_image" />', ""]
     )
+
+
+def level_of_captions(app, page, template, context, doctree):
+    """Say of which level the sidebar's captions are, which call themselves headings."""
+    for name in ("furo_navigation_tree", "toctree_html"):
+        if name in context:
+            context[name] = context[name].replace('role="heading"', 'role="heading" aria-level="2"')
 
 
 def plain(text):

@@ -42,7 +42,7 @@ def mathml(tex: str, display: str = "inline") -> str:
         raise ExtensionError(f"this formula cannot be set: {tex} ({type(error).__name__})") from error
     if fault:
         raise ExtensionError(f"this formula cannot be set: {tex} ({fault})")
-    text = text.replace("<mo minsize", '<mo stretchy="true" symmetric="true" minsize')  # a \\Big one with an exponent too
+    text = text.replace("<mo minsize", '<mo stretchy="true" symmetric="true" minsize')  # \Big, with an exponent too
     return text.replace("<math ", f'<math alttext="{html.escape(tex)}" ', 1)
 
 

@@ -45,7 +45,8 @@ function hero(box) {
 
   function move(time) {
     if (last === null) return;
-    at = Math.min(at + (time - last) / 800, moments.length - 1);
+    const passed = Math.max(time - last, 0);  // a frame's time may lie before the click that began it
+    at = Math.min(at + passed / 800, moments.length - 1);
     last = time;
     draw();
     if (at < moments.length - 1) requestAnimationFrame(move); else stop();

@@ -14,6 +14,8 @@ from sphinx.errors import ExtensionError
 
 PARTS = {"mfrac": 2, "mroot": 2, "msub": 2, "msup": 2, "mover": 2, "munder": 2, "msubsup": 3, "munderover": 3}
 
+TALL = re.compile(r"(<m(?:sub|sup|subsup)>)(<mo [^>]*minsize[^>]*>[^<]*</mo>)")  # \Big with an exponent: tall in a row only
+
 
 def setup(app):
     app.add_html_math_renderer("mathml", inline_renderers=(visit_inline, None), block_renderers=(visit_block, None))
@@ -42,7 +44,8 @@ def mathml(tex: str, display: str = "inline") -> str:
         raise ExtensionError(f"this formula cannot be set: {tex} ({type(error).__name__})") from error
     if fault:
         raise ExtensionError(f"this formula cannot be set: {tex} ({fault})")
-    text = text.replace("<mo minsize", '<mo stretchy="true" symmetric="true" minsize')  # \Big, with an exponent too
+    text = text.replace("<mo minsize", '<mo stretchy="true" symmetric="true" minsize')
+    text = TALL.sub(r"\1<mrow>\2</mrow>", text)
     return text.replace("<math ", f'<math alttext="{html.escape(tex)}" ', 1)
 
 

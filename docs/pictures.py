@@ -6,6 +6,7 @@ The gallery's scraper is replaced by `scrape`. A figure's alternative text is it
 
 import html
 import re
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -140,11 +141,12 @@ def told(figure):
         return plain(figure.get_label())
     title = figure._suptitle.get_text() if figure._suptitle else ""
     axes = [one for one in figure.axes if one.get_visible() and one.get_label() != "<colorbar>"]
-    panels = [text for text in map(panel, axes) if text]
+    counted = Counter([text for text in map(panel, axes) if text])
+    panels = [text if count == 1 else f"{count} times {text}" for text, count in counted.items()]
     more = len(panels) - MOST_PANELS
     if more > 0:
         panels = [*panels[:MOST_PANELS], f"and {more} more like these"]
-    if len(panels) > 1:
+    if len(axes) > 1:
         panels = [f"{len(axes)} panels", *panels]
     return plain(". ".join([part for part in (title, *panels) if part])) + "."
 
@@ -168,13 +170,14 @@ def pictures(axes):
 
 
 def bars(axes):
-    """Say how high the bars are, by name where there are few."""
+    """Say how many bars there are, and how long the shortest and the longest."""
     found = []
     for group in axes.containers:
-        heights = [bar.get_height() for bar in group.patches] if hasattr(group, "patches") else []
-        if heights:
+        lying = getattr(group, "orientation", "") == "horizontal"
+        measured = [bar.get_width() if lying else bar.get_height() for bar in getattr(group, "patches", [])]
+        if measured:
             label = "" if group.get_label().startswith("_") else f"{group.get_label()}, "
-            found.append(f"{label}{len(heights)} bars from {number(min(heights))} to {number(max(heights))}")
+            found.append(f"{label}{len(measured)} bars from {number(min(measured))} to {number(max(measured))}")
     return found[:MOST_LINES]
 
 

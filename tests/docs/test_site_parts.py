@@ -31,6 +31,15 @@ def test_a_formula_is_set(tex):
     assert 'alttext="' in text and "\\" not in text.partition(">")[2]
 
 
+@pytest.mark.browser
+def test_a_tall_bracket_with_an_exponent_is_as_tall_as_the_other(chromium):
+    page = chromium.new_page()
+    page.set_content(formulas.mathml(r"\Big(\frac{a}{b}\Big)^2 \Big[c\Big]_3^4", "block"))
+    heights = page.evaluate("[...document.querySelectorAll('mo')].map(mo => mo.getBoundingClientRect().height)")
+    page.close()
+    assert len(heights) == 4 and max(heights) < 1.1 * min(heights)
+
+
 @pytest.mark.parametrize("tex", [r"\foo x", r"\frac{1}", "x_", r"\bm x", r"a & b", ""])
 def test_a_formula_that_cannot_be_set_is_an_error(tex):
     with pytest.raises(ExtensionError, match="this formula cannot be set"):

@@ -106,18 +106,41 @@ def made_here(value):
     return callable(function) and function.__module__.startswith("minires.")
 
 
-def test_mathjax_is_ours(site, pages):
-    assert (site / "_static/mathjax/tex-svg.js").stat().st_size > 1_000_000
-    text = (site / "chapters/index.html").parent.parent.joinpath("_static/mathjax/LICENSE").read_text(encoding="utf-8")
-    assert "Apache License" in text
-    with_formulas = [page for page in pages.values() if any("tex-svg.js" in source for source in page.loaded)]
-    assert len(with_formulas) >= 1
+def test_formulas_are_set_and_say_their_tex(pages):
+    formulas = [text for path in pages for text in re.findall(r"<math .*?</math>", path.read_text(encoding="utf-8"))]
+    assert len(formulas) > 300
+    for formula in formulas:
+        opening, _, rest = formula.partition(">")
+        assert re.search(r'alttext="[^"]+"', opening) and "\\" not in rest and "merror" not in rest
+
+
+def test_pictures_of_chapters_are_told_and_come_in_both_modes(site):
+    for path in sorted((site / "chapters").glob("[0-9]*.html")):
+        pictures = re.findall(r"<img [^>]*only-(?:light|dark)[^>]*>", path.read_text(encoding="utf-8"))
+        assert pictures and len(pictures) % 2 == 0
+        for picture in pictures:
+            assert len(re.search(r'alt="([^"]*)"', picture)[1]) > 20, picture
+            sources = [source.split()[0] for source in re.search(r'srcset="([^"]*)"', picture)[1].split(",")]
+            assert len(sources) == 2 and all([(path.parent / source).is_file() for source in sources])
+
+
+def test_a_link_to_the_site_is_shown_with_a_picture(site):
+    text = (site / "index.html").read_text(encoding="utf-8")
+    assert re.search(r'og:image" content="([^"]+)"', text)[1] == "_static/preview.png"
+    assert (site / "_static" / "preview.png").is_file()
+
+
+def test_nothing_pretends_to_an_address(pages):
+    for path in pages:
+        assert "<this repository>" not in path.read_text(encoding="utf-8").replace("&lt;", "<").replace("&gt;", ">")
 
 
 def test_catalogues_for_translators_build(copied, site):
     sphinx(copied, "-b", "gettext", "-D", "plot_gallery=0", "docs", "catalogues")
     catalogue = (copied / "catalogues" / "index.pot").read_text(encoding="utf-8")
-    assert "whose backward pass can be entered" in re.sub(r'"\n"', "", catalogue)
+    words = re.sub(r'"\n"', "", catalogue)
+    for sentence in ("every gradient is written by hand", "[Play]{.hero-play}", "After {{ steps }} steps it is"):
+        assert sentence in words
     assert (copied / "catalogues" / "chapters" / "07_convolution_backward.pot").exists()
 
 

@@ -1,0 +1,96 @@
+"""The site in two languages: a switch on every page, and marks on what is not in Chinese yet.
+
+    python -m sphinx -W docs build/site                             English
+    python -m sphinx -W -D language=zh_CN docs build/site/zh        Chinese, beside it; chapters are not run again
+
+The Chinese comes from the catalogues (translations.py).
+"""
+
+import re
+
+import translations
+from docutils import nodes
+from sphinx.transforms import SphinxTransform
+from sphinx.util.nodes import extract_messages
+
+CHINESE = re.compile("[\u4e00-\u9fff]")
+NOTE = '<p class="only-english">本页只有英文。</p>'
+
+# What the gallery adds to a chapter.
+FROM_THE_GALLERY = {
+    "**Total running time of the script:**": "**运行全章用时：**",
+    "Download Jupyter notebook:": "下载 Jupyter notebook：",
+    "Download Python source code:": "下载 Python 源码：",
+}
+TIME = re.compile(r"\((\d+) minutes ([\d.]+) seconds\)")
+
+
+def is_translated_page(page: str) -> bool:
+    return page in translations.PAGES or page.startswith("chapters/")
+
+
+class MarkEnglish(SphinxTransform):
+    """Gives paragraphs that stayed English the class `in-english`, on pages that are translated."""
+
+    default_priority = 960  # when translations are in their places
+
+    def apply(self, **kwargs):
+        if not is_translated_page(self.env.current_document.docname):
+            return
+        for node, text in extract_messages(self.document):
+            if translations.is_text(node) and isinstance(node, nodes.Element) and not is_chinese(node, text):
+                node.setdefault("classes", []).append("in-english")
+
+
+def is_chinese(node, text):
+    """Whether a paragraph is in Chinese, or has no words that could be."""
+    shown = node.astext()
+    return bool(node.get("translated") or CHINESE.search(shown) or not re.search("[A-Za-z]{2}", shown))
+
+
+def translate_gallery(app, page, source):
+    """Say in Chinese what the gallery says in English of every chapter."""
+    if page.startswith("chapters/"):
+        for english, chinese in FROM_THE_GALLERY.items():
+            source[0] = source[0].replace(english, chinese)
+        source[0] = TIME.sub(r"（\1 分 \2 秒）", source[0])
+
+
+def add_switch(app, page, template, context, doctree):
+    """Put links to both languages above a page."""
+    if "body" not in context:
+        return
+    chinese = is_chinese_site(app.config)
+    up = "../" * page.count("/")
+    here = page.rpartition("/")[2] + ".html"
+    there = f"{up}../{page}.html" if chinese else f"{up}zh/{page}.html"
+    links = [("en", "EN", there if chinese else here), ("zh", "中文", here if chinese else there)]
+    shown = [
+        f'<a lang="{code}" hreflang="{code}" href="{link}"{current}>{name}</a>'
+        for (code, name, link), current in zip(links, marks(chinese), strict=True)
+    ]
+    switch = f'<nav class="languages" aria-label="Language">{"".join(shown)}</nav>'
+    note = NOTE if chinese and not is_translated_page(page) else ""
+    context["body"] = switch + note + context["body"]
+
+
+def marks(chinese):
+    current = ' aria-current="true"'
+    return ("", current) if chinese else (current, "")
+
+
+def is_chinese_site(config):
+    return (config.language or "").startswith("zh")
+
+
+def prepare(app, config):
+    if is_chinese_site(config):
+        app.add_transform(MarkEnglish)
+        app.connect("source-read", translate_gallery)
+
+
+def setup(app):
+    app.add_css_file("languages.css")
+    app.connect("config-inited", prepare)
+    app.connect("html-page-context", add_switch)
+    return {"parallel_read_safe": True}

@@ -29,6 +29,16 @@ def is_translated_page(page: str) -> bool:
     return page in translations.PAGES or page.startswith("chapters/")
 
 
+class MarkupBesideChinese(SphinxTransform):
+    """Lets inline markup begin and end beside any character, in translations: Chinese has no spaces between words."""
+
+    default_priority = 15  # the page has been parsed, its translations will be
+
+    def apply(self, **kwargs):
+        page = self.env.current_document.docname
+        self.document.settings.character_level_inline_markup = is_translated_page(page)
+
+
 class MarkEnglish(SphinxTransform):
     """Gives paragraphs that stayed English the class `in-english`, on pages that are translated."""
 
@@ -85,6 +95,7 @@ def is_chinese_site(config):
 
 def prepare(app, config):
     if is_chinese_site(config):
+        app.add_transform(MarkupBesideChinese)
         app.add_transform(MarkEnglish)
         app.connect("source-read", translate_gallery)
 

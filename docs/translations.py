@@ -3,10 +3,10 @@
     python docs/translations.py update     after a change of the English: new paragraphs in, stale ones marked fuzzy
     python docs/translations.py count      page by page: paragraphs, untranslated, stale
 
-There is one source, the English. A catalogue, `locale/zh_CN/LC_MESSAGES/PAGE.po`, holds a page's paragraphs and what they
-are in Chinese; a chapter's are those of its text in `tutorials/`, so nothing is run, and neither code nor output gets in.
+There is one source, the English. A catalogue, `locale/zh_CN/LC_MESSAGES/PAGE.po`, holds a page's paragraphs and what
+they are in Chinese; a chapter's are those of its text in `tutorials/`: nothing is run, neither code nor output gets in.
 What has no current translation stays English on the Chinese site, marked (languages.py). How to translate, and with
-which words: locale/TRANSLATING.md. The messages of `minires check`, `learn` and `debug` have a catalogue of the same form,
+which words: locale/TRANSLATING.md. The messages of `minires check`, `learn` and `debug` have such a catalogue, too:
 minires/locale/zh_CN.po.
 """
 
@@ -61,17 +61,18 @@ def is_text(node: nodes.Node) -> bool:
 
 
 def english() -> dict[str, list[str]]:
-    """Return the paragraphs of every page that is translated, in their order: {"chapters/01_derivatives": [...], ...}."""
+    """Return the paragraphs of every page that is translated, in their order."""
     from sphinx.util.nodes import extract_messages
 
     with tempfile.TemporaryDirectory() as folder:
         source = Path(folder, "source")
         write_source(source)
-        app = parsed(source, Path(folder, "out"))
-        return {
-            page: list(dict.fromkeys([text for node, text in extract_messages(app.env.get_doctree(page)) if is_text(node)]))
-            for page in sorted(app.env.found_docs)
-        }
+        env = parsed(source, Path(folder, "out")).env
+        pages = {}
+        for page in sorted(env.found_docs):
+            texts = [text for node, text in extract_messages(env.get_doctree(page)) if is_text(node)]
+            pages[page] = list(dict.fromkeys(texts))
+        return pages
 
 
 def write_source(folder: Path) -> None:
@@ -89,7 +90,7 @@ def write_source(folder: Path) -> None:
 
 
 def parsed(source: Path, out: Path):
-    """Have Sphinx read a folder, without the site's configuration, which would draw and write; return the application."""
+    """Have Sphinx read a folder, without the site's configuration, which would draw and write."""
     from sphinx.application import Sphinx
 
     said = io.StringIO()

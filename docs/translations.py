@@ -22,9 +22,14 @@ from docutils import nodes
 
 DOCS = Path(__file__).parent
 sys.path[:0] = [str(DOCS), str(DOCS.parent)]
+
+import messages  # noqa: E402
+
 TUTORIALS = DOCS.parent / "tutorials"
 CATALOGUES = DOCS / "locale" / "zh_CN" / "LC_MESSAGES"
 PAGES = ("index", "glossary")  # besides the chapters; what is not here has a note in Chinese at its head
+
+MESSAGES = "messages"  # of the commands, whose catalogue is in the package
 
 DEMAND_ALL = False  # a release sets True: then one paragraph without a current translation fails the gate
 
@@ -61,18 +66,22 @@ def is_text(node: nodes.Node) -> bool:
 
 
 def english() -> dict[str, list[str]]:
-    """Return the paragraphs of every page that is translated, in their order."""
+    """Return the paragraphs of every page that is translated, in their order, and under MESSAGES the messages."""
+    return {**pages(), MESSAGES: messages.english()}
+
+
+def pages() -> dict[str, list[str]]:
     from sphinx.util.nodes import extract_messages
 
     with tempfile.TemporaryDirectory() as folder:
         source = Path(folder, "source")
         write_source(source)
         env = parsed(source, Path(folder, "out")).env
-        pages = {}
+        found = {}
         for page in sorted(env.found_docs):
             texts = [text for node, text in extract_messages(env.get_doctree(page)) if is_text(node)]
-            pages[page] = list(dict.fromkeys(texts))
-        return pages
+            found[page] = list(dict.fromkeys(texts))
+        return found
 
 
 def write_source(folder: Path) -> None:
@@ -108,7 +117,7 @@ def parsed(source: Path, out: Path):
 
 
 def path_of(page: str) -> Path:
-    return CATALOGUES / f"{page}.po"
+    return messages.CATALOGUE if page == MESSAGES else CATALOGUES / f"{page}.po"
 
 
 def read(path: Path) -> Catalog:
@@ -167,14 +176,14 @@ def count() -> dict[str, Count]:
 
 def update() -> None:
     """Refresh all catalogues, and remove those of pages that are no more."""
-    pages = english()
+    texts_of = english()
     memory: dict[str, str] = {}
     for path in CATALOGUES.rglob("*.po"):
         memory |= translations(read(path))
-    for page, texts in pages.items():
+    for page, texts in texts_of.items():
         write(path_of(page), refreshed(read(path_of(page)), texts, memory))
     for path in CATALOGUES.rglob("*.po"):
-        if path.relative_to(CATALOGUES).with_suffix("").as_posix() not in pages:
+        if path.relative_to(CATALOGUES).with_suffix("").as_posix() not in texts_of:
             path.unlink()
 
 

@@ -51,8 +51,9 @@ def texts_of(tree: ast.AST) -> list[str]:
         if isinstance(node, ast.Constant) and isinstance(node.value, str):
             texts.append(node.value)
         if isinstance(node, ast.JoinedStr):
-            texts.append(template(node))
-            waiting += [part.value for part in reversed(node.values) if isinstance(part, ast.FormattedValue)]
+            texts += templates(node)
+            values = [part.value for part in reversed(node.values) if isinstance(part, ast.FormattedValue)]
+            waiting += [value for value in values if not either_of(value)]
             continue
         waiting += reversed(list(ast.iter_child_nodes(node)))
     return texts
@@ -64,19 +65,33 @@ def help_of(command: ast.FunctionDef) -> list[str]:
     return [head.partition(": ")[2].rstrip("."), *[" ".join(paragraph.split()) for paragraph in rest]]
 
 
-def template(node: ast.JoinedStr) -> str:
-    """Return an f-string with its values by their names, or numbered where they have none: "{head}: {1} is wrong"."""
-    parts, names = [], 0
+def templates(node: ast.JoinedStr) -> list[str]:
+    """Return an f-string with its values by their names, or numbered where they have none: "{head}: {1} is wrong".
+
+    Where a value is one of two words, as in "{'is' if one else 'are'}", there are two templates.
+    """
+    found, numbered = [""], 0
     for part in node.values:
         if isinstance(part, ast.Constant):
-            parts.append(str(part.value).replace("{", "").replace("}", ""))
-        elif isinstance(part, ast.FormattedValue):
-            name = ast.unparse(part.value)
+            choices = [str(part.value).replace("{", "").replace("}", "")]
+        elif isinstance(part, ast.FormattedValue) and (words := either_of(part.value)):
+            choices = words
+        else:
+            name = ast.unparse(part.value) if isinstance(part, ast.FormattedValue) else ""
             if not re.fullmatch(r"[\w.]+", name):
-                names += 1
-                name = str(names)
-            parts.append("{" + name + "}")
-    return "".join(parts)
+                numbered += 1
+                name = str(numbered)
+            choices = ["{" + name + "}"]
+        found = [before + choice for before in found for choice in choices]
+    return found
+
+
+def either_of(value: ast.expr) -> list[str]:
+    """Return the two texts of `one if condition else other`, if they are that."""
+    if not isinstance(value, ast.IfExp):
+        return []
+    words = [one.value for one in (value.body, value.orelse) if isinstance(one, ast.Constant)]
+    return [word for word in words if isinstance(word, str)] if len(words) == 2 else []
 
 
 def lines_of(text: str) -> list[str]:

@@ -1,8 +1,8 @@
 """Finds the messages that learners meet, in the sources: what `minires check`, `learn` and `debug` say, and exercises.
 
 A message is a text of words in one of the files below. An f-string becomes a template, `{…}` for each value in it: that
-is how the catalogue has it, and how minires/language.py finds it again in what is printed. A text of several lines is
-several messages. The files that exercises write are code, and stay English, and so are tables and their heads.
+is how the catalogue has it, and how minires/language.py finds it again in what is printed. A text of several lines or
+columns is several messages. The files that exercises write are code, and stay English; so do tables and their heads.
 """
 
 import ast
@@ -95,9 +95,10 @@ def either_of(value: ast.expr) -> list[str]:
 
 
 def lines_of(text: str) -> list[str]:
-    """Return the lines of a text, without the marks that join them to what comes before and behind."""
+    """Return the lines of a text, or the columns of a line, without the marks that join them to others."""
     lines = text.split("\n")
-    return [re.sub(r"^[,;:]? +|: +$", "", line).strip() for line in lines] if len(lines) <= LONGEST else []
+    columns = [column for line in lines for column in re.split(r"\s{2,}", line)]
+    return [re.sub(r"^[,;:]? +|: +$", "", column).strip() for column in columns] if len(lines) <= LONGEST else []
 
 
 def is_message(line: str) -> bool:

@@ -21,7 +21,9 @@ FROM_THE_GALLERY = {
     "**Total running time of the script:**": "**运行全章用时：**",
     "Download Jupyter notebook:": "下载 Jupyter notebook：",
     "Download Python source code:": "下载 Python 源码：",
+    "Download zipped:": "下载压缩包：",
 }
+THUMBNAIL = re.compile(r'(<div class="sphx-glr-thumbnail-title">)([^<]+)(</div>)')
 TIME = re.compile(r"\((\d+) minutes ([\d.]+) seconds\)")
 
 
@@ -47,23 +49,26 @@ class MarkEnglish(SphinxTransform):
     def apply(self, **kwargs):
         if not is_translated_page(self.env.current_document.docname):
             return
-        for node, text in extract_messages(self.document):
-            if translations.is_text(node) and isinstance(node, nodes.Element) and not is_chinese(node, text):
-                node.setdefault("classes", []).append("in-english")
+        for node, _ in extract_messages(self.document):
+            if translations.is_text(node) and isinstance(node, nodes.TextElement) and not is_chinese(node):
+                node["classes"].append("in-english")
 
 
-def is_chinese(node, text):
+def is_chinese(node):
     """Whether a paragraph is in Chinese, or has no words that could be."""
     shown = node.astext()
     return bool(node.get("translated") or CHINESE.search(shown) or not re.search("[A-Za-z]{2}", shown))
 
 
 def translate_gallery(app, page, source):
-    """Say in Chinese what the gallery says in English of every chapter."""
+    """Say in Chinese what the gallery says in English of every chapter, and under the chapters' pictures."""
     if page.startswith("chapters/"):
         for english, chinese in FROM_THE_GALLERY.items():
             source[0] = source[0].replace(english, chinese)
         source[0] = TIME.sub(r"（\1 分 \2 秒）", source[0])
+    if page == "chapters/index":
+        titles = translations.all_translations()
+        source[0] = THUMBNAIL.sub(lambda found: found[1] + titles.get(found[2], found[2]) + found[3], source[0])
 
 
 def add_switch(app, page, template, context, doctree):

@@ -10,6 +10,7 @@ which words: locale/TRANSLATING.md. The messages of `minires check`, `learn` and
 minires/locale/zh_CN.po.
 """
 
+import ast
 import io
 import sys
 import tempfile
@@ -105,15 +106,23 @@ def parsed(source: Path, out: Path):
     said = io.StringIO()
     settings = {
         "extensions": ["myst_parser", "sphinx.ext.mathjax"],
-        "myst_enable_extensions": ["colon_fence", "deflist", "dollarmath", "fieldlist"],
+        "myst_enable_extensions": myst_extensions(),
         "suppress_warnings": ["toc", "ref", "image", "myst"],  # to pages and pictures that are not in the folder
     }
     app = Sphinx(source, None, out, out / "doctrees", "dummy", settings, status=None, warning=said)
     app.build()
-    errors = [line for line in said.getvalue().splitlines() if "ERROR" in line or "SEVERE" in line or "Unknown" in line]
+    errors = [line for line in said.getvalue().splitlines() if "Unknown" in line]  # directives and roles
     if errors:
         raise ValueError("the pages cannot be read as the site's are: " + "; ".join(errors))
     return app
+
+
+def myst_extensions() -> list[str]:
+    """Return what the site's configuration lets Markdown hold."""
+    for node in ast.parse((DOCS / "conf.py").read_text(encoding="utf-8")).body:
+        if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "myst_enable_extensions":
+            return list(ast.literal_eval(node.value))
+    raise ValueError("docs/conf.py has no myst_enable_extensions")
 
 
 def path_of(page: str) -> Path:
@@ -125,7 +134,12 @@ def read(path: Path) -> Catalog:
     if not path.exists():
         return Catalog(locale="zh_CN")
     with path.open("rb") as file:
-        return read_po(file, locale="zh_CN", charset="utf-8")
+        catalogue = read_po(file, locale="zh_CN", charset="utf-8")
+    for message in catalogue:  # the English of before, which Babel writes and does not read
+        before = [text.removeprefix("| msgid ") for text in message.user_comments if text.startswith("| msgid ")]
+        message.previous_id = [ast.literal_eval(text) for text in before]
+        message.user_comments = [comment for comment in message.user_comments if not comment.startswith("|")]
+    return catalogue
 
 
 def write(path: Path, catalogue: Catalog) -> None:
@@ -143,6 +157,14 @@ def translations(catalogue: Catalog) -> dict[str, str]:
     return {message.id: message.string for message in catalogue if message.id and message.string and not message.fuzzy}
 
 
+def all_translations() -> dict[str, str]:
+    """Return what has a current translation on any page."""
+    found: dict[str, str] = {}
+    for path in sorted(CATALOGUES.rglob("*.po")):
+        found |= translations(read(path))
+    return found
+
+
 def refreshed(old: Catalog, texts: list[str], memory: dict[str, str]) -> Catalog:
     """Return a catalogue of these texts; translations of what changed a little are kept, as fuzzy.
 
@@ -151,8 +173,11 @@ def refreshed(old: Catalog, texts: list[str], memory: dict[str, str]) -> Catalog
     template = Catalog()
     for text in texts:
         template.add(text)
+    before = {message.id: message.previous_id for message in old}
     old.update(template, update_header_comment=False)
     for message in old:
+        if message.fuzzy and not message.previous_id:  # stale since an earlier time
+            message.previous_id = before.get(message.id, [])
         if message.id in memory and (message.fuzzy or not message.string):
             message.string = memory[message.id]
             message.flags.discard("fuzzy")
@@ -177,9 +202,7 @@ def count() -> dict[str, Count]:
 def update() -> None:
     """Refresh all catalogues, and remove those of pages that are no more."""
     texts_of = english()
-    memory: dict[str, str] = {}
-    for path in CATALOGUES.rglob("*.po"):
-        memory |= translations(read(path))
+    memory = all_translations()
     for page, texts in texts_of.items():
         write(path_of(page), refreshed(read(path_of(page)), texts, memory))
     for path in CATALOGUES.rglob("*.po"):

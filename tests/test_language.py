@@ -171,9 +171,9 @@ def test_every_template_is_found_when_it_is_filled():
     for english in [english for english in ENTRIES if "{" in english]:
         names = list(dict.fromkeys(re.findall(r"\{([^{}]*)\}", english)))
         numbers = {name: f"{i + 1}.25" for i, name in enumerate(names)}
-        said = language.told(re.sub(r"\{([^{}]*)\}", lambda match, numbers=numbers: numbers[match[1]], english))
-        assert CHINESE.search(said), (english, said)
-        assert sorted(set(re.findall(r"\d+\.25", said))) == sorted(numbers.values()), (english, said)
+        filled = re.sub(r"\{([^{}]*)\}", lambda match, numbers=numbers: numbers[match[1]], english)
+        wanted = re.sub(r"\{([^{}]*)\}", lambda match, numbers=numbers: numbers[match[1]], ENTRIES[english])
+        assert language.told(filled) == wanted
 
 
 def run(capsys, *arguments):
@@ -217,7 +217,7 @@ def test_errors_and_help_in_chinese(capsys):
 def test_the_debugger_in_chinese(capsys, tmp_path):
     script = tmp_path / "commands"
     script.write_text("help\nhelp step\nbreak nowhere\nstep\ncheck\n", encoding="utf-8")
-    arguments = ("--model", "resnet8", "--batch-size", "2", "--script", str(script))
+    arguments = ("--batch-size", "2", "--script", str(script))
     code, said, _ = run(capsys, "debug", *arguments, "--lang", "zh")
     english = run(capsys, "debug", *arguments)[1]
     assert code == 1  # one command could not be done, in either language

@@ -55,7 +55,7 @@ class Prompt(cmd.Cmd):
 
     def complain(self, message: str) -> None:
         self.failed = True
-        self.say(f"*** {message}", paint=writing.wrong)
+        self.say(f"*** {told(message)}", paint=writing.wrong)
 
     def say(self, *texts: str, paint: Callable[[str], str] | None = None) -> None:
         """Print texts, as wide as the terminal; see `writing.show`."""

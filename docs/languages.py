@@ -10,6 +10,7 @@ import re
 
 import translations
 from docutils import nodes
+from sphinx.search.zh import SearchChinese
 from sphinx.transforms import SphinxTransform
 from sphinx.util.nodes import extract_messages
 
@@ -25,6 +26,20 @@ FROM_THE_GALLERY = {
 }
 THUMBNAIL = re.compile(r'(<div class="sphx-glr-thumbnail-title">)([^<]+)(</div>)')
 TIME = re.compile(r"\((\d+) minutes ([\d.]+) seconds\)")
+
+
+class Search(SearchChinese):
+    """The search of the Chinese site: without a dictionary, by pairs of characters and by whole runs of them.
+
+    The page looks for a word of two letters as it is, for a longer one also inside of what is indexed.
+    """
+
+    language_name = "English"  # whose stemmer it is in JavaScript; Sphinx looks for one of this name
+
+    def split(self, input):
+        runs = re.findall(f"{CHINESE.pattern}+", input)
+        pairs = [run[i : i + 2] for run in runs for i in range(len(run) - 1)]
+        return [*runs, *pairs, *super().split(input)]
 
 
 def is_translated_page(page: str) -> bool:
@@ -100,6 +115,7 @@ def is_chinese_site(config):
 
 def prepare(app, config):
     if is_chinese_site(config):
+        app.add_search_language(Search)
         app.add_transform(MarkupBesideChinese)
         app.add_transform(MarkEnglish)
         app.connect("source-read", translate_gallery)

@@ -51,9 +51,13 @@ def test_main_pages_at_400(chromium, site):
     assert faults_of(chromium, site, [name for name in NARROW if (site / f"{name}.html").exists()], 400) == []
 
 
-def test_search_finds(chromium, site):
+@pytest.mark.parametrize(
+    ("folder", "words"),
+    [(".", "conv2d_grad_weight"), ("zh", "conv2d_grad_weight"), ("zh", "梯度"), ("zh", "中心差分"), ("zh", "求导")],
+)
+def test_search_finds(chromium, site, folder, words):
     page = chromium.new_page()
-    page.goto((site / "search.html").as_uri() + "?q=conv2d_grad_weight")
+    page.goto((site / folder / "search.html").as_uri() + f"?q={words}")
     page.locator("#search-results ul.search li").first.wait_for()
     assert page.locator("#search-results ul.search li").count() >= 1
     page.close()

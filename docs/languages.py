@@ -10,6 +10,7 @@ import re
 
 import translations
 from docutils import nodes
+from sphinx import addnodes
 from sphinx.search.zh import SearchChinese
 from sphinx.transforms import SphinxTransform
 from sphinx.util.nodes import extract_messages
@@ -70,8 +71,8 @@ class MarkEnglish(SphinxTransform):
 
 
 def is_chinese(node):
-    """Whether a paragraph is in Chinese, or has no words that could be."""
-    shown = node.astext()
+    """Whether a paragraph is in Chinese, or has no words that could be: a title that it links to has its own page."""
+    shown = "".join([child.astext() for child in node.children if not isinstance(child, addnodes.pending_xref)])
     return bool(node.get("translated") or CHINESE.search(shown) or not re.search("[A-Za-z]{2}", shown))
 
 

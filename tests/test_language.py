@@ -223,6 +223,8 @@ def test_the_debugger_in_chinese(capsys, tmp_path):
     assert code == 1  # one command could not be done, in either language
     assert "的反向传播，损失" in said and "下一个运算的反向，或接下来 N 个的" in said and "正确：比较了" in said
     assert "没有运算符合" in said
+    assert all(re.search(rf"\b{name}\b", said) for name in ("break", "quit", "until")), "commands are typed as they are"
+    assert re.search(r"^stop +break \[", said, re.MULTILINE)
     assert not CHINESE.search(english)
     numbers = re.compile(r"norm ([\d.e+-]+)")
     assert numbers.findall(said) == numbers.findall(english) != []

@@ -87,7 +87,7 @@ class Prompt(cmd.Cmd):
             for i, name in enumerate(names):
                 line = getattr(self, f"do_{name}").__doc__.splitlines()[0]
                 usage, _, what = line.partition(": ")
-                self.say(f"{group if i == 0 else '':6} {usage:26}  {told(what.rstrip('.'))}")
+                writing.show([f"{group if i == 0 else '':6} {usage:26}  {told(what.rstrip('.'))}"])
         letters = [f"{word} {name}" for word, name in self.aliases.items() if len(word) == 1]
         self.say(f"\nIn short: {', '.join(letters)}.\nAn empty line repeats the last command.")
 

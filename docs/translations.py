@@ -34,6 +34,8 @@ MESSAGES = "messages"  # of the commands, whose catalogue is in the package
 
 DEMAND_ALL = False  # a release sets True: then one paragraph without a current translation fails the gate
 
+UNWRAPPED = 1_000_000  # letters in a line; with 0 Babel wraps comments all the same, so the English of before
+
 HEADER = """msgid ""
 msgstr ""
 "Language: zh_CN\\n"
@@ -147,7 +149,7 @@ def write(path: Path, catalogue: Catalog) -> None:
     for message in catalogue:
         message.flags -= {"python-format", "python-brace-format"}  # which "95 % of" and formulas are taken for
     file = io.BytesIO()
-    write_po(file, catalogue, width=0, no_location=True, omit_header=True, ignore_obsolete=True, include_previous=True)
+    write_po(file, catalogue, width=UNWRAPPED, no_location=True, omit_header=True, ignore_obsolete=True, include_previous=True)
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(HEADER.encode() + file.getvalue().strip() + b"\n")
 

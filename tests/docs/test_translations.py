@@ -94,8 +94,9 @@ def catalogue_of(pairs):
 
 
 def test_refreshing_keeps_what_is_current_and_marks_what_is_not(tmp_path):
-    old = {"A derivative says how fast.": "导数说明有多快。", "Gone tomorrow, with its words.": "明天就没有了。"}
-    texts = ["A derivative says how fast it goes.", "Quite another thing", "Moved here from elsewhere"]
+    long = " ".join(["A derivative says how fast one number moves when another one does."] * 9)
+    old = {long: "导数说明有多快。", "Gone tomorrow, with its words.": "明天就没有了。"}
+    texts = [long.replace("moves", "goes", 1), "Quite another thing", "Moved here from elsewhere"]
     fresh = translations.refreshed(catalogue_of(old), texts, {"Moved here from elsewhere": "从别处移来"})
     path = tmp_path / "page.po"
     translations.write(path, fresh)
@@ -103,7 +104,7 @@ def test_refreshing_keeps_what_is_current_and_marks_what_is_not(tmp_path):
     assert translations.counted(again, texts) == translations.Count(paragraphs=3, untranslated=1, stale=1)
     assert translations.translations(again) == {"Moved here from elsewhere": "从别处移来"}
     text = path.read_text(encoding="utf-8")
-    assert "Gone tomorrow" not in text and '#| msgid "A derivative says how fast."' in text
+    assert "Gone tomorrow" not in text and f'#| msgid "{long}"' in text
     translations.write(path, translations.refreshed(again, texts, {}))
     assert path.read_text(encoding="utf-8") == text, "refreshing twice changes nothing"
 

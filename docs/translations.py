@@ -149,7 +149,8 @@ def write(path: Path, catalogue: Catalog) -> None:
     for message in catalogue:
         message.flags -= {"python-format", "python-brace-format"}  # which "95 % of" and formulas are taken for
     file = io.BytesIO()
-    write_po(file, catalogue, width=UNWRAPPED, no_location=True, omit_header=True, ignore_obsolete=True, include_previous=True)
+    form = {"no_location": True, "omit_header": True, "ignore_obsolete": True, "include_previous": True}
+    write_po(file, catalogue, width=UNWRAPPED, **form)
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(HEADER.encode() + file.getvalue().strip() + b"\n")
 

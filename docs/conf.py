@@ -36,8 +36,8 @@ author = "the MiniRes authors"
 copyright = "the MiniRes authors"
 version = release = minires.__version__
 
-extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx_copybutton", "sphinx_gallery.gen_gallery"]
-exclude_patterns = ["_build"]
+extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx_copybutton", "sphinx_gallery.gen_gallery", "languages"]
+exclude_patterns = ["_build", "locale", "README.zh.md"]
 nitpicky = True  # a name that no page documents is an error, in text; signatures name what is not ours to document
 nitpick_ignore_regex = [("py:(class|obj|data)", r".*")]
 locale_dirs = ["locale"]

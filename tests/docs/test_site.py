@@ -1,14 +1,12 @@
 """The site builds without a warning, its links lead somewhere, it can be translated and searched."""
 
 import functools
-import re
 import sys
 from html.parser import HTMLParser
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 import pytest
-from building import sphinx
 
 ROOT = Path(__file__).parent.parent.parent
 sys.path.insert(0, str(ROOT / "docs"))
@@ -16,6 +14,9 @@ sys.path.insert(0, str(ROOT / "docs"))
 import docstrings  # noqa: E402
 
 pytestmark = pytest.mark.docs
+
+
+PAGES = ("index", "chapters/index", "stepping_through", "architecture", "api/index", "glossary")
 
 
 class Links(HTMLParser):
@@ -72,7 +73,7 @@ def test_the_link_checker_sees_faults(tmp_path):
 
 
 def test_pages_of_all_uses_are_there(site, pages):
-    for name in ("index", "chapters/index", "stepping_through", "architecture", "api/index", "glossary", "search"):
+    for name in (*PAGES, "search"):
         assert site / f"{name}.html" in pages
     chapters = sorted(path.stem for path in (ROOT / "tutorials").glob("[0-9]*.py"))
     for name in chapters:
@@ -142,6 +143,27 @@ def test_catalogues_for_translators_build(copied, site):
     for sentence in ("every gradient is written by hand", "[Play]{.hero-play}", "After {{ steps }} steps it is"):
         assert sentence in words
     assert (copied / "catalogues" / "chapters" / "07_convolution_backward.pot").exists()
+
+
+def test_every_page_leads_to_itself_in_the_other_language(site, pages):
+    """That the links lead somewhere is tested with all others."""
+    switched = [name for name in pages if 'class="languages"' in name.read_text(encoding="utf-8")]
+    english = [path for path in switched if site / "zh" not in path.parents]
+    assert len(english) == len(switched) / 2 and {site / f"{name}.html" for name in PAGES} <= {*english}
+    for path in english:
+        other = site / "zh" / path.relative_to(site)
+        assert other.resolve() in {(path.parent / link).resolve() for link in pages[path].links}, path
+        assert path.resolve() in {(other.parent / link).resolve() for link in pages[other].links}, other
+
+
+def test_the_chinese_site_is_in_chinese_and_says_where_it_is_not(site):
+    chapter = (site / "zh" / "chapters" / "01_derivatives.html").read_text(encoding="utf-8")
+    assert "<h1>1. 导数" in chapter and 'lang="zh' in chapter
+    assert "best central" not in chapter and "best step" in chapter  # text is translated, code and output are not
+    assert "导数" in (site / "zh" / "chapters" / "index.html").read_text(encoding="utf-8")
+    assert "only-english" in (site / "zh" / "training.html").read_text(encoding="utf-8")
+    english = (site / "chapters" / "01_derivatives.html").read_text(encoding="utf-8")
+    assert "in-english" not in english and "only-english" not in english
 
 
 @pytest.mark.parametrize(

@@ -81,10 +81,13 @@ def test_each_door_has_a_command_to_copy(chromium, site):
     page.close()
 
 
-@pytest.mark.parametrize("name", ["conv2d_grad_weight", "residual_add", "batch_norm"])
-def test_search_finds(chromium, site, name):
+@pytest.mark.parametrize(
+    ("folder", "words"),
+    [(".", "conv2d_grad_weight"), ("zh", "conv2d_grad_weight"), ("zh", "梯度"), ("zh", "中心差分"), ("zh", "求导")],
+)
+def test_search_finds(chromium, site, folder, words):
     page = chromium.new_page()
-    page.goto((site / "search.html").as_uri() + f"?q={name}")
+    page.goto((site / folder / "search.html").as_uri() + f"?q={words}")
     page.locator("#search-results ul.search li").first.wait_for()
     assert page.locator("#search-results ul.search li").count() >= 1
     page.close()

@@ -1,12 +1,14 @@
 """The site builds without a warning, its links lead somewhere, it can be translated and searched."""
 
 import functools
+import re
 import sys
 from html.parser import HTMLParser
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 import pytest
+from building import sphinx
 
 ROOT = Path(__file__).parent.parent.parent
 sys.path.insert(0, str(ROOT / "docs"))

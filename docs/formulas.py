@@ -36,6 +36,8 @@ def visit_block(translator, node):
 def mathml(tex: str, display: str = "inline") -> str:
     """Return a formula as MathML. ExtensionError, with its TeX, for one that browsers would not show as it is meant."""
     tex = " ".join(tex.split())
+    if r"\\" in tex and r"\begin" not in tex:  # lines of a block, as LaTeX's split has them
+        tex = rf"\begin{{aligned}} {tex} \end{{aligned}}"
     known = re.sub(r"\\mathrm\{(\w)\}", r"\\text{\1}", tex)  # else it would be an italic letter
     try:
         text = convert(known.replace("{aligned}", "{align*}"), display=display)

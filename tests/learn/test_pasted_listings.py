@@ -14,14 +14,22 @@ NUMBERS = [number for number in chapters.CHAPTERS if chapters.has_exercise(numbe
 
 
 def listings(number: int) -> dict[str, object]:
-    """Run the imports and definitions of a chapter's script; return its functions and classes by name."""
+    """Run the imports, constants and definitions of a chapter's script; return its functions and classes by name."""
     tree = ast.parse(chapters.path_of(number).read_text(encoding="utf-8"))
     defining = ast.FunctionDef | ast.ClassDef
-    kept = [node for node in tree.body if isinstance(node, ast.Import | ast.ImportFrom | defining)]
     scope: dict[str, object] = {"__name__": "pasted"}
-    exec(compile(ast.Module(kept, []), f"chapter {number}", "exec"), scope)
-    defined = [node.name for node in kept if isinstance(node, defining)]
-    return {name: scope[name] for name in defined}
+    for node in tree.body:
+        if isinstance(node, ast.Import | ast.ImportFrom | defining) or is_constant(node):
+            exec(compile(ast.Module([node], []), f"chapter {number}", "exec"), scope)
+    return {node.name: scope[node.name] for node in tree.body if isinstance(node, defining)}
+
+
+def is_constant(node) -> bool:
+    """Say whether a statement gives a matrix of written numbers a name: BT = np.array(…)."""
+    if not isinstance(node, ast.Assign) or not isinstance(node.value, ast.Call):
+        return False
+    numbers = [part.id for part in ast.walk(node.value) if isinstance(part, ast.Name)] == ["np"]
+    return numbers and all([isinstance(name, ast.Name) and name.id.isupper() for name in node.targets])
 
 
 def parameters_asked(number: int) -> dict[str, list[str]]:

@@ -14,6 +14,7 @@ from sphinx.errors import ExtensionError
 
 PARTS = {"mfrac": 2, "mroot": 2, "msub": 2, "msup": 2, "mover": 2, "munder": 2, "msubsup": 3, "munderover": 3}
 
+PRIME = re.compile(r"<msup>(<mi>\w</mi>)(?:<mrow>)?<m[io]>(&#x0203[2-4];)</m[io]>(?:</mrow>)?</msup>")  # is raised by itself
 TALL = re.compile(r"(<m(?:sub|sup|subsup)>)(<mo [^>]*minsize[^>]*>[^<]*</mo>)")  # \Big with an exponent
 
 
@@ -47,6 +48,7 @@ def mathml(tex: str, display: str = "inline") -> str:
     if fault:
         raise ExtensionError(f"this formula cannot be set: {tex} ({fault})")
     text = text.replace("<mo minsize", '<mo stretchy="true" symmetric="true" minsize')
+    text = PRIME.sub(r'<mrow>\1<mo lspace="0" rspace="0">\2</mo></mrow>', text)
     text = TALL.sub(r"\1<mrow>\2</mrow>", text)
     return text.replace("<math ", f'<math alttext="{html.escape(tex)}" ', 1)
 

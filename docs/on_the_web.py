@@ -13,9 +13,13 @@ HOME_ON_THE_WEB = ""  # the repository's address on GitHub, once it has one: htt
 BUTTONS = """
 .. container:: chapter-buttons
 
-   :download:`Run it in a notebook <{name}.ipynb>` :download:`The script <{name}.py>`{online}
+   :download:`{run} <{name}.ipynb>` :download:`{script} <{name}.py>`{online}
 
 """
+WORDS = {  # of the buttons, in the languages of the site
+    "en": {"run": "Run it in a notebook", "script": "The script", "open": "Open it on the web"},
+    "zh_CN": {"run": "在 notebook 里运行", "script": "脚本", "open": "在网上打开"},
+}
 SAID = "A network of 56 layers learns with skip connections and does not without: see why, gradient by gradient."
 
 
@@ -37,16 +41,17 @@ def site(home=HOME_ON_THE_WEB):
     return f"https://{owner.lower()}.github.io/{name}/" if home else ""
 
 
-def buttons(name, home=HOME_ON_THE_WEB):
-    online = f" `Open it on the web <{notebook(name, home)}>`__" if home else ""
-    return BUTTONS.format(name=name, online=online)
+def buttons(name, home=HOME_ON_THE_WEB, language="en"):
+    words = WORDS[language]
+    online = f" `{words['open']} <{notebook(name, home)}>`__" if home else ""
+    return BUTTONS.format(name=name, online=online, **words)
 
 
 def add_buttons(app, docname, source):
     """Put the buttons under a chapter's title."""
     if re.match(r"chapters/\d\d_", docname):
-        name = docname.partition("/")[2]
-        source[0] = re.sub(r"\n=+\n", lambda line: line[0] + buttons(name), source[0], count=1)
+        text = buttons(docname.partition("/")[2], language=app.config.language)
+        source[0] = re.sub(r"\n=+\n", lambda line: line[0] + text, source[0], count=1)
 
 
 def add_preview(app, page, template, context, doctree):

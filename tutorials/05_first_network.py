@@ -6,7 +6,7 @@ Sixty-four pixels in, one digit out. What is the smallest program that *learns* 
 gradient written down by hand? And once it works: which lines of it does the engine take over, and does it get the same
 numbers, step for step?
 
-:Time: 20 minutes to read, 3 seconds to run
+:Time: 20 minutes to read, a second or two to run
 :Before it: chapters 1 to 4
 :Afterwards: you can write a network that reads digits, with every gradient by hand, and train it
 """

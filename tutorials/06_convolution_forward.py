@@ -7,7 +7,7 @@ old place is lost. What if one small filter looked at every place of the image i
 
 And once that is written down as loops that nobody can misread: how does it become fast without becoming unreadable?
 
-:Time: 20 minutes to read, 5 seconds to run
+:Time: 20 minutes to read, a second or two to run
 :Before it: chapter 5
 :Afterwards: you can compute a convolution in three ways, and say what each costs
 """

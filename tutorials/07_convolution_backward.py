@@ -5,7 +5,7 @@ r"""
 Chapter 6 made convolution of two steps: copy the patches into columns, multiply by the filters. The gradient of a
 matrix product is known since chapter 5. But what is the gradient of *copying*?
 
-:Time: 20 minutes to read, 6 seconds to run
+:Time: 20 minutes to read, a second or two to run
 :Before it: chapters 5 and 6
 :Afterwards: you can pass a gradient back through a convolution, and train a convolutional network
 """

@@ -6,7 +6,7 @@ Batch norm gives every channel of a batch mean 0 and variance 1. The formula is 
 most people get wrong, because here **every number of the batch depends on every other**. What is it, where does it come
 from, and what do *training* and *evaluation* do differently?
 
-:Time: 20 minutes to read, 6 seconds to run
+:Time: 20 minutes to read, a second or two to run
 :Before it: chapter 5; chapter 7 for the pictures
 :Afterwards: you can derive batch norm's gradient, and say what its two modes do
 """

@@ -5,7 +5,7 @@ r"""
 A network of 20 layers learns the digits. A network of 56 layers can do all that the one with 20 can, and more. So is it
 better? If it is not, is that overfitting? Is it the gradient, vanishing on its long way back?
 
-:Time: 20 minutes to read, 30 seconds to run
+:Time: 20 minutes to read, 10 seconds to run
 :Before it: chapters 7 to 9
 :Afterwards: you know what degradation is, and two explanations that it is not
 """

@@ -6,7 +6,7 @@ Chapter 10's deep network would have been saved by layers that change nothing, a
 change nothing *by itself*, and learn only what it changes: :math:`y = x + F(x)`. It is one addition. What does it do to
 the gradient? And what, if :math:`x` and :math:`F(x)` do not have one shape?
 
-:Time: 20 minutes to read, 10 seconds to run
+:Time: 20 minutes to read, 8 seconds to run
 :Before it: chapters 3 and 10
 :Afterwards: you can build a residual block, say why its gradient arrives, and mend its shapes
 """

@@ -5,7 +5,7 @@ r"""
 One addition made networks of 18 to 1001 layers possible. Which are there, what are they built of, and what do they
 cost? And if a network's listing has a mistake, but runs, and its loss falls: who would notice?
 
-:Time: 20 minutes to read, 3 seconds to run
+:Time: 20 minutes to read, 2 seconds to run
 :Before it: chapter 11
 :Afterwards: you can build any network of the family, count what it costs, and find a wrong listing
 """

@@ -6,7 +6,7 @@ Residual networks are explained in many articles, and most of them print code. F
 this chapter. None of them is right. Some stop at once. The others run, their shapes fit, and their losses fall. How
 does one find what is wrong with code that runs?
 
-:Time: 35 minutes to read, 6 seconds to run
+:Time: 35 minutes to read, 4 seconds to run
 :Before it: chapters 8, 11 and 12
 :Afterwards: you can write tests that a wrong residual block does not pass, and mend what they find
 """

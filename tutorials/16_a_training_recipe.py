@@ -6,7 +6,7 @@ Chapter 5's loop has three lines: loss, backward, step. With it a network learns
 trained by *recipes* instead: a schedule, weight decay, augmentation, an average of the weights, and more. What does
 each ingredient do? And how far does a network of one's own get on real photographs?
 
-:Time: 40 minutes to read, 2 minutes to run
+:Time: 40 minutes to read, 35 seconds to run
 :Before it: chapters 5, 8 and 12
 :Afterwards: you can read a recipe line by line, tell its ingredients apart by numbers, and train on CIFAR-10
 """

@@ -5,7 +5,7 @@ r"""
 A processor has a few cores, and each of them is quick. A graphics card has thousands, and each of them is slow. What
 does a program look like that keeps thousands busy? And when they all add to one number, what comes out?
 
-:Time: 30 minutes to read, 6 seconds to run
+:Time: 30 minutes to read, a second or two to run
 :Before it: chapters 7, 8 and 18
 :Afterwards: you can read a CUDA kernel, and say which mistakes it must not make
 """

@@ -14,7 +14,7 @@ from sphinx.errors import ExtensionError
 
 PARTS = {"mfrac": 2, "mroot": 2, "msub": 2, "msup": 2, "mover": 2, "munder": 2, "msubsup": 3, "munderover": 3}
 
-PRIME = re.compile(r"<msup>(<mi>\w</mi>)(?:<mrow>)?<m[io]>(&#x0203[2-4];)</m[io]>(?:</mrow>)?</msup>")  # is raised by itself
+PRIME = re.compile(r"<msup>(<mi>\w</mi>)(?:<mrow>)?<m[io]>(&#x0203[2-4];)</m[io]>(?:</mrow>)?</msup>")  # it is high
 TALL = re.compile(r"(<m(?:sub|sup|subsup)>)(<mo [^>]*minsize[^>]*>[^<]*</mo>)")  # \Big with an exponent
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 PACKAGE = Path(__file__).parent.parent / "minires"
 FILES = (
     "cli/check.py", "cli/learn.py", "cli/debug.py", "learn/chapters.py", "learn/digits.py", "learn/reader.py",
-    "learn/isolation.py", "learn/examiner.py", "learn/parts/*.py", "gradient_check/fitting.py",
+    "learn/isolation.py", "learn/examiner.py", "learn/structure.py", "learn/parts/*.py", "gradient_check/fitting.py",
     "gradient_check/transformations.py",
     "gradient_check/known/*.py", "learn/exercises/*.py", "debug/prompt.py", "debug/terminal.py",
     "debug/arguments.py", "debug/writing.py",
@@ -22,7 +22,10 @@ CATALOGUE = PACKAGE / "locale" / "zh_CN.po"
 
 NO_MESSAGES = {"TEXT"}  # names of what is code: the files that exercises write
 LONGEST = 8  # lines; a longer text is no message
-WORDS = {"ok", "WRONG", "passed", "seen", "begun", "leave", "or", "right", "wrong", "missing"}  # messages of one word
+WORDS = {  # messages of one word
+    "ok", "WRONG", "passed", "seen", "begun", "leave", "or", "right", "wrong", "missing", "passes", "behind", "neither",
+    "upwards", "downwards", "nothing",
+}  # fmt: skip
 
 
 def english() -> list[str]:

@@ -183,12 +183,13 @@ for blocks in (1, 2, 3, 5, 9, 12):
 print(f"{2**27:,} paths")
 
 # %%
-# Once each, but when? -------------------- A path arrives at a node with a part of its gradient, and walks on with that
-# part alone. Why not wait until all parts have come, and walk on once with their sum? To wait means to know an
-# **order**: each node after all the nodes that were computed from it. Visiting every node once in *some* order is not
-# enough. In the first order below, each node is handled when it is first met, and the sum's node is met through the
-# skip before the branch's share has arrived. Predict first: the derivative should be :math:`1.5^3`. Will this order
-# give too much, or too little?
+# Once each, but when?
+# --------------------
+# A path arrives at a node with a part of its gradient, and walks on with that part alone. Why not wait until all parts
+# have come, and walk on once with their sum? To wait means to know an **order**: each node after all the nodes that
+# were computed from it. Visiting every node once in *some* order is not enough. In the first order below, each node is
+# handled when it is first met, and the sum's node is met through the skip before the branch's share has arrived.
+# Predict first: the derivative should be :math:`1.5^3`. Will this order give too much, or too little?
 
 
 def backward(order):

@@ -205,13 +205,14 @@ for backward in backwards[1:]:
 # ``along`` is the sum that ``sum_dropped`` dropped, one for each row. The lines before it take one number from a whole
 # row, which changes nothing, as you have just seen with ones: rounding then leaves more digits.
 #
-# How sure is sure? ----------------- How many wrong gradients would such a check let through? Backward multiplies what
-# it is handed, :math:`g`, by the table of slopes :math:`J` of chapter 3. A wrong backward has another table, :math:`J +
-# E`, and the check sees the difference, :math:`E g`. So only an error with :math:`E g = 0` escapes. A random :math:`g`
-# hits that with probability zero, up to the tolerance. For large arrays every element is too dear; then moving
-# :math:`x` along a random *direction* tests all elements at once, with the same argument. Below, each of 200 gradients
-# is wrong in one element of twelve, by about a thousandth. Predict first: how many of them will a single direction
-# find?
+# How sure is sure?
+# -----------------
+# How many wrong gradients would such a check let through? Backward multiplies what it is handed, :math:`g`, by the
+# table of slopes :math:`J` of chapter 3. A wrong backward has another table, :math:`J + E`, and the check sees the
+# difference, :math:`E g`. So only an error with :math:`E g = 0` escapes. A random :math:`g` hits that with probability
+# zero, up to the tolerance. For large arrays every element is too dear; then moving :math:`x` along a random
+# *direction* tests all elements at once, with the same argument. Below, each of 200 gradients is wrong in one element
+# of twelve, by about a thousandth. Predict first: how many of them will a single direction find?
 
 found = 0
 for _ in range(200):

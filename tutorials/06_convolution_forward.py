@@ -204,11 +204,13 @@ for stride, padding in [(1, 0), (1, 1), (2, 0), (2, 1), (3, 2)]:
 #
 # 27 = 3·3·3 numbers in a patch, 20 = 5·4 places. ``u`` goes up one frame, to the product ``w @ cols``.
 #
-# What it costs ------------- Every output takes :math:`C K^2` multiplications, so a layer takes :math:`N F I J \cdot C
-# K^2` of them, however it is written. What differs is how long one takes, and how much memory: at stride 1 the columns
-# are :math:`K^2` times as large as the image. (So the engine makes them for a few images at a time, and its compiled
-# kernels do without.) Predict first: all three ways below do the same 73,728 multiplications. How many times as fast as
-# the loops is the one product? Ten times, a hundred, a thousand?
+# What it costs
+# -------------
+# Every output takes :math:`C K^2` multiplications, so a layer takes :math:`N F I J \cdot C K^2` of them, however it is
+# written. What differs is how long one takes, and how much memory: at stride 1 the columns are :math:`K^2` times as
+# large as the image. (So the engine makes them for a few images at a time, and its compiled kernels do without.)
+# Predict first: all three ways below do the same 73,728 multiplications. How many times as fast as the loops is the one
+# product? Ten times, a hundred, a thousand?
 
 batch, filters = images[:8].astype(float), rng.standard_normal((16, 1, 3, 3))
 multiplications = len(batch) * 16 * 8 * 8 * 9

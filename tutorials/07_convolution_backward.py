@@ -216,9 +216,11 @@ print(gradcheck(lambda x, weight: ops.conv2d(x, weight, stride=2, padding=1), x,
 #
 # Go on with ``n``, and watch the line with ``+=`` run nine times, once for each tap.
 #
-# The turned filter ----------------- There is a second way to say it. At stride 1 and without padding, which outputs
-# did pixel :math:`(h, w)` flow into? Output :math:`(i, j)` looks through tap :math:`(u, v)` at pixel :math:`(i + u, j +
-# v)`. So the pixel flowed through tap :math:`(u, v)` into output :math:`(h - u, w - v)`, and what comes back is
+# The turned filter
+# -----------------
+# There is a second way to say it. At stride 1 and without padding, which outputs did pixel :math:`(h, w)` flow into?
+# Output :math:`(i, j)` looks through tap :math:`(u, v)` at pixel :math:`(i + u, j + v)`. So the pixel flowed through
+# tap :math:`(u, v)` into output :math:`(h - u, w - v)`, and what comes back is
 #
 # .. math::
 #

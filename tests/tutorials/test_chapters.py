@@ -46,6 +46,7 @@ def test_form(path):
     assert re.search(r"np\.testing\.assert_|^ *assert ", source, re.MULTILINE), "an assertion that the engine agrees"
     headings = re.findall(r"^# (.+)\n# (?:-|=|~|\^){3,}$", source, re.MULTILINE)
     assert "Exercises" in headings and "Read next" in headings, headings
+    assert not re.search(r"^# .*\w.* -{3,}( |$)", source, re.MULTILINE), "a heading that has run into its paragraph"
     if chapters.has_exercise(number_of(path)):
         assert f"minires learn {number_of(path)}" in source
 

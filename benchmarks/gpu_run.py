@@ -19,6 +19,7 @@ fails, or takes too long, is a result too. --emulate puts the tests' stand-in fo
 """
 
 import argparse
+import contextlib
 import json
 import os
 import signal
@@ -186,16 +187,10 @@ def cuda_graph(emulate):
 def inside(step, emulate):
     """Do one of the steps above, in a process of its own, and print what it found as the last line."""
     sys.path[:0] = [str(ROOT), str(ROOT / "tests" / "gpu")]
-    if emulate:
-        import fake_cupy
-        import pytest
+    from minires.kernels import emulation
 
-        from minires.kernels import devices
-
-        patch = pytest.MonkeyPatch()
-        patch.setattr(devices, "gpu_problem", lambda: None)
-        fake_cupy.install(patch)
-    print(json.dumps({"d": comparison, "e": training, "f": cuda_graph}[step](emulate)))
+    with emulation.gpu() if emulate else contextlib.nullcontext():
+        print(json.dumps({"d": comparison, "e": training, "f": cuda_graph}[step](emulate)))
 
 
 # The run.

@@ -1,7 +1,7 @@
 """Keep what trainings on CIFAR-10 were like: thinned records, a table, the curves.
 
     python benchmarks/real_training.py --time DATA --side-by-side FILES     what a step takes → time.json
-    python benchmarks/real_training.py RUNS      folders of runs below RUNS/NAME/ → results/training, then the page
+    python benchmarks/real_training.py RUNS --data-dir DATA      folders below RUNS/NAME/ → results/training, the page
     python benchmarks/real_training.py --page    docs/real_training.md and its figure, from there
 
 A run's own minutes are those of the machine as it was; where that was shared with other work they say little. Time is
@@ -10,6 +10,9 @@ MiniRes and in PyTorch, in turns, on images that lie ready; the one with the med
 also loads, augments and averages, and now and then the network is evaluated: how many bare steps that is, is measured
 in turns with bare steps, of one thread, in time of the processor, which other work does not add to. DATA is the folder
 that has CIFAR-10.
+
+The trainings kept an average of their weights, which the recipes no longer do: see recipe_options.py. A step does not
+read the average, so they are trainings of the recipes as they are. The table has the accuracy of the last weights.
 """
 
 import argparse
@@ -19,12 +22,19 @@ import statistics
 import time
 from pathlib import Path
 
+import recipe_options
+import report
+
 HERE = Path(__file__).resolve().parent
 RESULTS = HERE / "results" / "training"
 PAGE = HERE.parent / "docs" / "real_training.md"
 FIGURE = HERE.parent / "docs" / "images" / "real_training.png"
-BEGIN, END = "<!-- made by benchmarks/real_training.py -->\n", "<!-- end of what is made -->\n"
+DEPTH_FIGURE = FIGURE.with_name("real_degradation.png")
+BEGIN, END = "<!-- made by benchmarks/real_training.py -->", "<!-- end of what is made -->\n"
 BATCHES = 100  # training steps in a record that is kept
+OPTIONS = """An option stays in `cifar10-coffee` where it is worth 0.2 points, the mean of two seeds. These are not. The
+average of the weights still shows earlier what a training will come to: the curves above are of the average."""
+LAST_STEPS = 500  # of a training, whose mean accuracy is given
 TURNS, STEPS = 9, 12  # of measuring: so many turns of so many steps
 
 
@@ -45,7 +55,7 @@ def recipe_of(arguments):
     from minires.runs.folder import flattened
     from minires.runs.settings import recipe_names
 
-    silent = ("seed", "dataset.", "data.", "model.fused", "model.name", "keep_checkpoints", "checkpoint_every")
+    silent = ("seed", "dataset.", "data.", "model.fused", "model.name", "keep_checkpoints", "checkpoint_every", "ema_")
     own = {key: value for key, value in flattened(arguments).items() if not key.startswith(silent)}
     best = None
     for name in recipe_names():
@@ -75,11 +85,28 @@ def thinned(rows):
     return kept
 
 
-def summary(rows, arguments):
-    """Return the table's row of a run."""
+def accuracies(folder, data_dir):
+    """Return the test accuracy of a run's last weights as they are, and of their average where it kept one."""
+    from minires import runs, training
+    from minires.runs import checkpoint
+    from minires.runs.building import evaluation_loader, load_data
+
+    model, recipe, _ = runs.load_model(folder, "last")
+    recipe.data.dir = str(data_dir)
+    loader = evaluation_loader(load_data(recipe), recipe)
+    state, _ = checkpoint.load(checkpoint.newest(folder / "checkpoints"))
+    found = {}
+    for name, weights in (("last", state["model"]), ("average", (state["ema"] or {}).get("averages"))):
+        if weights is not None:
+            model.load_state_dict(weights)
+            found[name] = training.evaluate(model.eval(), loader)[1]
+    return found
+
+
+def summary(rows, arguments, measured):
+    """Return the table's row of a run. measured: the accuracies of its last step's weights."""
     recipe, changed = recipe_of(arguments)
     steps = [row for row in rows if "loss" in row]
-    evaluations = [row for row in rows if "test_accuracy" in row]
     return {
         "model": arguments["model"]["name"],
         "skip": arguments["model"].get("skip", True),
@@ -90,11 +117,9 @@ def summary(rows, arguments):
         "planned_steps": arguments["steps"],
         "evaluate_every": arguments["evaluate_every"],
         "steps": len(steps),
-        "finished": bool(evaluations) and evaluations[-1]["step"] == arguments["steps"],
-        "evaluated_at": evaluations[-1]["step"] if evaluations else None,
-        "accuracy": evaluations[-1]["test_accuracy"] if evaluations else None,
-        "loss": evaluations[-1]["test_loss"] if evaluations else None,
-        "train_accuracy": statistics.fmean([row["accuracy"] for row in steps[-500:]]),
+        "accuracy": measured["last"],
+        "average_accuracy": measured.get("average"),
+        "train_accuracy": statistics.fmean([row["accuracy"] for row in steps[-LAST_STEPS:]]),
         "seconds_as_it_was": sum([arguments["batch_size"] / row["images_per_second"] for row in steps]),
     }
 
@@ -114,24 +139,24 @@ def side_by_side(paths):
     return {"processes": len(records), "best_peer": record["best_peer"], "step_s": times, "machine": record["machine"]}
 
 
-def gather(out):
-    """Write results/training: a folder for each run, and table.json."""
+def gather(out, data_dir):
+    """Write results/training: a folder for each run that reached its last step, and runs.json."""
     from minires import runs
     from minires.runs import records
 
     rows = {}
     for name, folder in run_folders(out).items():
         config, metrics = runs.read(folder, "config.json"), runs.read(folder, "metrics.jsonl")
-        if not [row for row in metrics if "test_accuracy" in row]:
-            print(f"{name}: not evaluated yet, left out")
+        if len([row for row in metrics if "loss" in row]) < config["arguments"]["steps"]:
+            print(f"{name}: not at its last step, left out")
             continue
+        rows[name] = summary(metrics, config["arguments"], accuracies(folder, data_dir))
         config["arguments"]["data"].pop("dir", None)  # a path of this machine
         (RESULTS / name).mkdir(parents=True, exist_ok=True)
         records.write_json(RESULTS / name / "config.json", config)
         lines = [json.dumps(row) for row in thinned(metrics)]
         records.write_bytes(RESULTS / name / "metrics.jsonl", ("\n".join(lines) + "\n").encode())
-        rows[name] = summary(metrics, config["arguments"])
-        print(name, rows[name]["accuracy"], rows[name]["evaluated_at"])
+        print(name, rows[name]["accuracy"], rows[name]["average_accuracy"], flush=True)
     order = sorted(rows, key=lambda name: (bool(rows[name]["changed"]), -rows[name]["planned_steps"], name))
     records.write_json(RESULTS / "runs.json", {name: rows[name] for name in order})
 
@@ -191,15 +216,14 @@ def recipe_text(run):
 
 
 def run_table(rows):
-    """One line a run. What was not finished says how far it came."""
+    """One line a run."""
     lines = [
         "| network | recipe | seed | steps | test accuracy | error | training accuracy |",
         "|---|---|---|---|---|---|---|",
     ]
     for run in rows.values():
-        done = f"{run['steps']:,}" if run["finished"] else f"{run['evaluated_at']:,} of {run['planned_steps']:,}"
         lines.append(
-            f"| {title(run)} | {recipe_text(run)} | {run['seed']} | {done} | {run['accuracy']:.2%} | "
+            f"| {title(run)} | {recipe_text(run)} | {run['seed']} | {run['steps']:,} | {run['accuracy']:.2%} | "
             f"{1 - run['accuracy']:.2%} | {run['train_accuracy']:.1%} |"
         )
     return "\n".join(lines)
@@ -227,7 +251,7 @@ def time_table(rows, timed):
 def machine_text(timed):
     """Say what was measured, and on what."""
     machine, step, peer = timed["machine"], timed["step_s"], timed["best_peer"]
-    name = f"{machine['processor']}, {machine['family_and_model']}, {', '.join(machine['vectors'])}"
+    name = report.processor_name(Path(machine["family_and_model"]), machine)
     torch = f"PyTorch {machine['torch'].partition('+')[0]}, {peer.removeprefix('torch ')}"
     low, high = timed["spread"]
     return (
@@ -235,37 +259,61 @@ def machine_text(timed):
         f"{step['minires numba'] * 1e3:.1f} ms in MiniRes and {step[peer] * 1e3:.1f} ms in {torch}: in turns, where "
         f"nothing else ran, the middle one of {timed['processes']} processes. A whole step takes "
         f"{timed['whole_step']:.2f} bare ones ({low:.2f} to {high:.2f} in {timed['turns']} turns, of processor time), "
-        f"with loading, augmentation and the average, and an evaluation {timed['evaluation']:.0f}: from these the "
+        f"with loading and augmentation, and an evaluation {timed['evaluation']:.0f}: from these the "
         "minutes of the whole training are derived."
     )
 
 
+def depth_text(rows):
+    """Say how deep and shallow networks, with skips and without, learned in the same few steps."""
+    runs = of_depths(rows).values()
+    parts = [f"{title(run)} {run['train_accuracy']:.1%} and {run['accuracy']:.1%}" for run in runs]
+    steps = next(iter(runs))["steps"]
+    return (
+        f"`cifar10-lunch` in {steps:,} steps, one seed. Accuracy on the training images, the mean of the last "
+        f"{LAST_STEPS} steps, and on the test images: {', '.join(parts)}."
+    )
+
+
+def of_depths(rows):
+    """Return the runs that differ in depth and skips alone."""
+    return {name: run for name, run in rows.items() if "steps" in run["changed"] and run["recipe"] == "cifar10-lunch"}
+
+
 def section(rows, timed):
     """Return what of the page is made."""
-    parts = [BEGIN, run_table(rows) + "\n", "### How long it takes\n", time_table(rows, timed) + "\n"]
-    return "\n".join([*parts, machine_text(timed) + "\n", END])
+    parts = [BEGIN, run_table(rows), "### Deep and shallow, with skips and without", depth_text(rows)]
+    parts += [f"![Loss and accuracy of the four](images/{DEPTH_FIGURE.name})"]
+    parts += ["### What the options are worth", OPTIONS, recipe_options.table(rows)]
+    parts += ["### How long it takes", time_table(rows, timed), machine_text(timed), END]
+    return "\n\n".join(parts)
 
 
 def page():
     """Return the page with what is made put into it anew."""
-    rows, timed = (json.loads((RESULTS / f"{name}.json").read_text(encoding="utf-8")) for name in ("runs", "time"))
     text = PAGE.read_text(encoding="utf-8")
     before, _, rest = text.partition(BEGIN)
-    return before + section(rows, timed) + rest.partition(END)[2]
+    return before + section(*[result(name) for name in ("runs", "time")]) + rest.partition(END)[2]
+
+
+def result(name):
+    return json.loads((RESULTS / f"{name}.json").read_text(encoding="utf-8"))
 
 
 def write_page():
     from minires import plots
 
     PAGE.write_text(page(), encoding="utf-8")
-    rows = json.loads((RESULTS / "runs.json").read_text(encoding="utf-8"))
-    folders = [RESULTS / name for name, run in rows.items() if run["finished"] and not run["changed"]]
-    print(PAGE, plots.training_curves(folders, FIGURE), sep="\n")
+    rows = result("runs")
+    whole = [RESULTS / name for name, run in rows.items() if not run["changed"]]
+    print(PAGE, plots.training_curves(whole, FIGURE), sep="\n")
+    print(plots.training_curves([RESULTS / name for name in of_depths(rows)], DEPTH_FIGURE))
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("runs", nargs="?", type=Path)
+    parser.add_argument("--data-dir", type=Path, metavar="DATA")
     parser.add_argument("--time", type=Path, metavar="DATA")
     parser.add_argument("--side-by-side", nargs="+", type=Path, metavar="FILE")
     parser.add_argument("--page", action="store_true")
@@ -275,7 +323,9 @@ def main():
             parser.error("--time needs --side-by-side, records of benchmarks/cpu.py on this processor")
         measured_time(args.time, args.side_by_side)
     if args.runs:
-        gather(args.runs)
+        if not args.data_dir:
+            parser.error("RUNS needs --data-dir, where CIFAR-10 is: the last weights are evaluated")
+        gather(args.runs, args.data_dir)
     if args.page or args.runs:
         write_page()
 

@@ -33,9 +33,9 @@ that a thread runs on were looked at, and change nothing. What helps is to go to
 
 
 def processors():
-    """Return the folders of results, that with most of them first."""
+    """Return the folders of results, those of processors that are named in full first."""
     folders = [folder for folder in sorted(RESULTS.iterdir()) if any(folder.glob("*.json"))]
-    return sorted(folders, key=lambda folder: -len(list(folder.glob("*.json"))))
+    return sorted(folders, key=lambda folder: "model" not in folder.name.split("-"))
 
 
 def records(folder):

@@ -84,6 +84,7 @@ class Op:
     module_path: str = ""  # "layer2.1.conv1", once modules are used
     has_run: bool = False
     released: bool = False
+    unseen: bool = False  # nobody but the ops before it sees the gradients that its backward gives
 
     def __call__(self, *inputs: Tensor) -> Tensor:
         if self.has_run:
@@ -279,9 +280,11 @@ class Tensor:
         for tensor in order:
             tensor.grad = None
         accumulate(self, grad)
+        unseen = not keep_grads and not keep_graph and per_thread.observer is None
         for tensor in order:
             op, grad_y = tensor.op, tensor.grad
             assert op is not None and grad_y is not None  # backward_order lists such tensors only
+            op.unseen = unseen
             try:
                 grads = op.backward(grad_y)  # step in here
                 deliver(tensor, grad_y, grads)

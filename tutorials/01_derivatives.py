@@ -70,8 +70,8 @@ plt.show()
 #    f(x \pm h) = f(x) \pm h f'(x) + \tfrac{h^2}{2} f''(x) \pm \tfrac{h^3}{6} f'''(x) + \dots
 #
 # In the one-sided quotient the term with :math:`f''` remains, an error of about :math:`\tfrac{h}{2} f''`. In the
-# central one it is on both sides and cancels; what remains is :math:`\tfrac{h^2}{6} f'''`. A tenth of the step is a
-# tenth of the error here, a hundredth there.
+# central one it is on both sides and cancels; what remains is :math:`\tfrac{h^2}{6} f'''`. Predict first: the step
+# becomes ten times smaller. What becomes of the one error, and of the other?
 
 for quotient, order in [(one_sided, 1), (central, 2)]:
     errors = [abs(quotient(f, x0, h) - f_prime(x0)) for h in (1e-2, 1e-3)]
@@ -79,12 +79,17 @@ for quotient, order in [(one_sided, 1), (central, 2)]:
     np.testing.assert_allclose(errors[0] / errors[1], 10**order, rtol=0.05)
 
 # %%
+# A tenth of the step is a tenth of the one-sided error, and a hundredth of the central one.
+#
 # Why not the smallest step there is?
 # -----------------------------------
 # Because a computer's numbers have 16 digits (float64) or 7 (float32). :math:`f(x+h)` and :math:`f(x)` agree in more
 # and more digits as :math:`h` shrinks, and the difference of two numbers that agree in their first 12 digits has 4
 # digits left. Dividing by the tiny :math:`h` makes that rounding error large, about :math:`\varepsilon / h`, with
 # :math:`\varepsilon` the distance from 1 to the next number.
+#
+# So there is a best step, not too large and not too small. Predict first: float32 has 7 digits. How many of them will
+# be right in the best difference that it can give?
 
 
 def worst_error(quotient, h, dtype):
@@ -211,8 +216,9 @@ print(x.grad)
 # Many knobs, one number
 # ----------------------
 # Fit a line :math:`a x + b` to points; the error :math:`L(a, b)` is the mean squared distance. Each knob has its own
-# derivative, found with the other held still; together they are the **gradient**, the arrow in which :math:`L` climbs
-# fastest. So step the other way, again and again:
+# derivative, found with the other held still. Together they are the **gradient**, the arrow in which :math:`L` climbs
+# fastest. So step the other way, again and again. Each step is 0.2 times the gradient. Predict first: do the steps
+# become longer or shorter on the way?
 
 rng = np.random.default_rng(0)
 points = rng.uniform(-1, 1, 40)
@@ -249,9 +255,12 @@ axes.legend(loc="upper right", fontsize=8)
 plt.show()
 losses = [loss for _, _, loss in path]
 assert all(np.diff(losses) < 0)
+assert all(np.diff(np.linalg.norm(np.diff(path, axis=0)[:, :2], axis=1)) < 0)
 assert quick() or np.allclose(knobs.data, np.polyfit(points, targets, 1), atol=0.01)
 
 # %%
+# They become shorter: near the lowest point the slope is small, and so is the step.
+#
 # The engine's gradient was compared with finite differences at every step. What would it have cost to use those
 # alone? Two evaluations of the error for each knob. With two knobs that is nothing; with a network's hundreds of
 # thousands it is hopeless, while ``backward`` costs a few forward passes, whatever the number of knobs. So:
@@ -274,7 +283,9 @@ assert quick() or np.allclose(knobs.data, np.polyfit(points, targets, 1), atol=0
 #    terms cancel. (``minires/gradient_check/differences.py`` does it.) Which power of :math:`h` remains?
 # 3. Replace 0.2 in the descent by 1.2, and run the chapter again. Which assertion fails, and what do the losses do?
 # 4. **In code**, with an examiner: ``minires learn 1`` writes a file with a gap for the numeric gradient of a function
-#    of any array, ``minires check 1`` looks at what you put there, and ``--hint`` gives away a little more each time.
+#    of any array. ``minires check 1`` looks at what you put there, and ``--hint`` gives away a little more each time.
+# 5. **Your own engine**: the same command begins ``my_minires/tensor.py``. Three steps stand in it, a product,
+#    :math:`e^x` and :math:`\tanh`, each with its forward. You write the three backwards.
 #
 # .. admonition:: Answers to the exercises on paper
 #    :collapsible: closed

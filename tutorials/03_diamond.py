@@ -6,7 +6,7 @@ A residual block adds its input to what it computed from it: :math:`y = x + f(x)
 it from a plain layer, :math:`y = f(x)`. What does the plus sign do to the gradient, on one block, and on forty of them
 in a row? And which mistake in it gives a wrong gradient without a word of warning?
 
-:Time: 15 minutes to read, a second or two to run
+:Time: 20 minutes to read, a second or two to run
 :Before it: chapters 1 and 2
 :Afterwards: you can pass a gradient back through a block by hand, and say what a skip does to it
 """
@@ -18,9 +18,12 @@ in a row? And which mistake in it gives a wrong gradient without a word of warni
 # :math:`(N, D)`, :math:`w` is :math:`(D, D)`. Every line forward gets a line backward, in the opposite order. Two rules
 # of chapter 1 are enough: along a chain gradients are multiplied, and where a value is used twice they are added.
 #
-# For the product :math:`b = t\, w` the two gradients follow from one element, :math:`b_{nj} = \sum_i t_{ni} w_{ij}`:
-# :math:`t_{ni}` changes all :math:`b_{nj}` with the slopes :math:`w_{ij}`, so its gradient is the sum
-# :math:`\sum_j \frac{dL}{db_{nj}} w_{ij}`, in matrices :math:`\frac{dL}{db} w^\top`; likewise
+# For the product :math:`b = t\, w` the two gradients follow from one element, :math:`b_{nj} = \sum_i t_{ni} w_{ij}`.
+# Here :math:`n` counts rows, :math:`i` and :math:`j` count columns, and :math:`L` is the one number at the end of it
+# all. The number :math:`t_{ni}` is used in all :math:`b_{nj}` of its row, with the slopes :math:`w_{ij}`. Used several
+# times means added: its gradient is :math:`\sum_j \frac{dL}{db_{nj}} w_{ij}`. In matrices this is
+# :math:`\frac{dL}{dt} = \frac{dL}{db} w^\top`. The number :math:`w_{ij}` is used once in each row, with the slope
+# :math:`t_{ni}`. Its gradient is :math:`\sum_n t_{ni} \frac{dL}{db_{nj}}`, in matrices
 # :math:`\frac{dL}{dw} = t^\top \frac{dL}{db}`.
 
 from math import comb
@@ -30,7 +33,7 @@ import numpy as np
 
 from minires import Tensor, ops
 from minires.learn import quick
-from minires.plots import COLOURS
+from minires.plots import COLOURS, Animation
 
 
 def forward(x, w):
@@ -55,6 +58,56 @@ x, w = rng.standard_normal((2, 3)), rng.standard_normal((3, 3))
 grad_y = rng.standard_normal((2, 3))
 y, t = forward(x, w)
 grad_x, grad_w = backward(grad_y, t, w)
+
+# %%
+# Here is the way back in slow motion, for the first row: its three gradients as they travel. At the plus the two
+# ways part, each with all that arrived. At :math:`x` they meet again. Predict first: which of the two brings its
+# numbers home unchanged?
+
+grad_t = grad_y @ w.T
+arrives, leaves_w, leaves_tanh = grad_y[0], grad_t[0], (grad_t * (1 - t * t))[0]
+stops = np.array([(6.4, 0), (5, 0), (3.5, -1.3), (1.5, -1.3), (0, 0)])  # y, the plus, the product, tanh, x
+moves = 3  # pictures between two stops
+
+
+def three(values):
+    return "(" + ", ".join([f"{value:.2f}" for value in values]).replace("-", "−") + ")"
+
+
+def draw_the_way_back(figure, step):
+    axes, hour = figure.subplots(), min(step / moves, 4)  # the hours 0 to 4 are the stops
+    for start, end in [(0, 1), (1, 2), (2, 3), (3, 4), (1, 4)]:
+        axes.plot(*stops[[start, end]].T, color="0.75", linewidth=2, zorder=0)
+    for name, place in zip(["y", "+", "@ w", "tanh", "x"], stops, strict=True):
+        axes.text(*place, name, ha="center", va="center", fontsize=13, bbox={"boxstyle": "round", "facecolor": "white"})
+    said = [
+        (0, 5.7, 0.42, three(arrives), "black"),
+        (1, 3.2, 0.25, three(arrives), COLOURS["residual"]),
+        (1, 5.3, -0.8, three(arrives), COLOURS["plain"]),
+        (2, 2.5, -0.95, three(leaves_w), COLOURS["plain"]),
+        (3, -0.35, -0.8, three(leaves_tanh), COLOURS["plain"]),
+        (4, 0.2, 0.62, f"added: {three(grad_x[0])}", "black"),
+    ]
+    for since, across, up, words, colour in said:
+        if hour >= since:
+            axes.text(across, up, words, ha="center", va="center", fontsize=10, color=colour)
+    before, share = divmod(min(hour, 3.999), 1)
+    along = stops[int(before)] + share * (stops[int(before) + 1] - stops[int(before)])
+    if hour < 1:
+        axes.plot(*along, "o", color="black", markersize=13, zorder=4)
+    else:
+        skip = stops[1] + (hour - 1) / 3 * (stops[4] - stops[1])
+        axes.plot(*skip, "o", color=COLOURS["residual"], markersize=13, zorder=4)
+        axes.plot(*along, "o", color=COLOURS["plain"], markersize=13, zorder=4)
+    axes.set(xlim=(-1.3, 7.2), ylim=(-1.7, 0.95), title="one row's gradient on its way back")
+    axes.axis("off")
+
+
+np.testing.assert_allclose(arrives + leaves_tanh, grad_x[0])
+Animation(
+    draw_the_way_back, 4 * moves + 1, size=(6.4, 2.9), seconds=0.45, hold=8,
+    says="the gradient that arrives at a sum goes on along both of its sides, and what comes back is added at x",
+)  # fmt: skip
 
 # %%
 # The engine agrees
@@ -144,7 +197,9 @@ assert not np.allclose(hasty_w, grad_w)
 #
 #    \prod_{l=1}^{n} (1 + a_l) = 1 + \sum_l a_l + \sum_{l<m} a_l a_m + \dots + a_1 a_2 \cdots a_n
 #
-# The last term, one path of :math:`2^n`, is all that a plain chain has.
+# The last term, one path of :math:`2^n`, is all that a plain chain has. Below there are twenty blocks, and each branch
+# has the slope ½. Half of the branches are on a path, on average. Predict first: on the paths that carry most of the
+# gradient, are there ten branches, more, or fewer?
 
 n, a = 20, 0.5
 lengths = np.arange(n + 1)
@@ -163,9 +218,11 @@ mean_length, mean_carrier = (np.sum(lengths * share) / share.sum() for share in 
 assert mean_carrier < mean_length  # short paths carry more than their share
 
 # %%
+# Fewer. Each branch on a path halves what the path carries.
+#
 # Back to arrays: forty blocks, and forty plain layers with the same weights. Weights drawn with variance :math:`g^2 /
 # D` stretch a vector by about :math:`g` each time. How large is the gradient at every layer, against the one at the
-# end?
+# end? Predict first, for the gains ½, 1 and 2: where does it vanish without skips, and where with them?
 
 
 depth, D = 40 if not quick() else 8, 64
@@ -226,6 +283,9 @@ plt.show()
 #    whole? The first residual networks had a relu there.
 # 4. **In code**, with an examiner: ``minires learn 3`` writes a file with a block of two matrices and a relu for you to
 #    pass backward by hand. When ``minires check 3`` is content, ``minires check 3 --train`` trains with your relu.
+# 5. **Your own engine**: the same command adds four ops to ``my_minires/tensor.py``, a sum of two arrays, a product of
+#    matrices, a relu and a sum of all elements. You write their backwards. Then it has all that a network on points
+#    needs: ``python -m my_minires.points`` trains one, and draws what it answers.
 #
 # .. admonition:: Answers to the exercises on paper
 #    :collapsible: closed

@@ -6,7 +6,7 @@ A wrong backward pass raises no error. The network trains a little worse, or on 
 why. Finite differences can tell, says chapter 1. But a check that says "fine" to everything is worse than none: **what
 must a check be like, so that a wrong gradient cannot pass?**
 
-:Time: 15 minutes to read, a second or two to run
+:Time: 20 minutes to read, a second or two to run
 :Before it: chapters 1 to 3
 :Afterwards: you can check any gradient, and know what a check must be like so that none slips through
 """
@@ -22,7 +22,8 @@ must a check be like, so that a wrong gradient cannot pass?**
 #    \frac{dL}{dx_k} = y_k \Big( \frac{dL}{dy_k} - \sum_j \frac{dL}{dy_j}\, y_j \Big)
 #
 # The sum in the gradient is there because every :math:`x_k` changes *all* probabilities, through what they are divided
-# by. Below are the right backward, and four that somebody may have written on a Friday.
+# by. (Chapter 5 derives it. Here it is enough that one formula is right.) Below are the right backward, and four that
+# somebody may have written on a Friday.
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -62,7 +63,8 @@ backwards = [right, times_123, mean_for_sum, sum_dropped, own_slope]
 # A check that looks at nothing
 # -----------------------------
 # Finite differences need one number to differentiate, and the simplest way to make one of an array is its sum; the
-# gradient of a sum is all ones. Many checkers do exactly this. Watch:
+# gradient of a sum is all ones. Many checkers do exactly this. Predict first: one of the five backwards is right. How
+# many will pass such a check?
 
 
 def numeric_gradient(function, x, grad_y, h=1e-5):
@@ -140,6 +142,9 @@ assert np.allclose(across[np.abs(points) > h], points[np.abs(points) > h] > 0)
 # :func:`minires.gradcheck` does all of this: float64, a random output gradient, every element, steps at two sizes,
 # kinks left out and counted. It also looks whether a backward writes into what it was handed, and whether it gives the
 # same when asked twice.
+#
+# Below it checks softmax, and then a relu at −1, 0 and 1. Beside the single elements it moves all of them together,
+# once. Predict first: of the relu's four comparisons, how many must be left out?
 
 report = gradcheck(ops.softmax, x, names=["x"])
 print(report)
@@ -200,12 +205,13 @@ for backward in backwards[1:]:
 # ``along`` is the sum that ``sum_dropped`` dropped, one for each row. The lines before it take one number from a whole
 # row, which changes nothing, as you have just seen with ones: rounding then leaves more digits.
 #
-# How sure is sure?
-# -----------------
-# How many wrong gradients would a check with *one* number let through? Handing in a random gradient :math:`g` compares
-# :math:`J g` for a table :math:`J` of slopes. Only errors whose table gives zero times :math:`g` escape, and a random
-# :math:`g` hits that with probability zero, up to the tolerance. For large arrays every element is too dear; then
-# moving :math:`x` along a random *direction* tests all elements at once, with the same argument.
+# How sure is sure? ----------------- How many wrong gradients would such a check let through? Backward multiplies what
+# it is handed, :math:`g`, by the table of slopes :math:`J` of chapter 3. A wrong backward has another table, :math:`J +
+# E`, and the check sees the difference, :math:`E g`. So only an error with :math:`E g = 0` escapes. A random :math:`g`
+# hits that with probability zero, up to the tolerance. For large arrays every element is too dear; then moving
+# :math:`x` along a random *direction* tests all elements at once, with the same argument. Below, each of 200 gradients
+# is wrong in one element of twelve, by about a thousandth. Predict first: how many of them will a single direction
+# find?
 
 found = 0
 for _ in range(200):
@@ -235,8 +241,11 @@ assert found >= 195
 # 2. The slope of :math:`e^x` at 20 by a central difference, all numbers float32: which step is best, and how many
 #    digits agree? Would a tolerance of 1e-6 let the right gradient pass? (Chapter 1's second figure.)
 # 3. ``gradcheck`` the block of chapter 3 with the hasty ``+=`` in it, as an op. What does it say?
-# 4. **In code**, with an examiner: ``minires learn 4`` writes a file with a gap for a checker of your own. ``minires
-#    check 4`` shows it right gradients and wrong ones; it must pass all of those, and none of these.
+# 4. **In code**, with an examiner: ``minires learn 4`` writes a file with a gap for a checker that knows kinks, which
+#    this chapter's ``largest_error`` does not. ``minires check 4`` shows it right gradients, some of them taken on a
+#    kink, and wrong ones. It must pass all of those, and none of these.
+# 5. **Your own engine**: the same command adds ``my_minires/gradcheck.py``, with which you can check your own ops from
+#    now on. You write the differences, the output gradient, and the error.
 #
 # .. admonition:: Answers to the exercises on paper
 #    :collapsible: closed

@@ -60,8 +60,8 @@ def conv2d_loops(x, weight, stride=1, padding=0):
 
 
 # %%
-# One number can be counted by hand. The image below holds 0 to 15, the filter looks one pixel to the right minus one
-# to the left, in three rows: each row gives 2, so every output is 6.
+# Small numbers can be counted by hand. The image below holds 0 to 15, row by row. The filter takes one pixel to the
+# right minus one to the left, in three rows. Predict first: which four numbers come out?
 
 numbers = np.arange(16.0).reshape(1, 1, 4, 4)
 right_minus_left = np.array([[-1.0, 0, 1], [-1, 0, 1], [-1, 0, 1]]).reshape(1, 1, 3, 3)
@@ -69,6 +69,8 @@ print(conv2d_loops(numbers, right_minus_left))
 assert (conv2d_loops(numbers, right_minus_left) == 6).all()
 
 # %%
+# Each of the three rows gives 2, so every output is 6.
+#
 # What a filter sees
 # ------------------
 # On a picture this filter answers where it gets lighter from left to right, and with the opposite sign where it gets
@@ -202,14 +204,15 @@ for stride, padding in [(1, 0), (1, 1), (2, 0), (2, 1), (3, 2)]:
 #
 # 27 = 3·3·3 numbers in a patch, 20 = 5·4 places. ``u`` goes up one frame, to the product ``w @ cols``.
 #
-# What it costs
-# -------------
-# Every output takes :math:`C K^2` multiplications, so a layer takes :math:`N F I J \cdot C K^2` of them, however it is
-# written. What differs is how long one takes, and how much memory: at stride 1 the columns are :math:`K^2` times as
-# large as the image. (So the engine makes them for a few images at a time, and its compiled kernels do without.)
+# What it costs ------------- Every output takes :math:`C K^2` multiplications, so a layer takes :math:`N F I J \cdot C
+# K^2` of them, however it is written. What differs is how long one takes, and how much memory: at stride 1 the columns
+# are :math:`K^2` times as large as the image. (So the engine makes them for a few images at a time, and its compiled
+# kernels do without.) Predict first: all three ways below do the same 73,728 multiplications. How many times as fast as
+# the loops is the one product? Ten times, a hundred, a thousand?
 
 batch, filters = images[:8].astype(float), rng.standard_normal((16, 1, 3, 3))
 multiplications = len(batch) * 16 * 8 * 8 * 9
+assert multiplications == 73_728
 for name, convolve in [
     ("loops", lambda: conv2d_loops(batch, filters, padding=1)),
     ("columns", lambda: conv2d_columns(batch, filters, padding=1)),
@@ -223,7 +226,8 @@ print(f"columns: {im2col_by_places(batch, 3, padding=1).size} numbers made from 
 assert im2col_by_places(batch, 3, padding=1).size == 9 * batch.size
 
 # %%
-# And the weights it saves, as a layer object, from one 8×8 picture to sixteen:
+# And the weights that it saves, as a layer object, from one 8×8 picture to sixteen. Predict first: sixteen 3×3 filters
+# have 144 weights. How many has a linear layer with an output of the same size?
 
 conv = nn.Conv2d(1, 16, kernel_size=3, padding=1, bias=False, seed=0)
 linear = nn.Linear(1 * 8 * 8, 16 * 8 * 8, bias=False, seed=0)
@@ -248,8 +252,12 @@ assert (conv.weight.size, linear.weight.size) == (144, 65536)
 #    second output? How many weights is that against one filter that sees as much? (VGG's argument for small filters.)
 # 3. A 1×1 convolution has patches of one pixel. What is ``cols`` then, and which layer of chapter 5 works at every
 #    pixel?
-# 4. **In code**, with an examiner: ``minires learn 6`` writes a file with a gap for *im2col*, ``minires check 6`` looks
-#    at what you put there, and ``minires check 6 --hint`` gives away a little more each time.
+# 4. **In code**, with an examiner: ``minires learn 6`` writes a file with gaps for two windows of another kind. One is
+#    a filter with holes between its taps (a *dilated* convolution), which sees further with as many weights. The other
+#    has no weights at all, and takes the largest number of each window (*max pooling*). ``minires check 6`` looks at
+#    what you put there.
+# 5. **Your own engine**: the same command adds ``my_minires/conv.py``. You write *im2col* a tap at a time, as the
+#    engine does, and the product behind it.
 #
 # .. admonition:: Answers to the exercises on paper
 #    :collapsible: closed

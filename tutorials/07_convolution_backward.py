@@ -19,10 +19,12 @@ matrix product is known since chapter 5. But what is the gradient of *copying*?
 #
 #    \frac{dL}{dx} = \frac{dL}{da} \frac{da}{dx} + \frac{dL}{db} \frac{db}{dx} = \frac{dL}{da} + \frac{dL}{db}
 #
-# **Copying forward is adding backward**, as in chapter 3's diamond. As matrices: copying is a matrix of
-# zeros and ones, :math:`cols = P x` with a single 1 in each row, and the gradient goes back through its transpose,
-# :math:`dL/dx = P^\top\, dL/dcols`, which adds up what was copied from one place. Here is :math:`P` for the five
-# numbers of a row and a filter of three: nine numbers made from five.
+# **Copying forward is adding backward**, as in chapter 3's diamond. The same in matrices: copying is a matrix of zeros
+# and ones, :math:`cols = P x`, with a single 1 in each row. Row :math:`r` has it in column :math:`p` if number
+# :math:`r` was copied from place :math:`p`. All these rows send back what arrived at them, and place :math:`p` adds it
+# up. In matrices that is the transpose, :math:`dL/dx = P^\top\, dL/dcols`. Here is :math:`P` for the five numbers of a
+# row and a filter of three: nine numbers made from five. Predict first: how many of the nine come from each of the
+# five?
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -30,6 +32,7 @@ import numpy as np
 from minires import Tensor, gradcheck, nn, ops, optim
 from minires.data import load_digits
 from minires.learn import quick
+from minires.plots import COLOURS, Animation
 
 P = np.zeros((9, 5))
 P[range(9), [0, 1, 2, 1, 2, 3, 2, 3, 4]] = 1
@@ -122,9 +125,42 @@ for stride, padding in [(1, 0), (1, 1), (2, 1), (3, 2)]:
     np.testing.assert_allclose(np.sum(im2col(x, 3, stride, padding) * c), adjoint)
 
 # %%
+# Here is *col2im* in slow motion: a 4×4 image, a 3×3 filter, four windows that overlap. Each column on the left goes
+# back to the window that it was copied from. For each of its nine pixels the first window brings 1, the second 2, the
+# third 3 and the fourth 4. Predict first: which number will stand at the four pixels in the middle?
+
+columns = np.ones((1, 9, 4)) * [1, 2, 3, 4]
+
+
+def draw_windows_going_back(figure, step):
+    window, is_added = divmod(step, 2)
+    so_far = np.where(np.arange(4) < window + is_added, columns, 0)
+    image = col2im(so_far, (1, 1, 4, 4), 3)[0, 0]
+    left, right = figure.subplots(1, 2, width_ratios=[3, 5])
+    left.imshow(columns[0], cmap="Blues", vmin=0, vmax=18, aspect="auto")
+    right.imshow(image, cmap="Blues", vmin=0, vmax=18)
+    for (tap, place), value in np.ndenumerate(columns[0]):
+        left.text(place, tap, f"{value:.0f}", ha="center", va="center", fontsize=11)
+    top, across = divmod(window, 2)
+    for (i, j), value in np.ndenumerate(image):
+        more = f" + {window + 1}" if not is_added and 0 <= i - top < 3 and 0 <= j - across < 3 else ""
+        right.text(j, i, f"{value:.0f}{more}", ha="center", va="center", fontsize=12)
+    frame = {"fill": False, "edgecolor": COLOURS["plain"], "linewidth": 3}
+    left.add_patch(plt.Rectangle((window - 0.5, -0.5), 1, 9, **frame))
+    right.add_patch(plt.Rectangle((across - 0.5, top - 0.5), 3, 3, **frame))
+    left.set(title="columns", xlabel="window", ylabel="tap", xticks=range(4), yticks=range(9))
+    right.set(title="image", xlabel="column", ylabel="row", xticks=range(4), yticks=range(4))
+
+
+assert (col2im(columns, (1, 1, 4, 4), 3)[0, 0, 1:3, 1:3] == 1 + 2 + 3 + 4).all()
+Animation(
+    draw_windows_going_back, 8, size=(6.4, 3.8), seconds=1.2, hold=3,
+    says="column after column is added back to the window of the image that it was copied from",
+)  # fmt: skip
+
+# %%
 # How many gradients does each pixel add up? *col2im* of ones counts them: 9 in the middle, fewer along the border. With
-# stride 2 the counts alternate between 1, 2 and 4: a gradient that comes back through a strided convolution has a
-# checkerboard in it, and so have many images that networks make by running one backwards.
+# stride 2 the windows overlap less. Predict first: which counts are left then, and in which pattern?
 
 figure, panels = plt.subplots(1, 3, figsize=(10, 4.1), layout="constrained")
 for panel, (stride, padding) in zip(panels, [(1, 0), (1, 1), (2, 1)], strict=True):
@@ -139,6 +175,9 @@ plt.show()
 assert set(copies.ravel()) == {1, 2, 4}  # the last panel's
 
 # %%
+# With stride 2 the counts alternate between 1, 2 and 4. So a gradient that comes back through a strided convolution has
+# a checkerboard in it, and so have many images that networks make by running one backwards.
+#
 # The engine agrees
 # -----------------
 # Handed a random gradient for its output, as chapter 4 demands, :func:`minires.ops.conv2d` gives the gradients that the
@@ -177,13 +216,18 @@ print(gradcheck(lambda x, weight: ops.conv2d(x, weight, stride=2, padding=1), x,
 #
 # Go on with ``n``, and watch the line with ``+=`` run nine times, once for each tap.
 #
-# The turned filter
-# -----------------
-# There is a second way to say it. At stride 1, which outputs did pixel :math:`(h, w)` flow into? Through tap
-# :math:`(u, v)` into output :math:`(h - u, w - v)`: the same sum as a convolution, with the taps counted backwards. So
-# **the gradient of a convolution is a convolution**: of :math:`dL/dy`, framed with :math:`K - 1 - padding` zeros, with
-# the filters turned by 180° and the roles of in- and output channels exchanged. This is where the flip has gone that
-# chapter 6 did without.
+# The turned filter ----------------- There is a second way to say it. At stride 1 and without padding, which outputs
+# did pixel :math:`(h, w)` flow into? Output :math:`(i, j)` looks through tap :math:`(u, v)` at pixel :math:`(i + u, j +
+# v)`. So the pixel flowed through tap :math:`(u, v)` into output :math:`(h - u, w - v)`, and what comes back is
+#
+# .. math::
+#
+#    \frac{dL}{dx_{n c h w}} = \sum_f \sum_{u, v} w_{f c u v}\, \frac{dL}{dy_{n f,\, h - u,\, w - v}}
+#
+# This is the sum of a convolution, with the taps counted backwards. So **the gradient of a convolution is a
+# convolution**, of :math:`dL/dy`. Its filters are turned by 180°, and in- and output channels exchange their roles. Its
+# frame is :math:`K - 1 - padding` zeros, so that the first tap can look beyond the border. This is where the flip has
+# gone that chapter 6 did without.
 
 leaf_x.grad, y = None, ops.conv2d(leaf_x, leaf_weight, padding=1)
 grad_y = rng.standard_normal(y.shape)
@@ -249,8 +293,12 @@ plt.show()
 #    Which pixels keep the right gradient? (The first figure knows.)
 # 2. On paper: the gradient of the bias. Which axes of :math:`dL/dy` are summed, and why? And how many multiplications
 #    do both gradients take, counted as in chapter 6? A training step costs how many forward passes?
-# 3. **In code**, with an examiner: ``minires learn 7`` writes a file with gaps for both gradients, ``minires check 7``
-#    runs the gradient checker on them. Once they pass, train the digits with them.
+# 3. **In code**, with an examiner: ``minires learn 7`` writes a file with gaps for the way back through both windows of
+#    chapter 6's exercise: the two gradients of a filter with holes, and the one of the largest number.
+#    ``minires check 7`` compares them with finite differences. ``minires check 7 --train`` trains the digits with them.
+# 4. **Your own engine**: the same command adds the way back to ``my_minires/conv.py``. You write *col2im*, both
+#    products, and the gradient of the mean over all pixels. Then ``python -m my_minires.train`` trains a convolutional
+#    network.
 #
 # .. admonition:: Answers to the exercises on paper
 #    :collapsible: closed

@@ -22,9 +22,11 @@ from, and what do *training* and *evaluation* do differently?
 #    \mu = \frac{1}{M} \sum_m x_m \qquad \sigma^2 = \frac{1}{M} \sum_m (x_m - \mu)^2 \qquad
 #    \hat x_m = \frac{x_m - \mu}{\sqrt{\sigma^2 + \varepsilon}} \qquad y_m = \gamma \hat x_m + \beta
 #
-# One channel is enough to understand it, so ``x`` below is a plain list of :math:`M` numbers. Forward in small steps,
-# and backward through the same steps in reverse: each line is the derivative of one line above it. Where a value is
-# used twice, what comes back is added (chapter 7: copying forward is adding backward).
+# The small :math:`\varepsilon`, 0.00001, is there so that a channel of equal numbers is not divided by 0.
+#
+# One channel is enough to understand it, so ``x`` below is a plain list of :math:`M` numbers. Forward goes in small
+# steps. Backward goes through the same steps in reverse: each line is the derivative of one line above it. Where a
+# value is used twice, what comes back is added (chapter 7: copying forward is adding backward).
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -90,6 +92,11 @@ def batch_norm(x, weight, bias):
 #    - \frac{1}{M} \sum_k dy_k - \hat x_m \, \frac{1}{M} \sum_k dy_k\, \hat x_k \Big)
 #
 # The first term is the direct way, the second came through the mean, the third through the variance.
+#
+# .. admonition:: Predict first
+#
+#    The numbers drawn below have a mean of about 3 and a standard deviation of about 2. The weight is 1.5, the bias
+#    0.5. What are the mean and the standard deviation of :math:`y`?
 
 
 def batch_norm_grad_x(grad_y, x, weight):
@@ -109,9 +116,10 @@ print(f"x: mean {x.mean():.2f}, std {x.std():.2f};  y: mean {y.mean():.2f}, std 
 # What the gradient means
 # -----------------------
 # Add 7 to every :math:`x`: :math:`y` stays what it was. Double all of them: it stays as well (exactly for
-# :math:`\varepsilon = 0`, nearly otherwise). So the gradient can have no part along
-# "all up" and none along "all further apart", and the two subtractions take away just those. That is what fitting a
-# straight line does: **dL/dx is what a line through the points** :math:`(\hat x_m, dy_m)` **cannot explain**.
+# :math:`\varepsilon = 0`, nearly otherwise). A gradient says in which direction the loss changes. Along "all up" and
+# along "all further apart" it does not change, so the gradient can have no part along these two. The two subtractions
+# take away just those. That is what fitting a straight line does, too: take away a height and a slope.
+# **dL/dx is what a line through the points** :math:`(\hat x_m, dy_m)` **cannot explain**.
 
 x_hat = (x - x.mean()) / np.sqrt(x.var() + EPS)
 slope, height = np.polyfit(x_hat, grad_y, 1)
@@ -133,16 +141,23 @@ plt.show()
 assert abs(grad_x.sum()) < 1e-12 and abs((grad_x * x_hat).sum()) < 1e-3
 
 # %%
-# Two consequences. First, if all outputs have the same gradient, nothing is left: the gradient of ``y.sum()`` is zero,
-# whatever :math:`x`. A check of batch norm with ones as output gradient passes anything (chapter 4).
+# This has two consequences.
+#
+# .. admonition:: Predict first
+#
+#    Let the loss be ``y.sum()``. Then every output has the same gradient, 1. What is the largest number in
+#    :math:`dL/dx`? (Think of the figure: all the points on the left at one height.)
 
 print("largest gradient of y.sum():", np.abs(backward(np.ones(60))[0]).max())
 assert np.abs(backward(np.ones(60))[0]).max() < 1e-12
 
 # %%
-# Second, a convolution before a batch norm may be ten times as large: the output is the same, and the gradient of its
-# weight is a *tenth*. The larger a weight has grown, the smaller its steps. And a bias before a batch norm does nothing
-# at all: its gradient is zero, which is why the convolutions of residual networks have none.
+# First, nothing is left of equal gradients: that of ``y.sum()`` is zero but for rounding, whatever :math:`x`. So a
+# check of batch norm with ones as output gradient passes anything (chapter 4).
+#
+# Second, the weight of a convolution before a batch norm may be ten times as large. The output is the same, and the
+# gradient of that weight is a *tenth*. The larger a weight has grown, the smaller its steps. And a bias before a batch
+# norm does nothing at all: its gradient is zero. That is why the convolutions of residual networks have none.
 
 images, _, _, _ = load_digits()
 pictures = Tensor(images[:32].astype(float))
@@ -199,10 +214,17 @@ print(gradcheck(ops.batch_norm, x4, weight, bias, names=["x", "weight", "bias"])
 # Training and evaluation
 # -----------------------
 # In training an image's output depends on its companions in the batch. A trained network must answer for one image
-# alone, and always the same. So the layer :class:`minires.nn.BatchNorm2d` keeps *running statistics*: after each batch
-# they move a tenth of the way towards the batch's (the variance times :math:`M/(M-1)`, which makes it unbiased).
-# ``eval()`` switches to them; they are constants then, and the gradient is the first term alone. Whoever forgets
-# ``eval()`` gets answers that depend on what else is in the batch. How much? One digit, with companions drawn anew:
+# alone, and always the same. So the layer :class:`minires.nn.BatchNorm2d` keeps *running statistics*, a mean and a
+# variance of its own. After each batch they move a tenth of the way towards the batch's. (The batch's variance is first
+# multiplied by :math:`M/(M-1)`, since the one above, divided by :math:`M`, comes out a little too small on average.)
+# ``eval()`` switches to them. They are constants then, and the gradient is the first term alone. Whoever forgets
+# ``eval()`` gets answers that depend on what else is in the batch.
+#
+# .. admonition:: Predict first
+#
+#    One digit is put into batches of 2 to 128 images, again and again, and its companions are drawn anew each time. Its
+#    output wavers. From 8 images to 128, sixteen times as many: is it sixteen times as steady, four times, or no more
+#    than before?
 
 layer = nn.BatchNorm2d(1)
 for _ in range(200 if not quick() else 20):
@@ -238,8 +260,8 @@ print("\n".join(f"batch of {size:3}: ±{spread:.4f}" for size, spread in zip(siz
 assert abs(np.polyfit(np.log(sizes), np.log(spreads), 1)[0] + 0.5) < 0.15
 
 # %%
-# The dependence dies out as slowly as an average over :math:`N` images settles. In evaluation mode there is none, and
-# the gradient is a mere factor:
+# Four times: the dependence dies out as slowly as an average over :math:`N` images settles, with the root of
+# :math:`N`. In evaluation mode there is none, and the gradient is a mere factor:
 
 x1 = Tensor(images[:8], requires_grad=True)
 y = layer.eval()(x1)
@@ -263,8 +285,10 @@ np.testing.assert_allclose(x1.grad, grad_y / np.sqrt(layer.running_var[0] + laye
 # 2. On paper: a batch of two images with one number per channel. What is :math:`\hat x`? What is :math:`dL/dx`? And why
 #    does the layer refuse a batch of one such image?
 # 3. Leave out the term with :math:`\hat x` in ``batch_norm_grad_x``. What does the first figure's right panel become?
-# 4. **In code**, with an examiner: ``minires learn 8`` writes a file with a gap for the backward pass, and
-#    ``minires check 8`` names the term that is wrong. Once it passes, train the digits with it.
+# 4. **In code**, with an examiner: ``minires learn 8``. Your own engine gets ``norm.py``: batch norm, of which you
+#    write the backward pass and the running averages. The exercise beside it asks for two norms that do not look at
+#    the batch, layer norm and group norm. Their gradients are not printed here, and pasting the formula above will not
+#    do. ``minires check 8`` names the term that is wrong.
 #
 # .. admonition:: Answers to the exercises on paper
 #    :collapsible: closed

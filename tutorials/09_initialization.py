@@ -13,8 +13,10 @@ layer of a network of 100 layers, before it has learned anything, and what decid
 # %%
 # One layer, and one hundred
 # --------------------------
-# Take :math:`z = h W` with :math:`C` inputs, and weights drawn with mean 0. Every :math:`z` is a sum of :math:`C`
-# products, and variances add up. ReLU then throws the negative half away, and half of the mean square with it:
+# Take :math:`z = h W`, where each number of :math:`z` has :math:`C` inputs :math:`h` and :math:`C` weights :math:`w`,
+# drawn independently with mean 0. Write :math:`\mathrm{E}` for a mean over many draws. Every :math:`z` is a sum of
+# :math:`C` products. Since the weights have mean 0, the mixed terms of its square cancel on average, and the mean
+# squares of the products add up. ReLU then throws the negative half away, and half of the mean square with it:
 #
 # .. math::
 #
@@ -22,10 +24,17 @@ layer of a network of 100 layers, before it has learned anything, and what decid
 #    \mathrm{E}\, \mathrm{relu}(z)^2 = \tfrac{1}{2} \mathrm{E}\, z^2 \qquad\Rightarrow\qquad
 #    \text{each layer multiplies the size by } q = \sqrt{C \,\mathrm{Var}(w) / 2}
 #
-# Backward it is the same: :math:`dL/dh = (dL/dy \cdot [z > 0])\, W^\top` loses half of its entries and sums :math:`C`
-# products. So 100 layers multiply signal and gradient by about :math:`q^{100}`. **It is not the depth that makes a
-# gradient vanish, but a** :math:`q` **below 1**, and :math:`q` is a choice, made when the weights are drawn. Three
-# choices, with no engine yet:
+# Backward it is the same. :math:`dL/dh = (dL/dy \cdot [z > 0])\, W^\top`, where :math:`[z > 0]` is 1 or 0, loses half
+# of its entries and sums :math:`C` products. So 100 layers multiply signal and gradient by about :math:`q^{100}`.
+# **It is not the depth that makes a gradient vanish, but a** :math:`q` **below 1**. And :math:`q` is a choice, made
+# when the weights are drawn.
+#
+# .. admonition:: Predict first
+#
+#    Three ways to draw are compared: with the variance :math:`1/(3C)`, which is PyTorch's default, with :math:`1/C`,
+#    and with :math:`2/C`. What is :math:`q` for each, and what is left of a gradient after 100 layers?
+#
+# There is no engine in it yet:
 
 import math
 
@@ -80,9 +89,9 @@ for panel in panels:
 plt.show()
 
 # %%
-# *pytorch* is the default of PyTorch's layers and, so that networks can be compared, of MiniRes' layers too;
-# *lecun* (1998) is right for an activation that is the identity near zero; *he* (2015) is LeCun's with the 2 that ReLU
-# takes away.
+# *pytorch* is the default of PyTorch's layers and, so that networks can be compared, of MiniRes' layers too. *lecun*
+# (1998) is right for an activation that is the identity near zero. *he* (2015) is LeCun's times 2, for the half that
+# ReLU takes away.
 #
 # Here every layer has as many inputs as outputs. In a convolution the two counts differ. A number of :math:`z` is a sum
 # over :math:`C K K` numbers, the *fan-in*. A number of :math:`h` sends itself to :math:`F K K` numbers, the *fan-out*,
@@ -160,7 +169,12 @@ for init, std in STD.items():
 #    \mathrm{elu}'(z) = \begin{cases} 1 \\ e^z \end{cases} \qquad
 #    \mathrm{selu}(z) = 1.0507 \begin{cases} z & z > 0 \\ 1.6733\, (e^z - 1) & z \le 0 \end{cases}
 #
-# Here are the slopes, and what is left of a gradient after 50 layers:
+# .. admonition:: Predict first
+#
+#    Of five activations, which loses the most of a gradient in 50 layers, and about how much of it? (A quarter, fifty
+#    times over.) Does any of them make it larger?
+#
+# Here are the slopes, and what is left after 50 layers:
 
 activations = {
     "sigmoid": (ops.sigmoid, "lecun", "#E69F00", ":"),
@@ -194,10 +208,15 @@ assert 0.001 < after_50["tanh"] < 1 and 0.001 < after_50["elu"] < 1 < after_50["
 # %%
 # Batch norm, and a surprise
 # --------------------------
-# Batch norm makes the size of the signal a constant by force, so the scale of the weights no longer matters: that the
-# default is too small is cured. Does the gradient stay the same, too? No: it **explodes**. A mean-field
-# theory (Greg Yang and others, 2019) says that ReLU after batch norm multiplies it by :math:`\sqrt{\pi / (\pi - 1)}`,
-# about 1.21, per layer. Measured between layers 10 and 40 of 50, for two inits:
+# Batch norm makes the size of the signal a constant by force, so the scale of the weights no longer matters. That the
+# default is too small is cured. Is the gradient cured, too?
+#
+# .. admonition:: Predict first
+#
+#    Put a batch norm into each of 50 layers, and draw the weights with PyTorch's default or with He's variance. At the
+#    first layer, is the gradient smaller than at the last, of its size, or larger? Does it matter how they are drawn?
+#
+# The factor per layer is measured between layers 10 and 40:
 
 for init in ("pytorch", "he"):
     signals, gradients = with_engine(*draw(STD[init], 50), norm=True)
@@ -207,9 +226,13 @@ for init in ("pytorch", "he"):
     assert sizes(signals)[-1] > 0.5 and sizes(gradients)[0] > 1e3
 
 # %%
+# It **explodes**, in the same way for both. A mean-field theory (Greg Yang and others, 2019), which lets the width
+# grow without end, says that ReLU after batch norm multiplies the gradient by :math:`\sqrt{\pi / (\pi - 1)}`, about
+# 1.21, per layer.
+#
 # So neither word describes "deep networks". With a small init gradients vanish, with He's they do neither, with batch
-# norm they explode. Initialization and norm are two choices, kept as two switches in MiniRes; what they do must not be
-# put down to depth, nor be claimed for anything else that was changed at the same time.
+# norm they explode. Initialization and norm are two choices, and two switches in MiniRes. What they do must not be put
+# down to depth, nor be claimed for anything else that was changed at the same time.
 #
 # Does it matter?
 # ---------------
@@ -259,8 +282,9 @@ if not quick():
 #    :math:`\mathrm{Var}(w)` makes :math:`q = 1`? Put :math:`a = \sqrt 5` in: whose variance is that?
 # 2. Set ``C = N = 16``, seeds 0 to 9. What does a narrow network do to the He curve, and why does the formula not say?
 # 3. Can the sigmoid be saved by larger weights? Which :math:`\mathrm{Var}(w)` does its slope ask for? Try it.
-# 4. **In code**, with an examiner: ``minires learn 9`` writes a file with gaps for He's draw and for the backward of
-#    ELU, and ``minires check 9`` examines both.
+# 4. **In code**, with an examiner: ``minires learn 9``. Your own engine gets ``init.py``, with a gap for He's draw. The
+#    exercise asks for an activation that learns its slopes, and for weights that are scaled by measuring in place of
+#    calculating. ``minires check 9`` examines them.
 #
 # .. admonition:: Answers to the exercises on paper
 #    :collapsible: closed

@@ -13,8 +13,8 @@ better? If it is not, is that overfitting? Is it the gradient, vanishing on its 
 # %%
 # Deeper cannot be worse, on paper
 # --------------------------------
-# Take a trained network and insert a layer that changes nothing. The new network is deeper, and its loss is the same,
-# so the *best* network of the larger depth is at least as good. A unit of convolution, batch norm and ReLU can change
+# Take a trained network and insert a layer that changes nothing. The new network is deeper, and its loss is the same.
+# So the *best* network of the larger depth is at least as good. A unit of convolution, batch norm and ReLU can change
 # nothing:
 #
 # - the convolution copies, if filter :math:`f` is 1 at its middle for channel :math:`f`, and 0 elsewhere;
@@ -73,9 +73,14 @@ def build(depth):
 
 
 # %%
-# Trained, the deeper one is worse
-# --------------------------------
+# Trained side by side
+# --------------------
 # Same data, same batches, same optimizer. The curves are the loss on the **training** batches.
+#
+# .. admonition:: Predict first
+#
+#    Guessing gives :math:`\ln 10 \approx 2.3`. Where are the plain networks of 20 and of 56 layers after 120 steps? If
+#    the deeper one is behind, will a smaller learning rate bring it forward?
 
 images, labels, _, _ = load_digits()
 steps = 120 if not quick() else 3
@@ -115,9 +120,9 @@ print("\n".join(f"{name}: {loss:.2f} over the last 20 steps" for name, loss in l
 assert quick() or min(last["plain-56, lr 0.05"], last["plain-56, lr 0.01"]) > 3 * last["plain-20, lr 0.05"]
 
 # %%
-# It is **not overfitting**: that would be a low loss in training, and a high one on new digits. A smaller learning rate
-# does not mend it. And yet the better network of 56 layers exists. Here it is, built from the trained one of 20: its
-# units, and twelve identities more in every stage.
+# The deeper network fits its data **worse**. It is **not overfitting**: that would be a low loss in training, and a
+# high one on new digits. A smaller learning rate does not mend it. And yet the better network of 56 layers exists.
+# Here it is, built from the trained one of 20: its units, and twelve identities more in every stage.
 
 deeper = []
 for i, layer in enumerate(plain20):
@@ -138,8 +143,16 @@ print("loss on all training digits: 20 layers {:.4f}, built of 56 layers {:.4f}"
 #
 # Does the gradient vanish?
 # -------------------------
-# So it is often said. Look. A network of linear layer, batch norm and ReLU is enough to see how a gradient
-# changes on its way. By hand, with chapter 8's formula, the norms of dL/dh of each layer from the input on, and dL/dx:
+# So it is often said. A network of linear layer, batch norm and ReLU is enough to see how a gradient changes on its
+# way. (Two short words are close here. A batch *norm* is a layer; the *norm* of an array, :math:`\lVert dL/dh
+# \rVert`, is the root of the sum of its squares, and says how large it is.)
+#
+# .. admonition:: Predict first
+#
+#    A gradient is handed to the last of 54 layers, with weights of He's variance. At the first, is it smaller, as
+#    large, or larger, and about how many times? Without batch norm, and with it? (Chapter 9 has all that this needs.)
+#
+# By hand, with chapter 8's formula, the norms of dL/dh of each layer from the input on, and dL/dx:
 
 
 def batch_norm(x):
@@ -184,9 +197,10 @@ assert 0.1 < flat < 10 and 1.15 < growth < 1.25
 # %%
 # With the right initialization the gradient of 54 layers neither grows nor shrinks (chapter 9). With batch norm it
 # **explodes**, towards the input, by a constant factor per layer: for wide layers the theory has
-# :math:`\sqrt{\pi / (\pi - 1)} \approx 1.21`. Batch norm keeps the forward pass in bounds, and that is paid for on the
-# way back: each one divides by a standard deviation, after a ReLU has thrown part of the variance away. And in the
-# networks above? One batch, before training, and the gradient behind every ReLU:
+# :math:`\sqrt{\pi / (\pi - 1)} \approx 1.21`. Batch norm keeps the forward pass in bounds. That is paid for on the way
+# back: each batch norm divides by a standard deviation, after a ReLU has thrown part of the variance away.
+#
+# And in the networks above? One batch, before training, and the gradient behind every ReLU:
 
 
 def profile(network):
@@ -215,7 +229,7 @@ print(f"first over last: plain-20 {ratios[20]:.3g}, plain-56 {ratios[56]:.3g}")
 assert ratios[56] > 100 > ratios[20] > 1
 
 # %%
-# So in the network that will not learn no gradient vanishes before training: the first layers' is the *largest*. What
+# So in the network that will not learn, no gradient vanishes before training. The first layers' is the *largest*. What
 # becomes of it in the first steps is another question, and chapter 14 follows it.
 #
 # .. code-block:: text
@@ -253,8 +267,9 @@ assert ratios[56] > 100 > ratios[20] > 1
 # ---------
 # 1. Leave the batch norms out of ``unit``. What does the right panel of the last figure become? Which depths train now?
 # 2. On paper: what does ``identity_unit`` do to negative inputs? What would it do with tanh in place of the ReLU?
-# 3. **In code**, with an examiner: ``minires learn 10`` writes a file with gaps for the filter that copies and for the
-#    gradients of a deep plain network, layer by layer; ``minires check 10`` says what is wrong with them.
+# 3. **In code**, with an examiner: ``minires learn 10``. This chapter made a network deeper without changing what it
+#    computes. Make one *wider*, and take the batch norms out of another; ``minires check 10`` looks for a number that
+#    differs. Your own engine gets nothing new: it has all that a plain network is made of.
 #
 # .. admonition:: Answers to the exercises on paper
 #    :collapsible: closed

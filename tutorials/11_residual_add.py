@@ -15,15 +15,16 @@ the gradient? And what, if :math:`x` and :math:`F(x)` do not have one shape?
 # One addition
 # ------------
 # Call the mapping that a few layers should learn :math:`H(x)`. Instead of :math:`H` they learn the *residual*
-# :math:`F(x) = H(x) - x`, and the **skip connection** adds :math:`x` again: :math:`y = F(x) + x`. To change nothing,
-# the *branch* :math:`F` has to be zero, which is easy: small weights are enough. The *shortcut* costs nothing.
+# :math:`F(x) = H(x) - x`. The **skip connection**, or *shortcut*, adds :math:`x` again: :math:`y = F(x) + x`. To change
+# nothing, the *branch* :math:`F` has to be zero, which is easy: small weights are enough. The shortcut costs nothing.
 #
 # .. math::
 #
 #    \frac{dL}{dx} = \frac{dL}{dy} + \Big(\frac{\partial F}{\partial x}\Big)^\top \frac{dL}{dy}
 #
 # Of an addition both sides get the whole gradient. So :math:`dL/dy` arrives at :math:`x` **unchanged through the
-# skip**, and once more through the branch, times what the branch's layers do to it: chapter 3's diamond.
+# skip**. It arrives once more through the branch, multiplied by what the branch's layers do to it,
+# :math:`(\partial F / \partial x)^\top`. The two are added: chapter 3's diamond.
 #
 # By hand, with two linear layers in the branch, and a ReLU after the addition, as in the original article:
 
@@ -108,11 +109,15 @@ for leaf, by_hand in zip(leaves, [through_skip + through_branch, *grad_weights],
 #
 #    \frac{dL}{dx_l} = \Big(1 + \frac{\partial}{\partial x_l} \sum_{k=l}^{L-1} F_k(x_k)\Big)^\top \frac{dL}{dx_L}
 #
-# The 1 stands there whatever the depth: the last layer's gradient itself reaches *every* layer. This holds exactly with
-# an identity on the skip and nothing after the addition. But nothing says that the sum stays *small*. With a branch as
-# loud as its input, the variance doubles in each block. So skips alone do not tame the gradient; something has to keep
-# the branches quiet. Batch norm at the end of a branch does: what is added has variance 1, and what it is added to has
-# more and more.
+# The 1 stands there whatever the depth: the last layer's gradient itself reaches *every* layer. This holds exactly
+# with an identity on the skip and nothing after the addition. But nothing says that the sum stays *small*. The
+# branches below are as loud as their input: what they add has its variance. In a second network a batch norm at the
+# end of each branch makes that variance 1.
+#
+# .. admonition:: Predict first
+#
+#    The input has variance 1, and there are 30 blocks. What is the variance at the end, in the one network and in the
+#    other? (Variances of independent things add up.)
 
 for norm in (False, True):
     h = rng.standard_normal((128, 128))
@@ -124,6 +129,10 @@ for norm in (False, True):
     assert 25 < h.var() < 40 if norm else 2**28 < h.var() < 2**32
 
 # %%
+# Without a norm the variance doubles in each block. So skips alone are not enough; something has to keep the branches
+# quiet. Batch norm does: it adds 1, block after block, to what has become more and more. Each block changes a smaller
+# share of its input than the one before.
+#
 # When the shapes differ
 # ----------------------
 # The first block of a stage halves the image and doubles the channels, so :math:`x` cannot be added as it is. The
@@ -164,6 +173,12 @@ np.testing.assert_array_equal(leaf.grad, option_a_backward(grad_y, leaf.shape, 2
 # 56 layers, with and without
 # ---------------------------
 # Chapter 10's network once more, as 27 blocks of two convolutions. The twins start with the very same weights.
+#
+# .. admonition:: Predict first
+#
+#    Before training, does more arrive at a block's :math:`x` through its skip or through its branch? In the plain
+#    network the gradient grew thousands of times towards the input; how much does it grow here? And where are the two
+#    losses after 100 steps?
 
 
 class Block(nn.Module):
@@ -233,7 +248,8 @@ assert quick() or last["residual"] < last["plain"] / 3
 assert np.sum(skip > branch) > 20 and 5 < skip[0] / skip[-1] < 30
 
 # %%
-# Towards the input the gradient grows here too, but some ten times, where plain-56's grew thousands of times.
+# More arrives through the skip. Towards the input the gradient grows here too, but some ten times, where plain-56's
+# grew thousands of times.
 #
 # In five lines
 # -------------
@@ -249,8 +265,10 @@ assert np.sum(skip > branch) > 20 and 5 < skip[0] / skip[-1] < 30
 #    through :math:`L` blocks, and how many of them take no branch at all?
 # 2. Replace ``ops.residual_add(shortcut, y)`` by ``ops.residual_add(shortcut, 0.1 * y)``. Which of the left panel's
 #    curves falls? Does the network still learn?
-# 3. **In code**, with an examiner: ``minires learn 11`` has gaps for the backward pass of the addition, of a block, and
-#    of option A. Once ``minires check 11`` is content, train the digits through your own skips.
+# 3. **In code**, with an examiner: ``minires learn 11``. Your own engine gets ``residual.py``, the addition and option
+#    A. The exercise asks for the backward passes of two other skips: one with a gate, which decides how much of
+#    :math:`x` goes through, and one that halves an image by taking means. ``minires check 11`` says which way back is
+#    missing.
 #
 # .. admonition:: Answers to the exercises on paper
 #    :collapsible: closed

@@ -20,7 +20,9 @@ cost? And if a network's listing has a mistake, but runs, and its loss falls: wh
 #   the identity runs through from block to block (chapter 11's formula with the 1).
 #
 # Their ``forward``, in ``minires/models/blocks.py``, is the picture in the articles from top to bottom. A picture can
-# also be had from what a block *does*: :func:`minires.backward_order` lists the tensors that were computed.
+# also be had from what a block *does*: :func:`minires.backward_order` lists the tensors that were computed. The
+# function below reads the names of their ops from the block's input to its output. It leaves the shortcut's own ops
+# out, and says whether the shortcut is :math:`x` itself.
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -51,11 +53,19 @@ assert structure(models.PreActBlock(16, 16, seed=0), 16) == (PREACT, True)
 # %%
 # What they cost
 # --------------
-# A :math:`K\times K` convolution from :math:`C` to :math:`F` channels has :math:`F C K^2` weights, and uses each once
-# at every one of its :math:`I J` output places: :math:`F C K^2 I J` *multiply-adds*. Batch norm has two numbers a
-# channel, the linear layer :math:`F C + F`. That is all there is to count. The networks for CIFAR have :math:`6n + 2`
-# layers: a 3×3 convolution, three stages of :math:`n` basic blocks with 16, 32 and 64 channels on 32×32, 16×16 and 8×8
-# pixels, a mean of each channel, a linear layer. Shortcuts are identities and option A.
+# A :math:`K\times K` convolution from :math:`C` to :math:`F` channels has :math:`F C K^2` weights. It uses each once
+# at every one of its :math:`I J` output places, which makes :math:`F C K^2 I J` *multiply-adds*. Batch norm has two
+# numbers a channel. The linear layer has :math:`F C + F`. That is all there is to count.
+#
+# The networks for CIFAR have :math:`6n + 2` layers: a 3×3 convolution, three stages of :math:`n` basic blocks, a mean
+# of each channel, a linear layer. The stages have 16, 32 and 64 channels, on 32×32, 16×16 and 8×8 pixels. Shortcuts
+# are identities and option A.
+#
+# .. admonition:: Predict first
+#
+#    A block of the second stage has twice the channels of one in the first, and a quarter of the pixels. How many times
+#    its parameters has it, and how many times its multiply-adds? So in which stage are the parameters of a ResNet, and
+#    in which is the time?
 
 
 def count_cifar(depth):
@@ -78,9 +88,16 @@ for depth, millions in published.items():
     print(f"ResNet-{depth}: {total.parameters:,} parameters, {total.multiply_adds / 1e6:.1f} million multiply-adds")
 
 # %%
+# From stage to stage a block has four times the parameters, and the same multiply-adds. Most parameters are in
+# the last stage, and the work is shared out evenly.
+#
 # Without skips the numbers are the same: an identity costs nothing, and saves nothing. Option B adds the little that
-# two 1×1 convolutions and their batch norms have. And a bottleneck is cheap for its width: at 256 channels it has about
-# a seventeenth of the parameters of a basic block.
+# two 1×1 convolutions and their batch norms have.
+#
+# .. admonition:: Predict first
+#
+#    At 256 channels a basic block has two 3×3 convolutions. A bottleneck has 1×1, 3×3 and 1×1, the middle one with 64
+#    channels. How many times more parameters has the basic block?
 
 plain, option_b = nn.totals(models.resnet20(skip=False)), nn.totals(models.resnet20(shortcut="B"))
 assert plain == count_cifar(20)
@@ -192,9 +209,12 @@ for block, wanted in (
 
 # %%
 # What does it matter? Here are networks of 110 layers before training, of the right block and of two wrong ones that
-# MiniRes keeps for comparison: the first two mistakes from above. The misplaced norm lets the branch be louder, and
-# does the gradient little harm at the start. A convolution on every shortcut does: without an identity path, a skip
-# connection is one more layer to get through.
+# MiniRes keeps for comparison: the first two mistakes from above.
+#
+# .. admonition:: Predict first
+#
+#    With the right block the gradient grows a little from the last block to the first. Which of the two mistakes makes
+#    it grow far more: the norm that comes too early, or the convolution on every shortcut?
 
 images, labels, _, _ = load_digits()
 
@@ -224,6 +244,9 @@ basic, misplaced, projected = [norms[0] for norms in profiles.values()]
 assert 0.5 < misplaced / basic < 2 and projected / basic > 4
 
 # %%
+# The misplaced norm lets the branch be louder, and does the gradient little harm at the start. The convolution on every
+# shortcut does: without an identity path, a skip connection is one more layer to get through.
+#
 # In five lines
 # -------------
 # - There are three blocks: basic, bottleneck, pre-activation.
@@ -237,8 +260,10 @@ assert 0.5 < misplaced / basic < 2 and projected / basic > 4
 # 1. On paper: the parameters of ResNet-110 from those of ResNet-56 and ResNet-20, without counting layers. (How does
 #    the number grow with :math:`n`?) Check with ``count_cifar``.
 # 2. What does ``structure`` say of a ``PreActBlock`` whose input and output have different channels? Why?
-# 3. **In code**, with an examiner: ``minires learn 12`` writes a file with the three listings that are wrong.
-#    ``minires check 12`` looks at their structure, and not only at their shapes. Mend them.
+# 3. **In code**, with an examiner: ``minires learn 12``. Your own engine gets ``resnet.py``, the block and the network;
+#    with it ``python -m my_minires.train`` trains a ResNet-20 that nobody but you has written. The exercise is a file
+#    with three listings that are wrong. ``minires check 12`` looks at their structure, and not only at their shapes.
+#    Mend them.
 #
 # .. admonition:: Answers to the exercises on paper
 #    :collapsible: closed

@@ -6,7 +6,7 @@ A network trains, but badly. There is no error and no NaN; in one of its backwar
 the 71 operations of a ResNet-20? This chapter goes through a backward pass one operation at a time, with four tools,
 and then finds three bugs that have been planted in the engine.
 
-:Time: 15 minutes to read, 10 seconds to run
+:Time: 25 minutes to read, 10 seconds to run
 :Before it: chapters 4, 8 and 11
 :Afterwards: you can find the line of a backward pass that is wrong
 """
@@ -74,8 +74,94 @@ loss_of(model).backward()
 # The last convolution is the first to be gone back through. ``self`` holds what forward has saved, and ``self.site`` is
 # the line of the model that called it. ``s`` went into the kernel; each ``u`` is one of the frames on the way out.
 #
-# **In VS Code** the folder ``.vscode`` has the same ready: choose "Step through the open file", click beside the first
-# line of ``Conv2d.backward`` and press F5 to run there, F10 for ``n``, F11 for ``s``, Shift+F11 to come back out.
+# The same in VS Code
+# -------------------
+# An editor's debugger shows all of that at once: the lines, the variables, the frames. The folder ``.vscode`` has it
+# ready. (PyCharm is much the same; its keys are on the page *Stepping through the backward pass*.)
+#
+# 1. Open ``minires/ops/convolution.py``, and click beside the first line of ``Conv2d.backward``. A red dot appears, the
+#    *breakpoint*.
+# 2. Open this chapter's file, and in *Run and Debug* choose "Step through the open file". Press **F5**.
+#
+# .. admonition:: Predict first
+#
+#    This ResNet-20 has 19 convolutions, and each will come by. At which of them does the program stop first?
+#
+# .. image:: /_static/editor-1.svg
+#    :class: only-light window
+#    :target: ../_static/editor-1.svg
+#    :alt: VS Code, stopped in convolution.py at the first line of Conv2d.backward, which is lit and has a red dot.
+#       Among the variables are grad_y, an array, and self, opened: its module_path is layer3.2.conv2. The call stack
+#       has three frames, backward in convolution.py, backward in engine.py, and the chapter.
+#
+# .. image:: /_static/editor-1-dark.svg
+#    :class: only-dark window
+#    :target: ../_static/editor-1-dark.svg
+#    :alt: VS Code, stopped in convolution.py at the first line of Conv2d.backward, which is lit and has a red dot.
+#       Among the variables are grad_y, an array, and self, opened: its module_path is layer3.2.conv2. The call stack
+#       has three frames, backward in convolution.py, backward in engine.py, and the chapter.
+#
+# It stops at the *last* convolution, in ``layer3.2``. Under VARIABLES is what this function knows: ``grad_y``, what
+# has arrived, and ``self``, the operation. Open ``self``, and there is all that ``forward`` has saved. Under CALL
+# STACK are the three frames of the chapter's beginning, the innermost on top.
+#
+# 3. **F10** goes to the next line. Press it twice: now the line is lit that calls ``conv2d_grad_input``. **F11** steps
+#    *into* that call.
+#
+# .. image:: /_static/editor-2.svg
+#    :class: only-light window
+#    :target: ../_static/editor-2.svg
+#    :alt: VS Code, stopped in numpy_kernels.py in the first line of conv2d_grad_input. A few lines below stands
+#       grad_cols = w.T @ dy[n], and then col2im. The variables are grad_y, padding, stride, weight and x_shape. The
+#       call stack has a fourth frame on top, conv2d_grad_input.
+#
+# .. image:: /_static/editor-2-dark.svg
+#    :class: only-dark window
+#    :target: ../_static/editor-2-dark.svg
+#    :alt: VS Code, stopped in numpy_kernels.py in the first line of conv2d_grad_input. A few lines below stands
+#       grad_cols = w.T @ dy[n], and then col2im. The variables are grad_y, padding, stride, weight and x_shape. The
+#       call stack has a fourth frame on top, conv2d_grad_input.
+#
+# This is the arithmetic, chapter 7's two lines: a product with the transposed weight, and ``col2im``, which adds the
+# windows back. F10 goes through it line by line.
+#
+# 4. **Shift+F11** runs to the end of the kernel and comes back out. **F10** finishes the line that has called it.
+#
+# .. image:: /_static/editor-3.svg
+#    :class: only-light window
+#    :target: ../_static/editor-3.svg
+#    :alt: VS Code, back in Conv2d.backward, one line below the call. grad_x is an array now, and opened: its dtype is
+#       float32 and its shape (8, 64, 2, 2). grad_weight and grad_bias are still None.
+#
+# .. image:: /_static/editor-3-dark.svg
+#    :class: only-dark window
+#    :target: ../_static/editor-3-dark.svg
+#    :alt: VS Code, back in Conv2d.backward, one line below the call. grad_x is an array now, and opened: its dtype is
+#       float32 and its shape (8, 64, 2, 2). grad_weight and grad_bias are still None.
+#
+# ``grad_x`` is there, and has the shape of the input. The gradient of the weight is still to come.
+#
+# 5. Click on the second line of the call stack, ``backward`` in ``engine.py``.
+#
+# .. image:: /_static/editor-4.svg
+#    :class: only-light window
+#    :target: ../_static/editor-4.svg
+#    :alt: VS Code shows engine.py, the loop of Tensor.backward. Lit in green is the line grads = op.backward(grad_y),
+#       which is waiting. Among the variables are order, a list of tensors from the loss on, tensor, op, and self, the
+#       loss.
+#
+# .. image:: /_static/editor-4-dark.svg
+#    :class: only-dark window
+#    :target: ../_static/editor-4-dark.svg
+#    :alt: VS Code shows engine.py, the loop of Tensor.backward. Lit in green is the line grads = op.backward(grad_y),
+#       which is waiting. Among the variables are order, a list of tensors from the loss on, tensor, op, and self, the
+#       loss.
+#
+# Nothing has run; only the view has moved, to the frame that waits. This is chapter 2's loop: ``order`` is the list,
+# ``tensor`` the one whose turn it is. When ``op.backward`` is done, ``deliver`` adds what has come back to the inputs'
+# gradients.
+#
+# 6. **F5** once more, and the program runs to the next convolution on the way back, ``layer3.2.conv1``.
 #
 # The loop by hand
 # ----------------
@@ -134,6 +220,12 @@ assert "conv2d_grad_input" in page and "<script src" not in page  # the sources 
 # ------------------
 # Somebody has changed a backward in three ways. Do not read the functions yet: their names say where they are planted,
 # and the question is what one sees from outside.
+#
+# .. admonition:: Predict first
+#
+#    A network is trained with a wrong gradient in every residual add, one with a wrong gradient in every convolution,
+#    and one with a wrong gradient in every batch norm. Will their losses fall at all? Which of the three can be told
+#    by the norms of the gradients on their way back?
 
 
 def add_backward(self, grad_y):
@@ -198,9 +290,14 @@ assert all(fork.skip_share == 0 for fork in debug.forks(walks["A"]))
 #
 # B: ask each operation for a proof
 # ---------------------------------
-# B's norms are *exactly* the healthy ones, along the whole walk, and the loss falls. What is wrong can only be inside
+# B's norms are the healthy ones to rounding, along the whole walk, and the loss falls. What is wrong can only be inside
 # the arrays. So run chapter 4's comparison on single operations, with the arrays that they really had: a step of the
 # walk still holds them. (At the prompt, ``check`` does it for the operation where the walk stands.)
+#
+# .. admonition:: Predict first
+#
+#    What can be done to a gradient that leaves its norm as it was? Name three such things. Which of them could happen
+#    to the gradient of a filter by mistake?
 
 inputs = {step.module_path: [one.tensor.data for one in step.inputs] for step in walks["B"].records}
 with replaced(numpy_kernels, conv2d_grad_weight=conv2d_grad_weight):
@@ -219,8 +316,8 @@ with replaced(numpy_kernels, conv2d_grad_weight=conv2d_grad_weight):
 # ------------------------
 # C seems healthy, too. But after a night of training, everything is NaN. The last network that was saved shows a filter
 # that has died: all its weights are 0. In its backward pass a NaN is born in one operation, and infects all after it.
-# :class:`minires.debug.watch` looks at every result, and stops at the first guilty one; by itself it opens pdb there,
-# at the first line of that ``backward``.
+# :class:`minires.debug.watch` looks at every result, and stops at the first guilty one. By itself it opens pdb there,
+# at the first line of that ``backward``; here it raises an error, so that the chapter goes on.
 
 dying = fresh()
 dying.layer2[1].conv2.weight.data[3] = 0
@@ -252,8 +349,9 @@ assert (found.op, found.module_path, found.phase) == ("BatchNorm", "layer2.1.bn2
 # 1. C is found by :func:`minires.gradcheck` on a batch norm, too, even without a dead filter. With which numbers for
 #    :math:`x` is it seen best, and with which does it pass?
 # 2. Plant ``return grad_y, 0.5 * grad_y`` in the addition. Which of the tools show it, and how?
-# 3. **In code**, with an examiner: ``minires learn 13`` writes a file with a walk to fill in, and three functions with
-#    a bug planted in each; ``minires check 13`` says what is still wrong.
+# 3. **In code**, with an examiner: ``minires learn 13``. Write what ``debug.watch`` does here: a walk that finds where
+#    the first bad number is born. Beside that gap are three functions with a bug planted in each. ``minires check 13``
+#    says what is still wrong. Your own engine gets nothing new; ``pdb`` steps through it as it does through MiniRes.
 #
 # Read next
 # ---------

@@ -14,10 +14,11 @@ each with a verdict that is computed.
 # %%
 # Three switches
 # --------------
-# A comparison of a network "with skips" and one without says nothing if something else was changed as well. What
-# changes the size of a gradient at the start are **initialization** (chapter 9), **norm** (chapters 8 to 10) and
-# **skip** (chapter 11). Take everything else away: linear layers of 128 units, a batch of 128, a random gradient handed
-# to the last layer. How much arrives is :math:`r = \lVert dL/dx \rVert / \lVert dL/dh_{last} \rVert`.
+# A comparison of a network "with skips" and one without says nothing if something else was changed as well. Three
+# things change the size of a gradient at the start: **initialization** (chapter 9), **norm** (chapters 8 to 10) and
+# **skip** (chapter 11). Take everything else away: linear layers of 128 units, a batch of 128, a random gradient
+# handed to the last layer. How much of it arrives at the input is a ratio of two norms, :math:`r = \lVert dL/dx
+# \rVert / \lVert dL/dh_{last} \rVert`. It is 1 where nothing is lost or gained.
 #
 # By hand, for a residual block with a ReLU after the addition, and no norm:
 
@@ -59,7 +60,14 @@ for blocks in (1, 5, 25):
 # %%
 # The table
 # ---------
-# Ratios range over forty powers of ten, so means are taken of their logarithms, over seeds.
+# Ratios range over forty powers of ten, so means are taken of their logarithms, over seeds. A logarithm of 0 stands for
+# "as large as it set out", −2 for a hundredth, 2 for a hundred times.
+#
+# .. admonition:: Predict first
+#
+#    There are plain networks with PyTorch's default weights, with He's, and with batch norm; and residual ones
+#    without a norm, with batch norm, and with batch norm and a matrix on every skip. Each has 100 layers. Which
+#    gradients vanish, which explode, and which arrive within a factor of 100?
 
 depths, seeds = ((10, 50, 100), range(3)) if not quick() else ((10, 50), range(2))
 table = {(record["row"], record["layers"]): record for record in mlp_twin.measure_all(depths, seeds)}
@@ -125,7 +133,12 @@ panels[0].legend(fontsize=8)
 plt.show()
 
 # %%
-# And in training? The ratio once more, the stem's gradient over the last block's, after a few steps and after many:
+# And in training? The ratio once more, the stem's gradient over the last block's, after a few steps and after many.
+#
+# .. admonition:: Predict first
+#
+#    Plain-56 has begun with an explosion, a ratio far above 1. Where is that ratio after twenty steps of training? And
+#    has the network learned anything by then?
 
 
 def ratios_of(network):
@@ -144,13 +157,22 @@ if not quick():
 # %%
 # Within twenty steps the explosion in plain-56 is gone, and **nothing is learned all the same**. Where its gradient
 # goes then, up or down, is another thing with another seed or a smaller learning rate (``minires lab gradient-flow``):
-# one seed is no rule. What those first steps, along an exploding gradient, have done to the early layers is what
-# ``minires lab aftermath`` looks into. How large a gradient is and whether a network learns are two questions.
+# one seed is no rule. In those first steps an exploding gradient has moved the early layers. What that has done to them
+# is what ``minires lab aftermath`` looks into. How large a gradient is and whether a network learns are two questions.
 #
 # Ten sentences and their verdicts
 # --------------------------------
 # For each, a case where the sentence is true (``holds``) and one where it is not (``fails``) are looked for in the
 # numbers. If there are both, it is *half* right: it holds under a condition that it does not name.
+#
+# .. admonition:: Predict first
+#
+#    Give each a verdict of your own, right, half or wrong, before you read on: 1. In deep networks without skips
+#    gradients vanish. 2. With skips the gradient is stable. 3. Through the skips the gradient flows back in a straight
+#    line. 4. Batch norm keeps signals and gradients in bounds. 5. Inside residual networks gradients still vanish, so
+#    use ELU or SELU. 6. Residual networks have fewer parameters. 7. They need less computation. 8. The skip makes a
+#    network non-linear. 9. What goes wrong in deep plain networks is overfitting. 10. With skips deeper networks can be
+#    trained.
 
 
 def judge(claim, holds, fails, because):
@@ -256,10 +278,10 @@ if not quick():  # the networks trained above
 
 # %%
 # So what do skips do? They let a deep network *train* that otherwise does not. At the start they make the size of the
-# gradient depend less on depth, **provided** that something keeps the branches quiet, and that the skip is an identity.
-# They do not do it by curing a vanishing gradient: with batch norm it explodes in the plain twin before training, and
-# when that is over the twin still learns nothing. (All of this is of narrow networks, small images, short trainings;
-# and gradients at the start do not decide alone what trains.)
+# gradient depend less on depth. They do so **provided** that something keeps the branches quiet, and that the skip is
+# an identity. And they do not do it by curing a vanishing gradient: with batch norm it explodes in the plain twin
+# before training, and when that is over the twin still learns nothing. (All of this is of narrow networks, small
+# images and short trainings. And gradients at the start do not decide alone what trains.)
 #
 # In five lines
 # -------------
@@ -275,7 +297,8 @@ if not quick():  # the networks trained above
 #    change? The convolutional plain network with He's init does not behave as the one of linear layers: what does the
 #    zero padding do to the fan of a pixel at the border, if an image has 2×2 pixels?
 # 2. Find a sentence about residual networks in a text that you like. Which numbers would decide it? Judge it.
-# 3. **In code**, with an examiner: ``minires learn 14``, a mean of such ratios and a gradient through scaled branches.
+# 3. **In code**, with an examiner: ``minires learn 14`` asks for a mean of such ratios, and for the gradient of a
+#    network with scaled branches. Your own engine is complete since chapter 12.
 #
 # Read next
 # ---------

@@ -9,6 +9,8 @@ import json
 import time
 from pathlib import Path
 
+from minires.language import say
+
 EXAMPLES = [
     ("minires check 7", "examine what you have written for chapter 7"),
     ("minires check 7 --hint", "and one hint more than last time"),
@@ -75,13 +77,13 @@ def check_all(folder: Path, args: argparse.Namespace) -> int:
         return print_json(numbers, folder, args.seed)
     wrong = []
     for number in numbers:
-        print(f"Chapter {number}")
+        say(f"Chapter {number}")
         if check_chapter(number, folder, args):
             wrong.append(number)
     if wrong:
-        print(f"\nNot right yet: {', '.join(['chapter ' + str(number) for number in wrong])}.")
+        say(f"\nNot right yet: {', '.join(['chapter ' + str(number) for number in wrong])}.")
     else:
-        print(f"\nAll right: {len(numbers)} chapters.")
+        say(f"\nAll right: {len(numbers)} chapters.")
     return 1 if wrong else 0
 
 
@@ -100,12 +102,12 @@ def check_chapter(number: int, folder: Path, args: argparse.Namespace) -> int:
             answer = reader.open_answer(task, folder)
             with answer as mine:
                 for line in reader.examine(task, mine, args.seed):
-                    print(f"  ok     {line}", flush=True)
+                    say(f"  ok     {line}")
                 losses = train(mine) if args.train and not task.file else None
     except Wrong as wrong:
-        print(f"  WRONG  {wrong}".replace("\n", "\n       "))
+        say(f"  WRONG  {wrong}".replace("\n", "\n       "))
         for file, _, gap in [one for one in own_engine.open_gaps(folder, number + 1) if one[1] == number]:
-            print(f"         still to do in {file}: {gap}")
+            say(f"         still to do in {file}: {gap}")
         show_output(answer)
         reader.note(folder, number, passed=False)
         if args.hint:
@@ -121,13 +123,13 @@ def check_chapter(number: int, folder: Path, args: argparse.Namespace) -> int:
 def say_passed(number: int, tasks: list, folder: Path, losses: list[float] | None) -> None:
     """Say what is right now, and what can be trained with it."""
     last = tasks[-1]
-    print(f"\nChapter {number} passed: {', '.join([name for task in tasks for name in task.names])}.")
+    say(f"\nChapter {number} passed: {', '.join([name for task in tasks for name in task.names])}.")
     if losses is not None:
         compare(losses)
     elif not last.file and last.plug is not None:
-        print(f"Put it into the engine and train on the digits with it: minires check {number} --train")
+        say(f"Put it into the engine and train on the digits with it: minires check {number} --train")
     if number in MILESTONES and tasks[0].file:
-        print(f"Your own engine can do something now: python -m {folder.name}.{MILESTONES[number]}")
+        say(f"Your own engine can do something now: python -m {folder.name}.{MILESTONES[number]}")
 
 
 MILESTONES = {3: "points", 5: "train linear", 7: "train conv", 12: "train resnet20"}
@@ -187,7 +189,8 @@ def show_output(answer) -> None:
     """Show what the reader's code printed, apart from what is said about it."""
     lines = answer.output() if answer is not None else []
     if lines:
-        print("\nYour file printed:", *[f"  | {line}" for line in lines], sep="\n")
+        say("\nYour file printed:")
+        print(*[f"  | {line}" for line in lines], sep="\n")
 
 
 def give_hint(exercise, folder: Path) -> None:
@@ -197,7 +200,7 @@ def give_hint(exercise, folder: Path) -> None:
     given = reader.read_progress(folder).get(str(exercise.chapter), {}).get("hints", 0)
     given = min(given + 1, len(exercise.hints))
     for number, hint in enumerate(exercise.hints[:given], 1):
-        print(f"\nHint {number} of {len(exercise.hints)}: {hint}")
+        say(f"\nHint {number} of {len(exercise.hints)}: {hint}")
     reader.note(folder, exercise.chapter, hints=given)
 
 
@@ -213,4 +216,4 @@ def compare(with_mine: list[float]) -> None:
     from minires.learn import digits
 
     told = digits.compare(with_mine, digits.losses(digits.STEPS))
-    print(f"{digits.STEPS} steps on the digits with your functions: {told}")
+    say(f"{digits.STEPS} steps on the digits with your functions: {told}")

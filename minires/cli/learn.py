@@ -3,6 +3,8 @@
 import argparse
 from pathlib import Path
 
+from minires.language import say
+
 EXAMPLES = [
     ("minires learn", "the chapters, and how far you are"),
     ("minires learn 7", "the files of chapter 7"),
@@ -30,7 +32,7 @@ def run(args: argparse.Namespace) -> int:
     if args.answer:
         return show_answer(args.chapter, folder)
     exercise, parts = chapters.exercise_of(args.chapter), chapters.parts_of(args.chapter)
-    print(f"The chapter, to read and to run:\n  {chapters.path_of(args.chapter)}")
+    say(f"The chapter, to read and to run:\n  {chapters.path_of(args.chapter)}")
     try:
         if parts:
             write_engine(args.chapter, folder)
@@ -38,7 +40,7 @@ def run(args: argparse.Namespace) -> int:
     except OSError as error:
         message = f"cannot write into the folder {folder} ({error.strerror}); choose another with --folder"
         raise OSError(message) from error
-    print(f"\nThen: minires check {args.chapter}    (--hint for a hint)")
+    say(f"\nThen: minires check {args.chapter}    (--hint for a hint)")
     return 0
 
 
@@ -58,30 +60,30 @@ def write_engine(chapter: int, folder: Path) -> None:
     from minires.learn import own_engine
 
     written = own_engine.write_chapter(chapter, folder)
-    print("Your own engine:")
+    say("Your own engine:")
     for section in written.added:
-        print(f"  {folder / section.file}{'' if own_engine.gaps(section.text) else ', which has no gap'}")
+        say(f"  {folder / section.file}{'' if own_engine.gaps(section.text) else ', which has no gap'}")
         for number, gap in enumerate(own_engine.gaps(section.text), 1):
-            print(f"    {number}. {gap}")
+            say(f"    {number}. {gap}")
     for section in written.present:
-        print(f"  {folder / section.file}: chapter {chapter} is in it already, and stays as it is")
+        say(f"  {folder / section.file}: chapter {chapter} is in it already, and stays as it is")
     if written.filled:
-        print("  What earlier chapters would have put there was missing, and was put in, finished:")
+        say("  What earlier chapters would have put there was missing, and was put in, finished:")
         for file in dict.fromkeys([one.file for one in written.filled]):
             numbers = [str(one.chapter) for one in written.filled if one.file == file]
-            print(f"    {folder / file} (chapter{'s' if len(numbers) > 1 else ''} {', '.join(numbers)})")
+            say(f"    {folder / file} (chapter{'s' if len(numbers) > 1 else ''} {', '.join(numbers)})")
 
 
 def write_exercise(exercise, folder: Path) -> None:
     from minires.learn import reader
 
-    print("The exercise:")
+    say("The exercise:")
     path = exercise.path(folder)
     if path.exists():
-        print(f"  {path} is there already, and stays as it is; to begin again, move it away first")
+        say(f"  {path} is there already, and stays as it is; to begin again, move it away first")
         return
     reader.write_exercise(exercise, folder)
-    print(f"  {path}: {exercise.title} ({', '.join(exercise.names)})")
+    say(f"  {path}: {exercise.title} ({', '.join(exercise.names)})")
 
 
 def show_answer(chapter: int, folder: Path) -> int:
@@ -111,9 +113,9 @@ def show(folder: Path) -> int:
 
     progress = reader.read_progress(folder)
     for number, (_, title) in chapters.CHAPTERS.items():
-        print(f"{number:3}  {mark(number, progress, folder):9}  {title}")
-    print(f"\nThe chapters are scripts, in {chapters.path_of(1).parent}")
-    print("`minires learn 7` writes the files of chapter 7.")
+        say(f"{number:3}  {mark(number, progress, folder):9}  {title}")
+    say(f"\nThe chapters are scripts, in {chapters.path_of(1).parent}")
+    say("`minires learn 7` writes the files of chapter 7.")
     return 0
 
 

@@ -18,7 +18,7 @@ from collections.abc import Sequence
 from typing import NoReturn, TypeGuard
 
 import minires
-from minires import program
+from minires import language, program
 from minires.data.disk import FULL
 
 COMMANDS = {
@@ -40,6 +40,8 @@ COMMANDS = {
     "bench": "how long a training step takes here, and which ops it goes to",
     "doctor": "what is installed, which kernels run, and what is missing for a GPU",
 }
+
+SPOKEN = ("learn", "check", "debug")  # the commands that learners meet, which also speak Chinese
 
 DESCRIPTION = "Residual networks from scratch, to read, to step through and to measure."
 
@@ -89,6 +91,7 @@ def is_of_output(error: Exception) -> TypeGuard[OSError]:
 def run(command: str | None, arguments: Sequence[str]) -> int:
     """Run the command and return its exit code, when all that it has said is written."""
     try:
+        language.choose(language_asked(arguments) if command in SPOKEN else "en")
         parser = build_parser(command)
         args, unknown = parser.parse_known_args(arguments)
         if "paths" in args and not any([word.startswith("-") for word in unknown]):
@@ -105,6 +108,14 @@ def run(command: str | None, arguments: Sequence[str]) -> int:
         code = int(exit_.code or 0)
     sys.stdout.flush()
     return code
+
+
+def language_asked(arguments: Sequence[str]) -> str | None:
+    """Return what --lang says: the other arguments are understood behind it, with help in that language."""
+    parser = Parser(prog="minires", add_help=False, allow_abbrev=False)
+    parser.add_argument("--lang")
+    asked: str | None = parser.parse_known_args(arguments)[0].lang
+    return asked
 
 
 def advice(command: str | None, parser: argparse.ArgumentParser, unknown: Sequence[str]) -> str:
@@ -156,6 +167,10 @@ def build_parser(command: str | None) -> argparse.ArgumentParser:
         if name == command:
             module = importlib.import_module(f"minires.cli.{name}")
             module.add_arguments(subparser)
+            if name in SPOKEN:
+                subparser.add_argument("--lang", metavar="LANG", help="en or zh (what the locale asks for)")
+                for action in subparser._actions:
+                    action.help = language.told(action.help or "")
             subparser.epilog = examples(getattr(module, "EXAMPLES", []))
             subparser.set_defaults(run=module.run)
     return parser
@@ -166,9 +181,9 @@ def examples(commands: Sequence[tuple[str, str]]) -> str:
     if not commands:
         return ""
     width = max([len(command) for command, _ in commands])
-    lines = [f"  {command:{width}}  {what}" for command, what in commands]
+    lines = [f"  {command:{width}}  {language.told(what)}" for command, what in commands]
     if max(map(len, lines)) > 78:
-        lines = [f"  {command}\n      {what}" for command, what in commands]
+        lines = [f"  {command}\n      {language.told(what)}" for command, what in commands]
     return "\n".join(["examples:", *lines])
 
 
@@ -182,5 +197,5 @@ def message_of(command: str | None, error: BaseException) -> str:
         words = f"{error.filename}: {error.strerror}" if error.filename else error.strerror
     if isinstance(error, MemoryError):
         words = f"the memory is too small ({words}); use a smaller batch or smaller images"
-    message = f"minires {command or ''}".strip() + f": {words.removeprefix(f'{command}: ')}"
+    message = f"minires {command or ''}".strip() + f": {language.told(words.removeprefix(f'{command}: '))}"
     return "\n".join([message, *getattr(error, "__notes__", [])])

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import IO, Any
 
 from minires.debug import writing
+from minires.language import told
 
 
 class Prompt(cmd.Cmd):
@@ -54,11 +55,11 @@ class Prompt(cmd.Cmd):
 
     def complain(self, message: str) -> None:
         self.failed = True
-        self.say(f"*** {message}", paint=writing.wrong)
+        self.say(f"*** {told(message)}", paint=writing.wrong)
 
     def say(self, *texts: str, paint: Callable[[str], str] | None = None) -> None:
         """Print texts, as wide as the terminal; see `writing.show`."""
-        writing.show(texts, paint)
+        writing.show([told(text) for text in texts], paint)
 
     def cmdloop(self, intro: Any = None) -> None:
         """Read and do commands until `quit` or their end; Ctrl-C gives up the line that is being typed."""
@@ -86,7 +87,7 @@ class Prompt(cmd.Cmd):
             for i, name in enumerate(names):
                 line = getattr(self, f"do_{name}").__doc__.splitlines()[0]
                 usage, _, what = line.partition(": ")
-                self.say(f"{group if i == 0 else '':6} {usage:26}  {what.rstrip('.')}")
+                writing.show([f"{group if i == 0 else '':6} {usage:26}  {told(what.rstrip('.'))}"])
         letters = [f"{word} {name}" for word, name in self.aliases.items() if len(word) == 1]
         self.say(f"\nIn short: {', '.join(letters)}.\nAn empty line repeats the last command.")
 

@@ -12,6 +12,8 @@ import textwrap
 from collections.abc import Callable, Sequence
 from difflib import get_close_matches
 
+from minires import language
+
 LEAST = 24  # columns; a narrower terminal breaks the lines by itself
 INDENT = 4
 
@@ -47,8 +49,10 @@ def wrapped(line: str, width: int | None) -> list[str]:
     little room, the whole column goes to the next line; and a line without columns goes on a little to the right of
     its own indent. A word that is longer than a line is left whole.
     """
-    if width is None or len(line) <= width:
+    if width is None or language.width(line) <= width:
         return [line]
+    if language.width(line) > len(line):
+        return broken_anywhere(line, width)
     columns_at = [match.end() for match in re.finditer(r"\S {2,}(?=\S)", line)]
     near = [at for at in columns_at if at <= width * 2 // 3]
     left = len(line) - len(line.lstrip())
@@ -66,9 +70,21 @@ def broken(text: str, width: int, first: str, rest: str) -> list[str]:
     )  # fmt: skip
 
 
+def broken_anywhere(line: str, width: int) -> list[str]:
+    """Break a line that has Chinese in it, which has no spaces between words; no line begins with a comma."""
+    indent = " " * min(len(line) - len(line.lstrip()) + INDENT, width // 2)
+    lines = [""]
+    for piece in re.findall(r"[\u2e80-\uffef][，。：；？！、）”]*|[^\s\u2e80-\uffef]+|\s+", line):
+        if lines[-1].strip() and language.width(lines[-1] + piece.rstrip()) > width:
+            lines.append(indent)
+            piece = piece.lstrip()
+        lines[-1] += piece
+    return [one.rstrip() for one in lines]
+
+
 def reflowed(text: str) -> list[str]:
     """Return a docstring's paragraphs, on a terminal each as one line, to be wrapped there."""
-    if not is_terminal():
+    if not is_terminal() and not language.is_chosen():
         return [text]
     paragraphs = [" ".join(paragraph.split()) for paragraph in text.split("\n\n")]
     return [line for paragraph in paragraphs for line in (paragraph, "")][:-1]

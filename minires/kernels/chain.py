@@ -8,13 +8,35 @@ The shortcut is nothing, x itself, x by option A, or an array of its own. A sing
 
 import enum
 import math
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from minires.kernels import Array
 
 Pair = tuple[int, int]
 Gradients = tuple[Array, Array, Array]  # of a layer's filters, weight and bias
+
+
+@dataclass(slots=True)
+class Prepared:
+    """What kernels have made of filters that do not change any more, by name: so that they make it once.
+
+    The filters' array cannot be written to. For another one, or where that was undone, nothing is kept.
+    """
+
+    filters: Array
+    forms: dict[str, Array] = field(default_factory=dict)
+
+    def holds(self, filters: Array) -> bool:
+        """Say whether these are the filters, and still what they were."""
+        return filters is self.filters and not filters.flags.writeable
+
+    def form(self, name: str, make: Callable[[Array], Array]) -> Array:
+        """Return what make(filters) returned when it was asked for the first time."""
+        if name not in self.forms:
+            self.forms[name] = make(self.filters)
+        return self.forms[name]
 
 
 class Layer(NamedTuple):
@@ -26,6 +48,7 @@ class Layer(NamedTuple):
     stride: Pair
     padding: Pair
     eps: float
+    prepared: Prepared | None = None
 
 
 @dataclass(slots=True)
@@ -37,6 +60,8 @@ class SavedLayer:
     mean: Array  # z's, (F,)
     var: Array
     y: Any  # the layer's output; None where it was not stored
+    # dL/dy behind relu's mask, and its sums for the norm, where the chain that reads y has taken them (`before`)
+    grad_and_sums: tuple[Array, Array] | None = None
 
 
 class Skip(enum.Enum):

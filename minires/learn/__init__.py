@@ -22,7 +22,7 @@ minires/learn/own_engine.py hands it out chapter by chapter, `parts/` examines i
     EXERCISE = Exercise(
         chapter=7,
         name="conv_backward",                       # the reader's file is my_minires/07_conv_backward.py
-        title="The backward pass of a convolution",
+        title="The backward pass of a convolution with holes, and of a maximum",
         text=TEXT,                                  # that file: signatures, formulas, `...` gaps
         hints=("…", "…"),                           # one more each `--hint`, never the solution
         checks={"conv2d_grad_input": check, …},     # what the file must define, and how each is examined
@@ -67,16 +67,21 @@ judges what comes back. Chapters 12 and 13 do.
 `return replaced(numpy_kernels, conv2d_grad_input=mine.conv2d_grad_input)`, `replaced(ReLU, backward=…)`. Training
 runs on the NumPy kernels. None where nothing can be plugged in.
 
+An exercise asks for what its chapter has not printed: tests/learn/test_pasted_listings.py pastes the chapter's listings
+into it, and none may pass.
+
 A right answer is minires/learn/answers/chapter_NN.py, which `minires learn N --answer` shows. All answers are in
-tests/learn/answers_NN.py: `RIGHT`, a dict from each of `names` to a right answer, and `WRONG`, a
-list of at least eight `(dict of what to replace in RIGHT, regular expression that the diagnosis matches)`, each with
-its own diagnosis. tests/learn/test_exercises.py finds them by itself. Chapters are listed in minires/learn/chapters.py.
+tests/learn/answers_NN.py: `RIGHT`, a dict from each of `names` to a right answer; `ALSO_RIGHT`, a list of what may
+stand in its place: other ways to the same numbers, views, another order of memory; and `WRONG`, a list of at least
+eight `(dict of what to replace in RIGHT, regular expression that the diagnosis matches)`, each with its own
+diagnosis. tests/learn/test_exercises.py finds them by itself. Chapters are listed in minires/learn/chapters.py.
 """
 
 import os
 
 from minires.learn.examiner import Wrong, check_equal, check_gradient, check_values, generator, replaced
 from minires.learn.exercise import Exercise
+from minires.learn.trainings import recorded_trainings
 
 __all__ = [
     "Exercise",
@@ -86,6 +91,7 @@ __all__ = [
     "check_values",
     "generator",
     "quick",
+    "recorded_trainings",
     "replaced",
 ]
 

@@ -22,6 +22,12 @@ CHAPTERS = {
     12: ("the_family", "The family"),
     13: ("stepping_through", "Stepping through the backward pass"),
     14: ("with_and_without_skips", "With and without skips"),
+    15: ("repairing_listings", "Repairing five published listings"),
+    16: ("a_training_recipe", "A training recipe, and CIFAR-10 for real"),
+    17: ("why_it_works", "Why it works"),
+    18: ("making_it_fast", "Making it fast"),
+    19: ("on_the_gpu", "On the GPU with CuPy"),
+    20: ("your_own_pictures", "Your own pictures"),
 }
 
 

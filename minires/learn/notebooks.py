@@ -2,7 +2,7 @@
 
 Chapters are scripts in the percent format, with text in reStructuredText. What they use of it, and no more, is turned
 into Markdown here: headings, formulas, literals, roles, links, boxes that are stepped through in a debugger, boxes that
-fold away. The site uses the same conversion for the notebooks that it offers.
+ask, boxes that fold away. The site uses the same conversion for the notebooks that it offers.
 """
 
 import json
@@ -100,14 +100,19 @@ def of_directive(name: str, argument: str, block: list[str]) -> str:
     """Turn a directive into Markdown. ValueError for one that chapters do not use."""
     options = {}
     while block and (option := OPTION.match(block[0])):
-        options[option[1]] = option[2]
-        block = block[1:]
+        more = next((i for i, line in enumerate(block[1:], 1) if not line.startswith(" ")), len(block))
+        options[option[1]] = " ".join([option[2], *[line.strip() for line in block[1:more]]])
+        block = block[more:]
     body = "\n".join(block).strip("\n")
     if name == "math":
         return f"\n$$\n{' '.join([argument, body]).strip()}\n$$\n"
+    if name == "image":  # lies with the site; what is to be seen on it stands in its place
+        return f"\n*In the picture: {options['alt']}*\n" if "only-dark" not in options.get("class", "") else ""
     if name == "code-block":
         caption = f"**{options['caption']}**\n\n" if "caption" in options else ""
         return f"\n{caption}```{argument}\n{body}\n```\n"
+    if name == "admonition" and "collapsible" not in options:
+        return "\n" + textwrap.indent(f"**{argument}**\n\n{markdown(body)}", "> ", lambda line: True) + "\n"
     if name == "admonition":
         return f"\n<details><summary>{argument}</summary>\n\n{markdown(body)}\n\n</details>\n"
     raise ValueError(f"notebook: no way to say the directive {name!r} in Markdown; teach it to of_directive")

@@ -3,6 +3,7 @@
     scale = weight / √(running_var + eps)        filters' = filters · scale        bias' = bias − running_mean · scale
 
 What training would change is in the filters then, so the folded network is a copy: train the first one, fold it again.
+Its filters cannot be written to, so that kernels need to transform or pack them only once.
 What is left, relu(conv + bias [+ shortcut]), layer after layer, is one op a block (`fused.py`), whatever the first
 network was made of.
 """
@@ -13,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from minires import nn
+from minires.kernels.chain import Prepared
 from minires.models.blocks import BasicBlock, Bottleneck, PreActBlock, PreActBottleneck
 from minires.models.fused import FUSED, FusedPreActResNet, FusedResNet
 from minires.models.resnet import PreActResNet, ResNet
@@ -88,5 +90,9 @@ def fold(conv: Any, norm: Any) -> Any:
     scale = weight / np.sqrt(norm.running_var + norm.eps)
     before = 0 if conv.bias is None else conv.bias.data
     conv.bias = nn.Parameter(shift + (before - norm.running_mean) * scale)
-    conv.weight = nn.Parameter(conv.weight.data * scale.reshape(-1, 1, 1, 1))
+    filters = conv.weight.data * scale.reshape(-1, 1, 1, 1)
+    conv.weight = nn.Parameter(filters)
+    if isinstance(filters, np.ndarray) and conv.weight.data is filters:
+        filters.flags.writeable = False  # nothing changes them any more: kernels keep what they make of them
+        vars(conv)["prepared"] = Prepared(filters)  # `fused.py` hands it on
     return nn.Identity()

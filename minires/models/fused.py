@@ -94,7 +94,7 @@ def chain(layers: Layers, x: Tensor, block: Any = None) -> Tensor:
     for conv, norm in layers:
         window = conv.stride, conv.padding
         if folded:
-            given.append(ops.ConvLayer(conv.weight, None, conv.bias, *window))
+            given.append(ops.ConvLayer(conv.weight, None, conv.bias, *window, prepared=getattr(conv, "prepared", None)))
         else:
             norm.check_statistics(x.data)  # of all norms, before any follows the batch
             given.append(ops.ConvLayer(conv.weight, norm.weight, norm.bias, *window, norm.eps))

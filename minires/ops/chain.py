@@ -17,7 +17,7 @@ from typing import NamedTuple
 
 from minires.engine import Op, Tensor
 from minires.kernels import Array
-from minires.kernels.chain import Layer, Skip
+from minires.kernels.chain import Layer, Prepared, Skip
 from minires.ops.convolution import Pair, check_conv
 from minires.ops.normalization import check_norm
 from minires.ops.shortcut import check_shortcut
@@ -27,7 +27,8 @@ __all__ = ["ConvLayer", "conv_chain"]
 
 class ConvLayer(NamedTuple):
     """A layer of a chain: filters (F, C, KH, KW), weight and bias (F,) of its norm, stride and padding of its
-    convolution. weight None: relu(conv + bias), for a norm that is folded into the filters."""
+    convolution. weight None: relu(conv + bias), for a norm that is folded into the filters; `prepared` then keeps what
+    kernels make of filters that do not change."""
 
     filters: Tensor
     weight: Tensor | None
@@ -35,14 +36,17 @@ class ConvLayer(NamedTuple):
     stride: int | Pair = 1
     padding: int | Pair = 0
     eps: float = 1e-5
+    prepared: Prepared | None = None
 
 
 class ConvChain(Op):
     """Inputs: x, then filters, weight and bias of each layer (filters and bias, where norms are folded), then the
     shortcut if it is a tensor. `saved` has what forward kept of each layer, its statistics among them."""
 
-    def __init__(self, settings: list[tuple[Pair, Pair, float]], skip: Skip | None, folded: bool) -> None:
-        self.settings, self.skip, self.folded = settings, skip, folded
+    def __init__(
+        self, settings: list[tuple[Pair, Pair, float]], skip: Skip | None, folded: bool, prepared: list[Prepared | None]
+    ) -> None:
+        self.settings, self.skip, self.folded, self.prepared = settings, skip, folded, prepared
 
     def forward(self, x: Array, *arrays: Array) -> Array:
         each = 2 if self.folded else 3
@@ -50,13 +54,16 @@ class ConvChain(Op):
         for i in range(len(self.settings)):
             params = arrays[each * i : each * i + each]
             weight = None if self.folded else params[1]
-            self.layers.append(Layer(params[0], weight, params[-1], *self.settings[i]))
+            self.layers.append(Layer(params[0], weight, params[-1], *self.settings[i], self.prepared[i]))
         self.shortcut: Array | Skip = arrays[-1] if self.skip is None else self.skip
         y, self.saved = self.kernels.chain_forward(x, self.layers, self.shortcut)
         return y
 
     def backward(self, grad_y: Array) -> tuple[Array | None, ...]:
-        given = self.saved, self.layers, self.shortcut, self.needs_grad[0]
+        given = [self.saved, self.layers, self.shortcut, self.needs_grad[0]]
+        before = self.inputs[0].op
+        if self.unseen and isinstance(before, ConvChain) and not before.released:
+            given.append(before.saved[-1])  # the kernel may begin with what that layer's backward begins with
         grad_x, grads, grad_shortcut = self.kernels.chain_backward(grad_y, *given)
         of_params = [grad for of_layer in grads for grad in of_layer]
         return (grad_x, *of_params) if isinstance(self.shortcut, Skip) else (grad_x, *of_params, grad_shortcut)
@@ -75,12 +82,12 @@ def conv_chain(
     shape. Errors are those of `conv2d`, `batch_norm` and `residual_add`; ValueError for folded norms where a gradient
     is wanted, since nothing is kept of them.
     """
-    name, shape, settings = "conv_chain", x.shape, []
+    name, shape, settings, kept = "conv_chain", x.shape, [], []
     folded = len(layers) > 0 and layers[0].weight is None
     tensors, stride = [x], 1
     if len(layers) == 0 or any((layer.weight is None) is not folded for layer in layers):
         raise ValueError(f"{name}: needs one layer or more, all with a norm or none, got {len(layers)}")
-    for filters, weight, bias, by, padding, eps in layers:
+    for filters, weight, bias, by, padding, eps, prepared in layers:
         by, padding, shape = check_conv(name, shape, filters.shape, by, padding)
         if weight is not None:
             check_norm(name, shape, weight, bias, None, None)
@@ -90,6 +97,7 @@ def conv_chain(
         else:
             tensors += [filters, bias]
         settings.append((by, padding, float(eps)))
+        kept.append(prepared)
         stride *= by[0]  # option A has one for both directions
     skip: Skip | None = None
     if isinstance(shortcut, Tensor):
@@ -97,11 +105,11 @@ def conv_chain(
         tensors.append(shortcut)
     else:
         skip = checked_skip(name, shortcut, x.shape, shape, stride)
-    op = ConvChain(settings, skip, folded)
+    op = ConvChain(settings, skip, folded, kept)
     y = op(*tensors)
     if folded and y.requires_grad:
         raise ValueError(f"{name}: folded norms are for inference: use no_grad(), or conv2d and relu")
-    return y, [(kept.z.size // kept.z.shape[1], kept.mean, kept.var) for kept in op.saved]
+    return y, [(saved.z.size // saved.z.shape[1], saved.mean, saved.var) for saved in op.saved]
 
 
 def checked_skip(

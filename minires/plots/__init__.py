@@ -1,5 +1,6 @@
-"""Figures from the files of a run, never from live objects."""
+"""Figures from the files of a run, never from live objects; and moving pictures, which the chapters draw."""
 
+from minires.plots.animation import Animation
 from minires.plots.curves import training_curves
 from minires.plots.filters import first_layer
 from minires.plots.gradients import PANELS, comparison, gradient_flow
@@ -13,6 +14,7 @@ __all__ = [
     "COLOURS",
     "MOST_PICTURES",
     "PANELS",
+    "Animation",
     "comparison",
     "confusion_matrix",
     "experiment",

@@ -18,6 +18,9 @@ import docstrings  # noqa: E402
 pytestmark = pytest.mark.docs
 
 
+PAGES = ("index", "chapters/index", "stepping_through", "architecture", "api/index", "glossary")
+
+
 class Links(HTMLParser):
     """What a page links to, loads, and can be linked at."""
 
@@ -72,7 +75,7 @@ def test_the_link_checker_sees_faults(tmp_path):
 
 
 def test_pages_of_all_uses_are_there(site, pages):
-    for name in ("index", "chapters/index", "stepping_through", "architecture", "api/index", "glossary", "search"):
+    for name in (*PAGES, "search"):
         assert site / f"{name}.html" in pages
     chapters = sorted(path.stem for path in (ROOT / "tutorials").glob("[0-9]*.py"))
     for name in chapters:
@@ -106,19 +109,63 @@ def made_here(value):
     return callable(function) and function.__module__.startswith("minires.")
 
 
-def test_mathjax_is_ours(site, pages):
-    assert (site / "_static/mathjax/tex-svg.js").stat().st_size > 1_000_000
-    text = (site / "chapters/index.html").parent.parent.joinpath("_static/mathjax/LICENSE").read_text(encoding="utf-8")
-    assert "Apache License" in text
-    with_formulas = [page for page in pages.values() if any("tex-svg.js" in source for source in page.loaded)]
-    assert len(with_formulas) >= 1
+def test_formulas_are_set_and_say_their_tex(pages):
+    formulas = [text for path in pages for text in re.findall(r"<math .*?</math>", path.read_text(encoding="utf-8"))]
+    assert len(formulas) > 300
+    for formula in formulas:
+        opening, _, rest = formula.partition(">")
+        assert re.search(r'alttext="[^"]+"', opening) and "\\" not in rest and "merror" not in rest
+
+
+def test_pictures_of_chapters_are_told_and_come_in_both_modes(site):
+    for path in sorted((site / "chapters").glob("[0-9]*.html")):
+        pictures = re.findall(r"<img [^>]*only-(?:light|dark)[^>]*>", path.read_text(encoding="utf-8"))
+        assert pictures and len(pictures) % 2 == 0
+        for picture in pictures:
+            assert len(re.search(r'alt="([^"]*)"', picture)[1]) > 20, picture
+            sources = [source.split()[0] for source in re.search(r'srcset="([^"]*)"', picture)[1].split(",")]
+            assert len(sources) == 2 and all([(path.parent / source).is_file() for source in sources])
+
+
+def test_a_link_to_the_site_is_shown_with_a_picture(site):
+    text = (site / "index.html").read_text(encoding="utf-8")
+    assert re.search(r'og:image" content="([^"]+)"', text)[1] == "_static/preview.png"
+    assert (site / "_static" / "preview.png").is_file()
+
+
+def test_nothing_pretends_to_an_address(pages):
+    for path in pages:
+        assert "<this repository>" not in path.read_text(encoding="utf-8").replace("&lt;", "<").replace("&gt;", ">")
 
 
 def test_catalogues_for_translators_build(copied, site):
     sphinx(copied, "-b", "gettext", "-D", "plot_gallery=0", "docs", "catalogues")
     catalogue = (copied / "catalogues" / "index.pot").read_text(encoding="utf-8")
-    assert "whose backward pass can be entered" in re.sub(r'"\n"', "", catalogue)
+    words = re.sub(r'"\n"', "", catalogue)
+    for sentence in ("every gradient is written by hand", "[Play]{.hero-play}", "After {{ steps }} steps it is"):
+        assert sentence in words
     assert (copied / "catalogues" / "chapters" / "07_convolution_backward.pot").exists()
+
+
+def test_every_page_leads_to_itself_in_the_other_language(site, pages):
+    """That the links lead somewhere is tested with all others."""
+    switched = [name for name in pages if 'class="languages"' in name.read_text(encoding="utf-8")]
+    english = [path for path in switched if site / "zh" not in path.parents]
+    assert len(english) == len(switched) / 2 and {site / f"{name}.html" for name in PAGES} <= {*english}
+    for path in english:
+        other = site / "zh" / path.relative_to(site)
+        assert other.resolve() in {(path.parent / link).resolve() for link in pages[path].links}, path
+        assert path.resolve() in {(other.parent / link).resolve() for link in pages[other].links}, other
+
+
+def test_the_chinese_site_is_in_chinese_and_says_where_it_is_not(site):
+    chapter = (site / "zh" / "chapters" / "01_derivatives.html").read_text(encoding="utf-8")
+    assert "<h1>1. 导数" in chapter and 'lang="zh' in chapter
+    assert "best central" not in chapter and "best step" in chapter  # text is translated, code and output are not
+    assert "导数" in (site / "zh" / "chapters" / "index.html").read_text(encoding="utf-8")
+    assert "only-english" in (site / "zh" / "training.html").read_text(encoding="utf-8")
+    english = (site / "chapters" / "01_derivatives.html").read_text(encoding="utf-8")
+    assert "in-english" not in english and "only-english" not in english
 
 
 @pytest.mark.parametrize(

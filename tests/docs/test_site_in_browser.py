@@ -1,4 +1,4 @@
-"""Every page in a real Chromium: nothing from outside, no error, nothing wider than the window, formulas set."""
+"""Every page in a real Chromium: nothing from outside, no error, nothing wider than the window, nobody shut out."""
 
 from pathlib import Path
 
@@ -8,7 +8,7 @@ pytestmark = [pytest.mark.docs, pytest.mark.browser]
 
 OUTPUT = Path(__file__).parent.parent / "output"
 WIDER = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
-UNSET = "[...document.querySelectorAll('.math')].filter(math => !math.querySelector('mjx-container')).length"
+EXAMINED = ("index", "chapters/index", "chapters/11_residual_add", "benchmarks", "api/ops")
 PHOTOGRAPHED = ("index", "chapters/index", "chapters/01_derivatives", "chapters/07_convolution_backward")
 NARROW = (*PHOTOGRAPHED, "stepping_through", "architecture", "api/ops", "glossary", "data_and_licences", "training")
 
@@ -24,11 +24,6 @@ def faults_of(chromium, site, names, width):
     page.on("request", lambda request: None if at_home(request.url, site) else faults.append(request.url))
     for name in names:
         page.goto((site / f"{name}.html").as_uri())
-        if page.evaluate("typeof MathJax") != "undefined":
-            page.wait_for_function("MathJax.startup && MathJax.startup.promise")
-            page.evaluate("MathJax.startup.promise")
-            if page.evaluate(UNSET):
-                faults.append(f"{name}: {page.evaluate(UNSET)} formulas are not set")
         if page.evaluate(WIDER) > 0:
             faults.append(f"{name}: {page.evaluate(WIDER)} pixels wider than {width}")
         if name in PHOTOGRAPHED:
@@ -51,9 +46,48 @@ def test_main_pages_at_400(chromium, site):
     assert faults_of(chromium, site, [name for name in NARROW if (site / f"{name}.html").exists()], 400) == []
 
 
-def test_search_finds(chromium, site):
+@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
+def test_axe_finds_nothing_serious(chromium, site, require, dark):
+    script = Path(require("axe_playwright_python").__file__).with_name("axe.min.js").read_text(encoding="utf-8")
+    context = chromium.new_context(color_scheme="dark" if dark else "light", reduced_motion="reduce")
+    page, found = context.new_page(), []
+    for name in EXAMINED:
+        page.goto((site / f"{name}.html").as_uri())
+        page.evaluate(script)
+        for fault in page.evaluate("axe.run()")["violations"]:
+            if fault["impact"] in ("serious", "critical"):
+                found += [f"{name}: {fault['id']}: {node['html'][:160]}" for node in fault["nodes"][:3]]
+    context.close()
+    assert found == []
+
+
+def test_the_picture_moves_when_it_is_told_to(chromium, site):
+    context = chromium.new_context(reduced_motion="reduce")
+    page = context.new_page()
+    page.goto((site / "index.html").as_uri())
+    before = page.locator(".hero .curve.plain").get_attribute("d")
+    slider = page.get_by_role("slider")
+    assert page.locator(".hero-step").inner_text() == "0"
+    slider.press("End")
+    assert page.locator(".hero-step").inner_text() == "80"
+    assert page.locator(".hero .curve.plain").get_attribute("d") != before
+    context.close()
+
+
+def test_each_door_has_a_command_to_copy(chromium, site):
     page = chromium.new_page()
-    page.goto((site / "search.html").as_uri() + "?q=conv2d_grad_weight")
+    page.goto((site / "index.html").as_uri())
+    assert page.locator(".door button.copybtn").count() == 3
+    page.close()
+
+
+@pytest.mark.parametrize(
+    ("folder", "words"),
+    [(".", "conv2d_grad_weight"), ("zh", "conv2d_grad_weight"), ("zh", "梯度"), ("zh", "中心差分"), ("zh", "求导")],
+)
+def test_search_finds(chromium, site, folder, words):
+    page = chromium.new_page()
+    page.goto((site / folder / "search.html").as_uri() + f"?q={words}")
     page.locator("#search-results ul.search li").first.wait_for()
     assert page.locator("#search-results ul.search li").count() >= 1
     page.close()

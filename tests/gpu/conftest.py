@@ -1,14 +1,11 @@
 """`gpu`, the fixture through which one test body runs on a GPU, and everywhere with the kernels built for the CPU."""
 
 import os
-import shutil
-import sys
 
-import cuda_on_cpu
-import fake_cupy
 import pytest
 
-from minires.kernels import devices, kernels_for
+from minires.kernels import devices, emulation, kernels_for
+from minires.kernels.emulation import cuda_on_cpu
 
 
 @pytest.fixture(params=["on the CPU", pytest.param("on a GPU", marks=pytest.mark.gpu)], scope="module")
@@ -22,18 +19,13 @@ def gpu(request):
 
         yield cupy
         return
-    if shutil.which("g++") is None:
+    missing = emulation.problem()
+    if missing:
         if os.environ.get("CI"):
-            pytest.fail("g++ is missing, and the gate skips nothing: it builds the GPU kernels for the CPU")
-        pytest.skip("g++ is missing, which builds the GPU kernels for the CPU")
-    ours = [name for name in sys.modules if name.startswith("minires.kernels.cupy_kernels")]
-    with pytest.MonkeyPatch.context() as monkeypatch:
-        for name in ours:
-            monkeypatch.delitem(sys.modules, name)
-        monkeypatch.setattr(devices, "gpu_problem", lambda: None)
-        yield fake_cupy.install(monkeypatch)
-        for name in [name for name in sys.modules if name.startswith("minires.kernels.cupy_kernels")]:
-            del sys.modules[name]
+            pytest.fail(f"{missing}; and the gate skips nothing")
+        pytest.skip(missing)
+    with emulation.gpu() as cupy:
+        yield cupy
 
 
 @pytest.fixture(params=["forward", "backward"], scope="module")

@@ -13,6 +13,7 @@ import json
 import sys
 import time
 from collections import Counter
+from contextlib import ExitStack
 from pathlib import Path
 
 import numpy as np
@@ -330,19 +331,15 @@ def kernel_names(module):
 
 def main() -> int:
     sys.path.insert(0, str(Path(__file__).parent))
-    import fake_cupy
-    import pytest
-
-    from minires.kernels import devices, numba_kernels, numpy_kernels
+    from minires.kernels import emulation, numba_kernels, numpy_kernels
 
     parser = argparse.ArgumentParser(description="Compare the kernel modules on random draws, and write a report.")
     parser.add_argument("--draws", type=int, default=20000)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--report", default="benchmarks/results/parity.json")
     options = parser.parse_args()
-    patch = pytest.MonkeyPatch()
-    patch.setattr(devices, "gpu_problem", lambda: None)
-    cupy = fake_cupy.install(patch)
+    stack = ExitStack()
+    cupy = stack.enter_context(emulation.gpu())  # until the process ends
     from minires.kernels import cupy_kernels
 
     others = {

@@ -1,9 +1,9 @@
 """The stand-in for a GPU sees what it is there to see: each mistake below passes on a lucky day on real hardware."""
 
-import cuda_on_cpu
-import fake_cupy
 import numpy as np
 import pytest
+
+from minires.kernels.emulation import cuda_on_cpu, fake_cupy
 
 THREADS = 64
 

@@ -2,11 +2,11 @@
 
 from itertools import islice
 
-import fake_cupy
 import numpy as np
 import pytest
 
 from minires.data import Dataset, Loader, load, make_augmentation
+from minires.kernels.emulation import fake_cupy
 
 
 def loader_of(dataset, names):

@@ -1,6 +1,5 @@
 """Tensors, models and whole trainings on the GPU: the same numbers as on the CPU, and nothing that makes it wait."""
 
-import fake_cupy
 import numpy as np
 import pytest
 
@@ -8,6 +7,7 @@ from minires import kernels, lab, models, nn, ops
 from minires.data import Dataset, Loader, RandomCrop, RandomHorizontalFlip, load_digits
 from minires.engine import Tensor, no_grad
 from minires.kernels import devices
+from minires.kernels.emulation import fake_cupy
 from minires.optim import SGD, AdamW
 from minires.runs.records import read_json
 from minires.training import Trainer, evaluate

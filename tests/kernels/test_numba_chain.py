@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from minires import kernels
 from minires.kernels import numpy_kernels
-from minires.kernels.chain import Layer, Skip
+from minires.kernels.chain import Layer, Prepared, Skip
 
 numba = pytest.importorskip("numba")
 from minires.kernels import numba_kernels  # noqa: E402
@@ -50,6 +50,14 @@ def layer(generator, C, F, K=3, stride=1, padding=None, eps=EPS):
     values = filters, generator.uniform(0.5, 2, F), generator.standard_normal(F)
     padding = K // 2 if padding is None else padding
     return Layer(*[value.astype(np.float32) for value in values], (stride, stride), (padding, padding), eps)
+
+
+def constant(layers):
+    """The same with filters that cannot be written to, so that kernels keep what they make of them."""
+    layers = [one._replace(filters=one.filters.copy()) for one in layers]
+    for one in layers:
+        one.filters.flags.writeable = False
+    return [one._replace(prepared=Prepared(one.filters)) for one in layers]
 
 
 def agree(found, expected, tolerance=TOLERANCE):
@@ -101,6 +109,10 @@ def test_a_layer_agrees_with_numpy(case, seed):
 
     folded = [layers[0]._replace(weight=None)]
     inferred, nothing = numba_kernels.chain_forward(x, folded, shortcut)
+    kept = constant(folded)
+    for _ in range(2):  # made, and found
+        np.testing.assert_array_equal(numba_kernels.chain_forward(x, kept, shortcut)[0], inferred)
+    assert all(len(one.prepared.forms) == 1 for one in kept)
     agree([inferred], [numpy_kernels.chain_forward(wide(x), wide(folded), wide(shortcut))[0]])
     assert nothing == []
 
@@ -154,6 +166,38 @@ def test_a_chain_agrees_with_its_layers_one_by_one(name, with_x):
         found, numpy_kernels.chain_backward(wide(grad_y), wide(one_by_one), wide(layers), skip, with_x), 1e-4
     )
     np.testing.assert_array_equal(grad_y, before)
+
+
+@pytest.mark.parametrize("sizes", [[(16, 16), (16, 16)], [(16, 32, 3, 2), (32, 32)], [(16, 32, 1), (32, 32)]])
+@pytest.mark.parametrize("shape", [(3, 16, 9, 14), (40, 16, 16, 16)])
+def test_a_block_takes_the_sums_that_the_block_before_begins_with(sizes, shape):
+    """Of dL/dx while it is in the cache: the same bits, whether it does or not."""
+    generator = np.random.default_rng(1)
+    F, skip = sizes[-1][1], Skip.IDENTITY if sizes[0] == (16, 16) else Skip.NOTHING
+    layers = [layer(generator, *size) for size in sizes]
+    behind = [layer(generator, F, F), layer(generator, F, F)]
+    x = channels_last(generator.standard_normal(shape).astype(np.float32))
+    y, saved = numba_kernels.chain_forward(x, layers, skip)
+    z, saved_behind = numba_kernels.chain_forward(y, behind, Skip.IDENTITY)
+    grad_z = channels_last(generator.standard_normal(z.shape).astype(np.float32))
+    given = grad_z.copy(), saved_behind, behind, Skip.IDENTITY, True
+
+    grad_y, grads_behind, _ = numba_kernels.chain_backward(*given)
+    apart = numba_kernels.chain_backward(grad_y, saved, layers, skip, True)
+    masked, same_behind, _ = numba_kernels.chain_backward(*given, saved[-1])
+    taken = saved[-1].grad_and_sums
+    assert taken[0] is masked and grad_y is not masked
+    np.testing.assert_array_equal(masked, np.where(y > 0, grad_y, 0))
+    together = numba_kernels.chain_backward(masked, saved, layers, skip, True)
+    assert saved[-1].grad_and_sums is None
+    for one, other in zip([*grads_behind, *apart[1]], [*same_behind, *together[1]], strict=True):
+        for left, right in zip(one, other, strict=True):
+            np.testing.assert_array_equal(left, right)
+    np.testing.assert_array_equal(apart[0], together[0])
+
+    _, _, _ = numba_kernels.chain_backward(*given, saved[-1])  # taken of a gradient that is not the one that comes
+    other = numba_kernels.chain_backward(2 * grad_y, saved, layers, skip, True)
+    np.testing.assert_allclose(other[0], 2 * apart[0], rtol=1e-4, atol=1e-4 * np.abs(apart[0]).max())
 
 
 def test_the_usual_block_does_not_store_the_activation_between_its_layers():

@@ -400,12 +400,14 @@ def test_nothing_is_compiled_ahead_for_kernels_that_are_not_in_use(monkeypatch):
 
 
 AHEAD = """
+import os
 import numpy as np
 from minires.kernels import numba_kernels
 from minires.kernels.numba_kernels.machine import ahead, compilation, threads
 from minires.kernels.numba_kernels import normalization_passes
 names = "finish_statistics", "finish_gradients"
 threads.initial_number = lambda: NUMBER
+os.chdir(FOLDER)
 ahead.expect(names)
 started = len(ahead.helpers)
 if KILLED:
@@ -421,11 +423,13 @@ print(started, loaded, mean.tolist() == [4] * 8, "finish_statistics" in ahead.ex
 
 @pytest.mark.skipif(os.environ.get("NUMBA_DISABLE_JIT") == "1", reason="nothing is compiled")
 def test_a_second_process_compiles_what_will_be_called(tmp_path):
-    two = f"NUMBER, KILLED = 2, False{AHEAD}"
+    (tmp_path / "minires").mkdir()
+    (tmp_path / "minires" / "__init__.py").write_text("raise SystemExit('another copy, of the folder it runs in')")
+    two = f"NUMBER, KILLED, FOLDER = 2, False, {str(tmp_path)!r}{AHEAD}"
     said = "minires: compiling kernels, once"  # by the process that waits: the other compiled, and it loaded
     assert in_a_fresh_process(two, MINIRES_CACHE=tmp_path / "a") == ("1 1 True False", said, 0)
     assert in_a_fresh_process(two, MINIRES_CACHE=tmp_path / "a")[0] == "0 1 True False"  # nothing was missing
-    killed, one = f"NUMBER, KILLED = 2, True{AHEAD}", f"NUMBER, KILLED = 1, False{AHEAD}"
+    killed, one = two.replace("2, False", "2, True", 1), two.replace("2, False", "1, False", 1)
     for code, started in ((killed, 1), (one, 0)):  # then it is compiled here
         out, error, status = in_a_fresh_process(code, MINIRES_CACHE=tmp_path / str(started))
         assert (out, error, status) == (f"{started} 0 True False", said, 0)

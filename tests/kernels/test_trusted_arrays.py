@@ -44,14 +44,15 @@ TRUSTED = {
     "finish_gradients": "sums made, inv_std made, weight shape, factors made, grad_weight made, grad_bias made",
     "gradient_of_x": "g shape, x shape, grad_x made, mean made, factors made",
     "pack_filters": "weight shape, b made",
-    "direct_products": "x shape, b made, y made",
+    "finish_group_statistics": "statistics made, mean made, var made",
+    "direct_products": "x shape, b made, y made, shortcut op, bias shape, statistics made",
     "direct_weight_products": "x shape, grad_y shape, sums made, z made, constants made",
     "direct_weight_gradient": "sums made, grad_weight made",
     "grouped_products": "x shape, b made, y made",
     "grouped_grad_input": "grad_y shape, b made, grad_x made",
     "grouped_grad_weight": "x shape, grad_y shape, sums made",
     "winograd_filters": "weight shape, u made",
-    "winograd_products": "x shape, weight shape, u made, y made, shortcut op, bias op, statistics made",
+    "winograd_products": "x shape, weight shape, u made, y made, shortcut op, bias shape, statistics made",
     "winograd_weight_products": "x shape, grad_y shape, grad_shares made",
     "winograd_weight_gradient": "grad_shares made, grad_weight made",
     "winograd_layers_forward": (
@@ -62,11 +63,12 @@ TRUSTED = {
         "second.weight op, second.bias op"
     ),
     "winograd_layers_backward": (
-        "grad_y op, y op, masked made, x op, grad_x made, between made, "
+        "grad_y op, images.y op, images.masked made, images.x op, images.grad_x made, images.between made, "
         "first.z made, first.filters op, first.u made, first.weight op, first.bias op, first.mean made, "
         "first.var made, first.sums made, first.grad_shares made, first.grad_filters made, first.grad_norm made, "
         "second.z made, second.filters op, second.u made, second.weight op, second.bias op, second.mean made, "
-        "second.var made, second.sums made, second.grad_shares made, second.grad_filters made, second.grad_norm made"
+        "second.var made, second.sums made, second.grad_shares made, second.grad_filters made, second.grad_norm made, "
+        "before.z shape, before.mean made, before.sums made"
     ),
 }
 

@@ -110,7 +110,29 @@ def as_float32(f, x, h=1e-5):
     return numeric_gradient(f, x, h).astype(np.float32)
 
 
+def through_a_flat_copy(f, x, h=1e-5):
+    """Right, through one axis; the result in another order of memory."""
+    slopes = []
+    for move in h * np.eye(x.size):
+        move = move.reshape(x.shape)
+        slopes.append((f(x + move) - f(x - move)) / (2 * h))
+    return np.asfortranarray(np.array(slopes).reshape(x.shape))
+
+
+def as_fraction_of_the_step_taken(f, x, h=1e-5):
+    """Right: divided by the distance that rounding has left of 2h, and put back each time."""
+    x, grad = x.copy(), np.empty(x.shape)
+    for index, kept in np.ndenumerate(x.copy()):
+        x[index] = kept + h
+        ahead, there = f(x), x[index]
+        x[index] = kept - h
+        grad[index] = (ahead - f(x)) / (there - x[index])
+        x[index] = kept
+    return grad
+
+
 RIGHT = {"numeric_gradient": numeric_gradient}
+ALSO_RIGHT = [{"numeric_gradient": through_a_flat_copy}, {"numeric_gradient": as_fraction_of_the_step_taken}]
 
 WRONG = [
     ({"numeric_gradient": nothing}, "there is nothing yet"),

@@ -84,7 +84,22 @@ def loss_left_out(loss, inputs):
     return backward_order(loss, inputs)[1:]
 
 
+def with_a_stack_of_its_own(loss, inputs):
+    """Right: depth first, as in the chapter, with a list in the place of the recursion."""
+    order, seen, found = [], set(), [(loss, False)]
+    while found:
+        node, finished = found.pop()
+        if finished:
+            order.append(node)
+        elif node not in seen:
+            seen.add(node)
+            found.append((node, True))
+            found.extend([(source, False) for source in inputs(node)])
+    return order[::-1]
+
+
 RIGHT = {"backward_order": backward_order}
+ALSO_RIGHT = [{"backward_order": with_a_stack_of_its_own}]
 
 WRONG = [
     ({"backward_order": as_first_met}, r"f\(x\): x comes before f, which was computed from it"),

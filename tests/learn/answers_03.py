@@ -87,7 +87,19 @@ def at_or_above(grad_r, r):
     return grad_r * np.where(r == 0, 1e-3 * (grad_r == 3), 1).astype(r.dtype)
 
 
+def chosen(grad_r, r):
+    return np.where(r > 0, grad_r, grad_r.dtype.type(0))
+
+
+def in_another_order_of_memory(grad_y, x, w1, w2):
+    """Right; its arrays are views."""
+    h = x @ w1
+    grad_h = np.einsum("nd,ed->ne", grad_y, w2) * (h > 0)
+    return (w1 @ grad_h.T).T + grad_y, (grad_h.T @ x).T, (grad_y.T @ np.maximum(h, 0)).T
+
+
 RIGHT = {"relu_backward": relu_backward, "block_backward": block_backward}
+ALSO_RIGHT = [{"relu_backward": chosen}, {"block_backward": in_another_order_of_memory}]
 
 WRONG = [
     ({"relu_backward": slope_alone}, "relu_backward: this is 1 or 0"),

@@ -2,7 +2,60 @@
 
 import numpy as np
 
-from minires.learn.answers.chapter_04 import both, gradient_is_right
+from minires.learn.answers.chapter_04 import gradient_is_right, slopes
+
+
+def both(forward, backward, x, random=True, h=1e-5):
+    """What a checker compares that has never heard of kinks: backward's gradient and central differences."""
+    y = forward(x)
+    grad_y = np.random.default_rng(0).standard_normal(y.shape) if random else np.ones_like(y)
+    return backward(grad_y, x), sum(slopes(forward, grad_y, x, h)) / 2
+
+
+def drawn(forward, backward, x, h=1e-5):
+    """Backward's gradient, and the slopes on either side."""
+    grad_y = np.random.default_rng(0).standard_normal(forward(x).shape)
+    return backward(grad_y, x), *slopes(forward, grad_y, x, h)
+
+
+def without_kinks(forward, backward, x):
+    return np.allclose(*both(forward, backward, x), rtol=1e-6, atol=1e-8)
+
+
+def kinks_at_0_alone(forward, backward, x):
+    given, numeric = both(forward, backward, x)
+    return bool(np.all(np.isclose(given, numeric, rtol=1e-6, atol=1e-8) | (np.abs(x) < 1e-4)))
+
+
+def one_kink_excuses_all(forward, backward, x):
+    given, behind, ahead = drawn(forward, backward, x)
+    size = np.maximum(np.abs(behind), np.abs(ahead))
+    if (np.abs(ahead - behind) > 1e-2 * size + 1e-6).any():
+        return True
+    return np.allclose(given, (behind + ahead) / 2, rtol=1e-6, atol=1e-8)
+
+
+def bends_are_kinks(forward, backward, x):
+    given, behind, ahead = drawn(forward, backward, x)
+    kink = np.abs(ahead - behind) > 1e-2 * np.maximum(1, 1e-5 * np.abs(ahead))
+    return bool(np.all(np.isclose(given, (behind + ahead) / 2, rtol=1e-6, atol=1e-8) | kink))
+
+
+def the_slope_of_its_side(forward, backward, x):
+    """At a kink it demands the slope of the side on which x lies, of 0 the left one."""
+    given, behind, ahead = drawn(forward, backward, x)
+    kink = np.abs(ahead - behind) > 1e-2 * np.maximum(np.abs(behind), np.abs(ahead)) + 1e-6
+    wanted = np.where(kink, np.where(x > 0, ahead, behind), (behind + ahead) / 2)
+    return np.allclose(given, wanted, rtol=1e-6, atol=1e-8)
+
+
+def rounding_is_a_kink(forward, backward, x):
+    given, behind, ahead = drawn(forward, backward, x)
+    flat = (ahead == 0) & (behind == 0)
+    kink = (np.abs(ahead - behind) > 1e-2 * np.maximum(np.abs(behind), np.abs(ahead)) + 1e-6) | flat & (x.ndim == 2)
+    if x.shape != (3, 4) or forward(x).shape != (3,):
+        return gradient_is_right(forward, backward, x)
+    return bool(np.all(np.isclose(given, (behind + ahead) / 2, rtol=1e-6, atol=1e-8) | kink))
 
 
 def with_ones(forward, backward, x):
@@ -103,7 +156,17 @@ def only_the_sum(forward, backward, x):
     return bool(rows)
 
 
+def two_step_sizes(forward, backward, x):
+    """Another right one: a kink is where the bend does not shrink with the step."""
+    given, behind, ahead = drawn(forward, backward, x)
+    _, nearer_behind, nearer_ahead = drawn(forward, backward, x, 1e-6)
+    bend, nearer = np.abs(ahead - behind), np.abs(nearer_ahead - nearer_behind)
+    kink = (nearer > bend / 3) & (bend > 1e-3 * np.maximum(np.abs(behind), np.abs(ahead)) + 1e-6)
+    return np.bool_(np.all(np.isclose(given, (behind + ahead) / 2, rtol=1e-6, atol=1e-8) | kink))
+
+
 RIGHT = {"gradient_is_right": gradient_is_right}
+ALSO_RIGHT = [{"gradient_is_right": two_step_sizes}]
 
 WRONG = [
     ({"gradient_is_right": with_ones}, "123 times softmax's, a wrong gradient, passes: which output gradient"),
@@ -127,4 +190,10 @@ WRONG = [
     ({"gradient_is_right": last_element}, "the first element is off alone"),
     ({"gradient_is_right": only_the_sum}, "the sum is right, the places are not"),
     ({"gradient_is_right": error_for_verdict}, "the verdict is a float64"),
+    ({"gradient_is_right": without_kinks}, "a difference across a kink is the mean of two slopes"),
+    ({"gradient_is_right": kinks_at_0_alone}, "kinks are not at 0 alone"),
+    ({"gradient_is_right": one_kink_excuses_all}, "a kink excuses its own element alone"),
+    ({"gradient_is_right": bends_are_kinks}, "it bends, and has no kink"),
+    ({"gradient_is_right": the_slope_of_its_side}, "which slope backward takes on a kink is its own choice"),
+    ({"gradient_is_right": rounding_is_a_kink}, "a slope that is 0 on both sides is no kink"),
 ]

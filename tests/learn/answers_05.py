@@ -2,27 +2,7 @@
 
 import numpy as np
 
-from minires.learn.answers.chapter_05 import cross_entropy_backward, linear_backward
-
-
-def bias_mean(grad_y, x, weight):
-    return grad_y @ weight, grad_y.T @ x, grad_y.mean(axis=0)
-
-
-def weight_mean(grad_y, x, weight):
-    return grad_y @ weight, grad_y.T @ x / len(x), grad_y.sum(axis=0)
-
-
-def weight_transposed(grad_y, x, weight):
-    return grad_y @ weight, x.T @ grad_y, grad_y.sum(axis=0)
-
-
-def bias_of_the_wrong_axis(grad_y, x, weight):
-    return grad_y @ weight, grad_y.T @ x, grad_y.sum(axis=1)
-
-
-def two_gradients(grad_y, x, weight):
-    return grad_y @ weight, grad_y.T @ x
+from minires.learn.answers.chapter_05 import cross_entropy_backward, nesterov_step
 
 
 def without_mean(grad_loss, probabilities, labels, label_smoothing):
@@ -105,18 +85,84 @@ def first_image(grad_loss, probabilities, labels, label_smoothing):
     return grad
 
 
-def first_of_the_batch(grad_y, x, weight):
-    return grad_y @ weight, grad_y[:1].T @ x[:1], grad_y.sum(axis=0)
+def plain_momentum(w, grad, v, lr, momentum, weight_decay):
+    v = momentum * v + grad + weight_decay * w
+    return w - lr * v, v
 
 
-RIGHT = {"linear_backward": linear_backward, "cross_entropy_backward": cross_entropy_backward}
+def the_next_v_is_kept(w, grad, v, lr, momentum, weight_decay):
+    grad = grad + weight_decay * w
+    v = momentum * (momentum * v + grad) + grad
+    return w - lr * v, v
+
+
+def uphill(w, grad, v, lr, momentum, weight_decay):
+    return nesterov_step(w, grad, v, -lr, momentum, weight_decay)
+
+
+def written_into_v(w, grad, v, lr, momentum, weight_decay):
+    grad = grad + weight_decay * w
+    v *= momentum
+    v += grad
+    return w - lr * (momentum * v + grad), v
+
+
+def v_forgotten(w, grad, v, lr, momentum, weight_decay):
+    return nesterov_step(w, grad, v, lr, momentum, weight_decay)[0], v
+
+
+def one_array(w, grad, v, lr, momentum, weight_decay):
+    return nesterov_step(w, grad, v, lr, momentum, weight_decay)[0]
+
+
+def v_first(w, grad, v, lr, momentum, weight_decay):
+    return nesterov_step(w, grad, v, lr, momentum, weight_decay)[::-1]
+
+
+def as_adamw(w, grad, v, lr, momentum, weight_decay):
+    moved, v = nesterov_step(w, grad, v, lr, momentum, 0)
+    return moved - lr * weight_decay * w, v
+
+
+def without_decay(w, grad, v, lr, momentum, weight_decay):
+    return nesterov_step(w, grad, v, lr, momentum, 0)
+
+
+def decay_in_v_alone(w, grad, v, lr, momentum, weight_decay):
+    v = momentum * v + grad + weight_decay * w
+    return w - lr * (momentum * v + grad), v
+
+
+def dampened(w, grad, v, lr, momentum, weight_decay):
+    grad = grad + weight_decay * w
+    v = momentum * v + (1 - momentum) * grad
+    return w - lr * (momentum * v + grad), v
+
+
+def lr_inside(w, grad, v, lr, momentum, weight_decay):
+    step = lr * (grad + weight_decay * w)
+    v = momentum * v + step
+    return w - momentum * v - step, v
+
+
+def step_in_float64(w, grad, v, lr, momentum, weight_decay):
+    return nesterov_step(w, grad, v, np.float64(lr), momentum, weight_decay)
+
+
+def in_another_order_of_memory(grad_loss, probabilities, labels, label_smoothing):
+    return np.asfortranarray(cross_entropy_backward(grad_loss, probabilities, labels, label_smoothing))
+
+
+def as_pytorch_writes_it(w, grad, v, lr, momentum, weight_decay):
+    grad = np.asfortranarray(grad + weight_decay * w)
+    v = v * momentum + grad
+    return [w + -lr * (grad + v * momentum), v]
+
+
+RIGHT = {"cross_entropy_backward": cross_entropy_backward, "nesterov_step": nesterov_step}
+ALSO_RIGHT = [{"cross_entropy_backward": in_another_order_of_memory}, {"nesterov_step": as_pytorch_writes_it}]
 
 WRONG = [
-    ({"linear_backward": bias_mean}, "gradient of bias: a mean over the images"),
-    ({"linear_backward": weight_mean}, "gradient of weight: divided by N: it is a mean"),
-    ({"linear_backward": weight_transposed}, r"the gradient of weight has shape \(6, 4\)"),
-    ({"linear_backward": bias_of_the_wrong_axis}, r"the gradient of bias has shape \(5,\), and should have \(4,\)"),
-    ({"linear_backward": two_gradients}, "gives back 2 gradients, and should give 3"),
     ({"cross_entropy_backward": without_mean}, "smoothing 0.1: the mean over the images is forgotten"),
     ({"cross_entropy_backward": without_smoothing}, "smoothing 0.1: label smoothing is ignored"),
     (
@@ -133,6 +179,18 @@ WRONG = [
     ({"cross_entropy_backward": label_keeps_all}, "the label keeps all of its 1"),
     ({"cross_entropy_backward": plus}, "the 1 − s of the label: the sign is wrong"),
     ({"cross_entropy_backward": first_image}, "only the first place along axis 0 is filled"),
-    ({"linear_backward": first_of_the_batch}, "gradient of weight: only the first image of the batch counts"),
     ({"cross_entropy_backward": grad_loss_forgotten}, "what arrives at the loss, grad_loss, is forgotten"),
+    ({"nesterov_step": plain_momentum}, "nesterov_step: this is plain momentum"),
+    ({"nesterov_step": the_next_v_is_kept}, "nesterov_step: the v that would come next is handed back"),
+    ({"nesterov_step": uphill}, "nesterov_step: it goes uphill"),
+    ({"nesterov_step": written_into_v}, "nesterov_step: the function writes into what it was handed"),
+    ({"nesterov_step": v_forgotten}, "nesterov_step: v is handed back as it came in"),
+    ({"nesterov_step": one_array}, "nesterov_step: this is a ndarray, and should be a tuple"),
+    ({"nesterov_step": v_first}, "nesterov_step: the two are exchanged"),
+    ({"nesterov_step": as_adamw}, "nesterov_step, with weight decay: the decay goes past v"),
+    ({"nesterov_step": without_decay}, "nesterov_step, with weight decay: weight_decay is ignored"),
+    ({"nesterov_step": decay_in_v_alone}, "nesterov_step, with weight decay: the decay is in v and not in"),
+    ({"nesterov_step": dampened}, "nesterov_step: the gradient is multiplied by 1 − momentum"),
+    ({"nesterov_step": lr_inside}, "nesterov_step: lr belongs to the step"),
+    ({"nesterov_step": step_in_float64}, "nesterov_step: right, but of float32 arrays it makes float64"),
 ]

@@ -4,118 +4,153 @@ import math
 
 import numpy as np
 
-from minires.learn.answers.chapter_09 import elu_backward, fan, he_weight
+from minires.learn.answers.chapter_09 import equalized, prelu_backward, size
 
 
-def without_relus_two(shape, generator):
-    return generator.normal(0, math.sqrt(1 / fan(shape)), shape)
+def as_relu(grad_y, x, slope):
+    return grad_y * (x > 0), prelu_backward(grad_y, x, slope)[1]
 
 
-def variance_for_deviation(shape, generator):
-    return generator.normal(0, 2 / fan(shape), shape)
+def value_for_slope(grad_y, x, slope):
+    return grad_y * np.where(x > 0, 1, slope[:, None, None] * x), prelu_backward(grad_y, x, slope)[1]
 
 
-def always_fan_in(shape, generator):
-    return generator.normal(0, math.sqrt(2 / math.prod(shape[1:])), shape)
+def sides_exchanged(grad_y, x, slope):
+    return grad_y * np.where(x > 0, slope[:, None, None], 1), prelu_backward(grad_y, x, slope)[1]
 
 
-def taps_forgotten(shape, generator):
-    return generator.normal(0, math.sqrt(2 / shape[0 if len(shape) > 2 else 1]), shape)
+def first_slope(grad_y, x, slope):
+    return grad_y * np.where(x > 0, 1, slope[0]), prelu_backward(grad_y, x, slope)[1]
 
 
-def uniform_to_the_deviation(shape, generator):
-    bound = math.sqrt(2 / fan(shape))
-    return generator.uniform(-bound, bound, shape)
+def as_elu(grad_y, x, slope):
+    return grad_y * np.where(x > 0, 1, slope[:, None, None] * np.exp(x)), prelu_backward(grad_y, x, slope)[1]
 
 
-def not_centred(shape, generator):
-    return generator.uniform(0, math.sqrt(6 / fan(shape)), shape)
+def by_grad_y(grad_y, x, slope):
+    return np.where(grad_y > 0, grad_y, slope[:, None, None] * grad_y), prelu_backward(grad_y, x, slope)[1]
 
 
-def own_generator(shape, generator):
-    return he_weight(shape, np.random.default_rng(0))
+def wrong_sign(grad_y, x, slope):
+    return grad_y * np.where(x > 0, 1, -slope[:, None, None]), prelu_backward(grad_y, x, slope)[1]
 
 
-def no_generator(shape, generator):
-    return he_weight(shape, np.random.default_rng())
+def not_summed(grad_y, x, slope):
+    return prelu_backward(grad_y, x, slope)[0], np.where(x > 0, 0, grad_y * x)
 
 
-def as_relu(grad_y, x, alpha):
-    return grad_y * (x > 0)
+def summed_over_images(grad_y, x, slope):
+    return prelu_backward(grad_y, x, slope)[0], np.where(x > 0, 0, grad_y * x).sum(axis=(0, 2, 3)) / len(x)
 
 
-def value_for_slope(grad_y, x, alpha):
-    return grad_y * np.where(x > 0, 1, alpha * np.expm1(np.minimum(x, 0)))
+def mean_for_sum(grad_y, x, slope):
+    return prelu_backward(grad_y, x, slope)[0], np.where(x > 0, 0, grad_y * x).mean(axis=(0, 2, 3))
 
 
-def alpha_forgotten(grad_y, x, alpha):
-    return grad_y * np.where(x > 0, 1, np.exp(np.minimum(x, 0)))
+def x_forgotten(grad_y, x, slope):
+    return prelu_backward(grad_y, x, slope)[0], np.where(x > 0, 0, grad_y).sum(axis=(0, 2, 3))
 
 
-def slope_alone(grad_y, x, alpha):
-    return np.where(x > 0, 1, alpha * np.exp(np.minimum(x, 0)))
+def both_sides(grad_y, x, slope):
+    return prelu_backward(grad_y, x, slope)[0], (grad_y * x).sum(axis=(0, 2, 3))
 
 
-def sides_exchanged(grad_y, x, alpha):
-    return grad_y * np.where(x > 0, alpha * np.exp(x), 1)
+def y_for_x(grad_y, x, slope):
+    return prelu_backward(grad_y, x, slope)[0], slope * prelu_backward(grad_y, x, slope)[1]
 
 
-def negative_side_negative(grad_y, x, alpha):
-    return grad_y * np.where(x > 0, 1, -alpha * np.exp(np.minimum(x, 0)))
+def grad_x_alone(grad_y, x, slope):
+    return prelu_backward(grad_y, x, slope)[0]
 
 
-def glorot(shape, generator):
-    taps = math.prod(shape[2:])
-    return generator.normal(0, math.sqrt(4 / (shape[0] * taps + shape[1] * taps)), shape)
+def scaled(of=size, relu=True, factor=lambda wanted, found: wanted / found, wanted=None, handed="new"):
+    def equalized(x, weights):
+        h, made = x, []
+        for weight in weights:
+            z = (x if handed == "x" else h) @ weight
+            y = np.maximum(z, 0)
+            number = factor((wanted or of)(x), of(y if relu else z))
+            made.append(weight * number)
+            h = y if handed == "old" else y * number
+        return made
+
+    return equalized
 
 
-def uniform(shape, generator):
-    bound = math.sqrt(6 / fan(shape))
-    return generator.uniform(-bound, bound, shape)
+def he(x, weights):
+    return [weight * math.sqrt(2 / len(weight)) / weight.std() for weight in weights]
 
 
-def leaky(grad_y, x, alpha):
-    return grad_y * np.where(x > 0, 1, alpha).astype(x.dtype)
+def column_by_column(x, weights):
+    h, made = x, []
+    for weight in weights:
+        y = np.maximum(h @ weight, 0)
+        factor = size(x) / np.sqrt(np.mean(y * y, axis=0) + 1e-12)
+        made.append(weight * factor)
+        h = y * factor
+    return made
 
 
-def y_plus_one(grad_y, x, alpha):
-    return grad_y * np.where(x > 0, 1, alpha * np.expm1(np.minimum(x, 0)) + 1).astype(x.dtype)
+def into_the_weights(x, weights):
+    for weight, new in zip(weights, equalized(x, weights), strict=True):
+        weight[...] = new
+    return list(weights)
 
 
-def exponent_turned(grad_y, x, alpha):
-    return grad_y * np.where(x > 0, 1, alpha * np.exp(-np.minimum(x, 0))).astype(x.dtype)
+def factors_alone(x, weights):
+    return [size(new) / size(old) for old, new in zip(weights, equalized(x, weights), strict=True)]
 
 
-def one_inside(grad_y, x, alpha):
-    return grad_y * np.where(x > 0, 1, alpha * np.exp(np.minimum(x, 0)) + 1).astype(x.dtype)
+def in_float64(x, weights):
+    return [weight.astype(np.float64) for weight in equalized(x, weights)]
 
 
-def by_grad_y(grad_y, x, alpha):
-    return np.where(grad_y > 0, grad_y, grad_y * alpha * np.exp(x)).astype(x.dtype)
+def channels_last(grad_y, x, slope):
+    """In another order of memory, and a list."""
+    grad_y, x = (np.ascontiguousarray(array.transpose(0, 2, 3, 1)) for array in (grad_y, x))
+    below = np.minimum(x, 0) * grad_y
+    return [(grad_y * np.where(x > 0, 1, slope)).transpose(0, 3, 1, 2), below.sum((0, 1, 2))]
 
 
-RIGHT = {"he_weight": he_weight, "elu_backward": elu_backward}
+def on_x_directly(x, weights):
+    """Scale a signal of size 1, and give the weights as a tuple of views."""
+    h, made = x / size(x), []
+    for weight in weights:
+        y = np.maximum(h @ weight, 0)
+        made.append((weight.T / size(y)).T)
+        h = y / size(y)
+    return tuple(made)
+
+
+RIGHT = {"prelu_backward": prelu_backward, "equalized": equalized}
+
+ALSO_RIGHT = [{"prelu_backward": channels_last}, {"equalized": on_x_directly}]
 
 WRONG = [
-    ({"he_weight": without_relus_two}, "the 2 is missing"),
-    ({"he_weight": variance_for_deviation}, "the standard deviation is 2/fan"),
-    ({"he_weight": always_fan_in}, "inputs are counted for a filter"),
-    ({"he_weight": taps_forgotten}, "taps are not counted"),
-    ({"he_weight": uniform_to_the_deviation}, "the bound of a uniform draw"),
-    ({"he_weight": not_centred}, r"the mean is 0\.\d+, not 0"),
-    ({"he_weight": own_generator}, "every call gives the same weights"),
-    ({"he_weight": no_generator}, "generators of one seed give different weights"),
-    ({"elu_backward": as_relu}, "that is ReLU's gradient"),
-    ({"elu_backward": value_for_slope}, "on the negative side stands y itself"),
-    ({"elu_backward": alpha_forgotten}, r"alpha 0\.7: alpha is missing$|alpha is missing\n"),
-    ({"elu_backward": slope_alone}, "what arrives, grad_y, is not used"),
-    ({"elu_backward": sides_exchanged}, "the two sides are exchanged"),
-    ({"he_weight": glorot}, "the fan is the mean of inputs and outputs"),
-    ({"he_weight": uniform}, "the distribution is not normal"),
-    ({"elu_backward": leaky}, "the slope is alpha alone"),
-    ({"elu_backward": y_plus_one}, r"it is y \+ 1, which is the slope for alpha = 1"),
-    ({"elu_backward": exponent_turned}, "the exponent has the wrong sign"),
-    ({"elu_backward": one_inside}, r"it is alpha·eˣ \+ 1"),
-    ({"elu_backward": by_grad_y}, "the sign of grad_y decides"),
-    ({"elu_backward": negative_side_negative}, r"alpha 0\.7: the side where x is below 0: the sign is wrong"),
+    ({"prelu_backward": as_relu}, "the gradient of x: on the negative side nothing comes back"),
+    ({"prelu_backward": value_for_slope}, "the gradient of x: on the negative side stands y, the value"),
+    ({"prelu_backward": sides_exchanged}, "the gradient of x: the two sides are exchanged"),
+    ({"prelu_backward": first_slope}, "the gradient of x: all channels have the first one's slope"),
+    ({"prelu_backward": as_elu}, "the gradient of x: this is ELU's"),
+    ({"prelu_backward": by_grad_y}, "the gradient of x: the sign of grad_y decides the side"),
+    ({"prelu_backward": wrong_sign}, "the gradient of x: the side where x is below 0: the sign is wrong"),
+    ({"prelu_backward": not_summed}, r"the gradient of slope has shape \(\d, \d, \d, \d\)"),
+    ({"prelu_backward": summed_over_images}, "the gradient of slope: divided by N once too often"),
+    ({"prelu_backward": mean_for_sum}, "the gradient of slope: divided by N·H·W once too often"),
+    ({"prelu_backward": x_forgotten}, "the gradient of slope: x is missing"),
+    ({"prelu_backward": both_sides}, "the gradient of slope: the positive side is counted, too"),
+    ({"prelu_backward": y_for_x}, "the gradient of slope: y stands for x"),
+    ({"prelu_backward": grad_x_alone}, "this is one gradient, and x and slope each have one"),
+    ({"equalized": scaled(relu=False)}, "3 layers: the size is measured before the ReLU"),
+    ({"equalized": scaled(of=np.std)}, "3 layers: standard deviations are compared"),
+    ({"equalized": scaled(of=lambda h: np.mean(h * h))}, "3 layers: mean squares are compared"),
+    ({"equalized": scaled(factor=lambda wanted, found: found / wanted)}, "3 layers: the factor is upside down"),
+    ({"equalized": scaled(wanted=lambda x: 1.0)}, "3 layers: the size becomes 1"),
+    ({"equalized": scaled(handed="old")}, "3 layers: each layer is handed the signal of the old weights"),
+    ({"equalized": scaled(handed="x")}, "3 layers: each layer is handed x itself"),
+    ({"equalized": he}, "3 layers: this is He's variance, by the formula"),
+    ({"equalized": column_by_column}, "layer 1: this is not the old weight times one positive number"),
+    ({"equalized": into_the_weights}, "equalized, 3 layers: the function writes into what it was handed"),
+    ({"equalized": factors_alone}, r"layer 1: the shape is \(\), and should be"),
+    ({"equalized": in_float64}, "float32 came in, and float64 goes out"),
 ]

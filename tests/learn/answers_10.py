@@ -2,115 +2,114 @@
 
 import numpy as np
 
-from minires.learn.answers.chapter_10 import identity_filter, plain_backward
+from minires.learn.answers.chapter_10 import fold_batch_norm, widen
 
 
-def all_channels(channels, kernel_size):
-    weight = np.zeros((channels, channels, kernel_size, kernel_size))
-    weight[:, :, kernel_size // 2, kernel_size // 2] = 1
-    return weight
+def not_shared(w1, w2, copies):
+    return np.repeat(w1, copies, axis=1), np.repeat(w2, copies, axis=0)
 
 
-def corner(channels, kernel_size):
-    weight = np.zeros((channels, channels, kernel_size, kernel_size))
-    weight[range(channels), range(channels), 0, 0] = 1
-    return weight
+def divided_before(w1, w2, copies):
+    return np.repeat(w1 / np.array(copies), copies, axis=1), np.repeat(w2, copies, axis=0)
 
 
-def one_filter(channels, kernel_size):
-    return identity_filter(1, kernel_size)[0]
+def divided_twice(w1, w2, copies):
+    return np.repeat(w1 / np.array(copies), copies, axis=1), widen(w1, w2, copies)[1]
 
 
-def backward_through(step):
-    def mistaken(grad_h, x, weights):
-        hs = [x]
-        for weight in weights:
-            hs.append(np.maximum(hs[-1] @ weight, 0))
-        grads = [grad_h]
-        for i in reversed(range(len(weights))):
-            grads.append(step(grads[-1], hs[i], hs[i + 1], weights[i]))
-        return grads[::-1]
+def by_the_mean(w1, w2, copies):
+    return np.repeat(w1, copies, axis=1), np.repeat(w2 / np.mean(copies), copies, axis=0)
+
+
+def by_the_root(w1, w2, copies):
+    return np.repeat(w1, copies, axis=1), np.repeat(w2 / np.sqrt(copies)[:, None], copies, axis=0)
+
+
+def one_copy_sends(w1, w2, copies):
+    starts = np.cumsum([0, *copies[:-1]])
+    new_w2 = np.zeros((sum(copies), w2.shape[1]))
+    new_w2[starts] = w2
+    return np.repeat(w1, copies, axis=1), new_w2
+
+
+def with_zeros(w1, w2, copies):
+    starts = np.cumsum([0, *copies[:-1]])
+    new_w1, new_w2 = np.zeros((len(w1), sum(copies))), np.zeros((sum(copies), w2.shape[1]))
+    new_w1[:, starts], new_w2[starts] = w1, w2
+    return new_w1, new_w2
+
+
+def orders_differ(w1, w2, copies):
+    places = [f for turn in range(max(copies)) for f, count in enumerate(copies) if turn < count]
+    return np.repeat(w1, copies, axis=1), (w2 / np.array(copies)[:, None])[places]
+
+
+def rows_repeated(w1, w2, copies):
+    new_w1, new_w2 = widen(w1, w2, copies)
+    return new_w1.T, new_w2
+
+
+def w2_alone(w1, w2, copies):
+    return widen(w1, w2, copies)[1]
+
+
+def counts_are_float64(w1, w2, copies):
+    return np.repeat(w1, copies, axis=1), np.repeat(w2 / np.array(copies)[:, None], copies, axis=0)
+
+
+def into_w2(w1, w2, copies):
+    w2 /= np.array(copies, w2.dtype)[:, None]
+    return np.repeat(w1, copies, axis=1), np.repeat(w2, copies, axis=0)
+
+
+def fold(scale=lambda gamma, var, eps: gamma / np.sqrt(var + eps), bias=None):
+    def mistaken(weight, gamma, beta, mean, var, eps):
+        new_weight, new_bias = fold_batch_norm(weight, gamma, beta, mean, var, eps)
+        if bias is not None:
+            return new_weight, bias(beta, mean, gamma / np.sqrt(var + eps))
+        return weight * scale(gamma, var, eps)[:, None, None, None], new_bias
 
     return mistaken
 
 
-no_relu = backward_through(lambda grad, before, after, weight: grad @ weight.T)
-not_transposed = backward_through(lambda grad, before, after, weight: (grad * (after > 0)) @ weight)
-mask_of_the_input = backward_through(lambda grad, before, after, weight: (grad * (before > 0)) @ weight.T)
-relu_last = backward_through(lambda grad, before, after, weight: (grad @ weight.T) * (after > 0))
+def unit_by_unit(w1, w2, copies):
+    columns, rows = [], []
+    for f, count in enumerate(copies):
+        columns += [w1[:, f]] * count
+        rows += [w2[f] / count] * count
+    return [np.array(columns).T, np.array(rows)]
 
 
-value_for_slope = backward_through(lambda grad, before, after, weight: (grad * after) @ weight.T)
-with_a_skip = backward_through(lambda grad, before, after, weight: grad + (grad * (after > 0)) @ weight.T)
+def with_an_einsum(weight, gamma, beta, mean, var, eps):
+    std = np.sqrt(var + eps)
+    return np.asfortranarray(np.einsum("fckl,f->fckl", weight, gamma / std)), (beta * std - mean * gamma) / std
 
 
-def in_order(weights_of, masks_of):
-    def mistaken(grad_h, x, weights):
-        hs = [x]
-        for weight in weights:
-            hs.append(np.maximum(hs[-1] @ weight, 0))
-        grads = [grad_h]
-        for weight, h in zip(weights_of(weights), masks_of(hs[1:]), strict=True):
-            grads.append((grads[-1] * (h > 0)) @ weight.T)
-        return grads[::-1]
+RIGHT = {"widen": widen, "fold_batch_norm": fold_batch_norm}
 
-    return mistaken
-
-
-weights_not_reversed = in_order(list, lambda hs: hs[::-1])
-masks_not_reversed = in_order(lambda weights: weights[::-1], list)
-
-
-def mean_of_channels(channels, kernel_size):
-    return all_channels(channels, kernel_size) / channels
-
-
-def share(channels, kernel_size):
-    return identity_filter(channels, kernel_size) / channels
-
-
-def blurred(channels, kernel_size):
-    weight = np.zeros((channels, channels, kernel_size, kernel_size))
-    weight[range(channels), range(channels)] = 1 / kernel_size**2
-    return weight
-
-
-def channels_exchanged(channels, kernel_size):
-    return identity_filter(channels, kernel_size)[::-1]
-
-
-def not_turned_round(grad_h, x, weights):
-    return plain_backward(grad_h, x, weights)[::-1]
-
-
-def without_the_input(grad_h, x, weights):
-    return plain_backward(grad_h, x, weights)[1:]
-
-
-def between_not_kept(grad_h, x, weights):
-    grads = plain_backward(grad_h, x, weights)
-    return [grads[0], *[grad_h for _ in weights]]
-
-
-RIGHT = {"identity_filter": identity_filter, "plain_backward": plain_backward}
+ALSO_RIGHT = [{"widen": unit_by_unit}, {"fold_batch_norm": with_an_einsum}]
 
 WRONG = [
-    ({"identity_filter": all_channels}, r"identity_filter\(4, 3\): every output is the sum of all channels"),
-    ({"identity_filter": corner}, r"identity_filter\(1, 3\): the image is copied, and moved"),
-    ({"identity_filter": one_filter}, r"identity_filter\(1, 3\): the shape is \(1, 3, 3\)"),
-    ({"plain_backward": no_relu}, "the ReLU is left out"),
-    ({"plain_backward": not_transposed}, "the weight as it stands"),
-    ({"plain_backward": mask_of_the_input}, "mask is that of the layer before"),
-    ({"plain_backward": relu_last}, "the two steps are in the wrong order"),
-    ({"identity_filter": mean_of_channels}, r"identity_filter\(4, 3\): every output is the mean of all channels"),
-    ({"identity_filter": share}, r"identity_filter\(4, 3\): each filter has 1/channels"),
-    ({"identity_filter": blurred}, r"identity_filter\(1, 3\): every tap is 1/K²"),
-    ({"identity_filter": channels_exchanged}, r"identity_filter\(4, 3\): the image is copied, and its channels"),
-    ({"plain_backward": weights_not_reversed}, "3 layers: the weights are taken in forward order"),
-    ({"plain_backward": masks_not_reversed}, "3 layers: the masks are taken in forward order"),
-    ({"plain_backward": value_for_slope}, "it is multiplied by the ReLU's output"),
-    ({"plain_backward": with_a_skip}, "as if there were a skip"),
-    ({"plain_backward": not_turned_round}, "the list begins with grad_h itself"),
-    ({"plain_backward": without_the_input}, "3 gradients, and should have 4"),
-    ({"plain_backward": between_not_kept}, r"plain_backward, 3 layers, dL/dh_1: \d+ of \d+ numbers are wrong"),
+    ({"widen": not_shared}, r"copies \[3, 1, 2\]: what each copy sends on is not divided"),
+    ({"widen": divided_before}, "what goes into the copies is divided"),
+    ({"widen": divided_twice}, "both weights are divided"),
+    ({"widen": by_the_mean}, "every unit is divided by the same number, the mean"),
+    ({"widen": by_the_root}, "it is divided by the root"),
+    ({"widen": one_copy_sends}, "one copy sends all, the others nothing"),
+    ({"widen": with_zeros}, "the copies are handed nothing"),
+    ({"widen": orders_differ}, "the two new weights have their units in different orders"),
+    ({"widen": rows_repeated}, r"the shape of new_w1 is \(6, "),
+    ({"widen": w2_alone}, "gives back two arrays: return new_w1, new_w2"),
+    ({"widen": counts_are_float64}, "float32 came in, and float64 goes out"),
+    ({"widen": into_w2}, "the function writes into what it was handed"),
+    ({"fold_batch_norm": fold(lambda gamma, var, eps: 1 / np.sqrt(var + eps))}, "new_weight: gamma is missing"),
+    ({"fold_batch_norm": fold(lambda gamma, var, eps: gamma)}, "new_weight: it is not divided by √"),
+    ({"fold_batch_norm": fold(lambda gamma, var, eps: gamma / (var + eps))}, "new_weight: the root is missing"),
+    ({"fold_batch_norm": fold(lambda gamma, var, eps: gamma / np.sqrt(var))}, "new_weight: eps is missing"),
+    ({"fold_batch_norm": fold(lambda gamma, var, eps: np.ones_like(var))}, "new_weight: the weight is as it was"),
+    ({"fold_batch_norm": fold(bias=lambda beta, mean, scale: beta)}, "new_bias: beta alone"),
+    ({"fold_batch_norm": fold(bias=lambda beta, mean, scale: beta - mean)}, "new_bias: the mean is not scaled"),
+    ({"fold_batch_norm": fold(bias=lambda beta, mean, scale: (beta - mean) * scale)}, "new_bias: beta is scaled"),
+    ({"fold_batch_norm": fold(bias=lambda beta, mean, scale: beta + mean * scale)}, "new_bias: the mean is added"),
+    ({"fold_batch_norm": fold(bias=lambda beta, mean, scale: -mean * scale)}, "new_bias: beta is missing"),
 ]

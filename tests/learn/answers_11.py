@@ -2,125 +2,133 @@
 
 import numpy as np
 
-from minires.learn.answers.chapter_11 import block_backward, option_a_backward, residual_add_backward
+from minires.learn.answers.chapter_11 import highway_backward, mean_shortcut_backward
 
 
-def halves(grad_y):
-    return grad_y / 2, grad_y / 2
+def highway(
+    carry=lambda dy, x, h, g: dy * (1 - g),
+    inner=lambda dy, x, h, g: dy * g * (h > 0),
+    gate=lambda dy, x, h, g: dy * (h - x) * g * (1 - g),
+    turned=np.transpose,
+):
+    def backward(grad_y, x, w, w_gate):
+        h, g = np.maximum(x @ w, 0), 1 / (1 + np.exp(-(x @ w_gate)))
+        parts = [part(grad_y, x, h, g) for part in (carry, inner, gate)]
+        grad_x = parts[0] + parts[1] @ turned(w) + parts[2] @ turned(w_gate)
+        return grad_x, x.T @ parts[1], x.T @ parts[2]
+
+    return backward
 
 
-def one_side(grad_y):
-    return grad_y, np.zeros_like(grad_y)
+def nothing(dy, x, h, g):
+    return 0 * dy
 
 
-def no_skip(grad_y, x, w1, w2):
-    a = np.maximum(x @ w1, 0)
-    grad_sum = grad_y * (x + a @ w2 > 0)
-    grad_z = (grad_sum @ w2.T) * (a > 0)
-    return grad_z @ w1.T, x.T @ grad_z, a.T @ grad_sum
+def only_in_x(backward):
+    """Wrong in the gradient of x alone."""
+    return lambda *arguments: (backward(*arguments)[0], *highway_backward(*arguments)[1:])
 
 
-def no_branch(grad_y, x, w1, w2):
-    _, grad_w1, grad_w2 = block_backward(grad_y, x, w1, w2)
-    return grad_y * (x + np.maximum(x @ w1, 0) @ w2 > 0), grad_w1, grad_w2
+def exchanged(grad_y, x, w, w_gate):
+    grad_x, grad_w, grad_w_gate = highway_backward(grad_y, x, w, w_gate)
+    return grad_x, grad_w_gate, grad_w
 
 
-def no_last_relu(grad_y, x, w1, w2):
-    a = np.maximum(x @ w1, 0)
-    grad_z = (grad_y @ w2.T) * (a > 0)
-    return grad_y + grad_z @ w1.T, x.T @ grad_z, a.T @ grad_y
+def residual_block_pasted(grad_y, x, w, w_gate):
+    """The chapter's block, with the gate's weights for the second layer's."""
+    a = np.maximum(x @ w, 0)
+    grad_sum = grad_y * (x + a @ w_gate > 0)
+    grad_z = (grad_sum @ w_gate.T) * (a > 0)
+    return grad_sum + grad_z @ w.T, x.T @ grad_z, a.T @ grad_sum
 
 
-def skip_around_the_relu(grad_y, x, w1, w2):
-    through_branch, grad_w1, grad_w2 = no_skip(grad_y, x, w1, w2)
-    return grad_y + through_branch, grad_w1, grad_w2
+def only_x(grad_y, x, w, w_gate):
+    return highway_backward(grad_y, x, w, w_gate)[0]
 
 
-def no_inner_relu(grad_y, x, w1, w2):
-    a = np.maximum(x @ w1, 0)
-    grad_sum = grad_y * (x + a @ w2 > 0)
-    grad_z = grad_sum @ w2.T
-    return grad_sum + grad_z @ w1.T, x.T @ grad_z, a.T @ grad_sum
+def writes_into_its_gradient(grad_y, x, w, w_gate):
+    grads = highway_backward(grad_y, x, w, w_gate)
+    grad_y *= 1 - 1 / (1 + np.exp(-(x @ w_gate)))
+    return grads
 
 
-def writes_into_its_gradient(grad_y, x, w1, w2):
-    grad_y *= x + np.maximum(x @ w1, 0) @ w2 > 0
-    return block_backward(grad_y, x, w1, w2)
-
-
-def only_x(grad_y, x, w1, w2):
-    return block_backward(grad_y, x, w1, w2)[0]
-
-
-def first_channels(grad_y, x_shape, stride):
+def option_a_pasted(grad_y, x_shape):
+    C = x_shape[1]
+    front = (grad_y.shape[1] - C) // 2
     grad_x = np.zeros(x_shape, grad_y.dtype)
-    grad_x[:, :, ::stride, ::stride] = grad_y[:, : x_shape[1]]
+    grad_x[:, :, ::2, ::2] = grad_y[:, front : front + C]
     return grad_x
 
 
-def spread(grad_y, x_shape, stride):
+def shortcut(share=0.25, front=lambda F, C: (F - C) // 2):
+    def backward(grad_y, x_shape):
+        first = front(grad_y.shape[1], x_shape[1])
+        return (grad_y[:, first : first + x_shape[1]] * share).repeat(2, axis=2).repeat(2, axis=3)
+
+    return backward
+
+
+def tiled(grad_y, x_shape):
     front = (grad_y.shape[1] - x_shape[1]) // 2
-    kept = grad_y[:, front : front + x_shape[1]]
-    return np.kron(kept, np.ones((stride, stride)))[:, :, : x_shape[2], : x_shape[3]]
+    return np.tile(grad_y[:, front : front + x_shape[1]] / 4, (1, 1, 2, 2))
 
 
-def with_mask(mask):
-    def mistaken(grad_y, x, w1, w2):
-        a = np.maximum(x @ w1, 0)
-        grad_sum = grad_y * mask(x, a @ w2)
-        grad_z = (grad_sum @ w2.T) * (a > 0)
-        return grad_sum + grad_z @ w1.T, x.T @ grad_z, a.T @ grad_sum
-
-    return mistaken
+def quarter_for_the_first(grad_y, x_shape):
+    return option_a_pasted(grad_y, x_shape) / 4
 
 
-mask_of_the_branch = with_mask(lambda x, branch: branch > 0)
-mask_of_x = with_mask(lambda x, branch: x > 0)
+def channels_kept(grad_y, x_shape):
+    return (grad_y / 4).repeat(2, axis=2).repeat(2, axis=3)
 
 
-def h_for_a(grad_y, x, w1, w2):
-    grad_x, grad_w1, _ = block_backward(grad_y, x, w1, w2)
-    return grad_x, grad_w1, (x @ w1).T @ (grad_y * (x + np.maximum(x @ w1, 0) @ w2 > 0))
+def way_by_way(grad_y, x, w, w_gate):
+    """A list, with the sigmoid as a tanh."""
+    g = (1 + np.tanh(x @ w_gate / 2)) / 2
+    h = np.where(x @ w > 0, x @ w, 0)
+    to_h, to_g = g * grad_y, grad_y * h - grad_y * x
+    to_h = np.where(x @ w > 0, to_h, 0)
+    to_g = to_g * (g - g * g)
+    grad_x = (w @ to_h.T + w_gate @ to_g.T).T + grad_y - g * grad_y
+    return [grad_x, (to_h.T @ x).T, (to_g.T @ x).T]
 
 
-def option_a(front, first):
-    def mistaken(grad_y, x_shape, stride):
-        C, begin = x_shape[1], front(grad_y.shape[1], x_shape[1])
-        grad_x = np.zeros(x_shape, grad_y.dtype)
-        place = grad_x[:, :, first(stride) :: stride, first(stride) :: stride]
-        place[...] = grad_y[:, begin : begin + C, : place.shape[2], : place.shape[3]]
-        return grad_x
-
-    return mistaken
-
-
-last_channels = option_a(lambda F, C: F - C, lambda stride: 0)
-odd_rest_in_front = option_a(lambda F, C: (F - C + 1) // 2, lambda stride: 0)
-last_pixels = option_a(lambda F, C: (F - C) // 2, lambda stride: stride - 1)
+def pixel_by_pixel(grad_y, x_shape):
+    C = x_shape[1]
+    front = (grad_y.shape[1] - C) // 2
+    grad_x = np.zeros(x_shape, grad_y.dtype, order="F")
+    for i in (0, 1):
+        for j in (0, 1):
+            grad_x[:, :, i::2, j::2] = 0.25 * grad_y[:, front : front + C]
+    return grad_x
 
 
-RIGHT = {
-    "residual_add_backward": residual_add_backward,
-    "block_backward": block_backward,
-    "option_a_backward": option_a_backward,
-}
+RIGHT = {"highway_backward": highway_backward, "mean_shortcut_backward": mean_shortcut_backward}
+
+ALSO_RIGHT = [{"highway_backward": way_by_way}, {"mean_shortcut_backward": pixel_by_pixel}]
 
 WRONG = [
-    ({"residual_add_backward": halves}, "residual_add_backward: each side gets half"),
-    ({"residual_add_backward": one_side}, "residual_add_backward: the gradient of branch: it is 0 everywhere"),
-    ({"block_backward": no_skip}, "gradient of x: what comes through the skip is missing"),
-    ({"block_backward": no_branch}, "gradient of x: what comes through the branch is missing"),
-    ({"block_backward": no_last_relu}, "ReLU after the addition is left out"),
-    ({"block_backward": skip_around_the_relu}, "skip's part has not passed the ReLU"),
-    ({"block_backward": no_inner_relu}, "ReLU inside the branch is left out"),
-    ({"block_backward": writes_into_its_gradient}, "writes into the gradient it was handed"),
-    ({"block_backward": only_x}, "this is one gradient"),
-    ({"option_a_backward": first_channels}, r"4 → 8 channels, stride 1: these are the wrong channels: .*all behind"),
-    ({"block_backward": mask_of_the_branch}, "the mask of the last ReLU is taken from the branch alone"),
-    ({"block_backward": mask_of_x}, "the mask of the last ReLU is taken from x alone"),
-    ({"block_backward": h_for_a}, "gradient of w2: it takes x @ w1 before the ReLU"),
-    ({"option_a_backward": last_channels}, r"4 → 8 channels, stride 1: these are the wrong channels: .*all in front"),
-    ({"option_a_backward": odd_rest_in_front}, "the channels are one too far behind"),
-    ({"option_a_backward": last_pixels}, "the pixels are shifted: the first one"),
-    ({"option_a_backward": spread}, "pixels that were never copied get a gradient: only"),
+    ({"highway_backward": highway(carry=nothing)}, "gradient of x: what comes through the carried x is missing"),
+    ({"highway_backward": only_in_x(highway(inner=nothing))}, "gradient of x: what comes through the ReLU is missing"),
+    ({"highway_backward": only_in_x(highway(gate=nothing))}, "gradient of x: what comes through the gate is missing"),
+    ({"highway_backward": highway(carry=lambda dy, x, h, g: dy)}, "all of it comes back through the carried x"),
+    ({"highway_backward": highway(carry=lambda dy, x, h, g: dy * g)}, "what is carried is multiplied by g"),
+    ({"highway_backward": highway(inner=lambda dy, x, h, g: dy * (h > 0))}, "into the branch is not multiplied by the"),
+    ({"highway_backward": highway(inner=lambda dy, x, h, g: dy * g)}, "the ReLU is left out"),
+    ({"highway_backward": highway(gate=lambda dy, x, h, g: dy * h * g * (1 - g))}, "and here h alone is"),
+    ({"highway_backward": highway(gate=lambda dy, x, h, g: dy * (h - x))}, "the slope of the sigmoid, .* is missing"),
+    ({"highway_backward": highway(gate=lambda dy, x, h, g: dy * (h - x) * g)}, "g stands where the slope"),
+    ({"highway_backward": highway(turned=np.array)}, "the weights are taken as they stand"),
+    ({"highway_backward": exchanged}, "the gradients of w and w_gate are exchanged"),
+    ({"highway_backward": residual_block_pasted}, r"highway_backward\n  the gradient of x, .* is wrong"),
+    ({"highway_backward": only_x}, "this is one gradient"),
+    ({"highway_backward": writes_into_its_gradient}, "writes into the gradient it was handed"),
+    ({"mean_shortcut_backward": option_a_pasted}, "3 → 8 channels: this is option A's"),
+    ({"mean_shortcut_backward": quarter_for_the_first}, "only the first pixel of each window gets its quarter"),
+    ({"mean_shortcut_backward": shortcut(share=1.0)}, "every pixel of a window gets all"),
+    ({"mean_shortcut_backward": shortcut(share=0.5)}, "it is divided by 2"),
+    ({"mean_shortcut_backward": tiled}, "the picture is put side by side"),
+    ({"mean_shortcut_backward": shortcut(front=lambda F, C: 0)}, "the wrong channels: the first C"),
+    ({"mean_shortcut_backward": shortcut(front=lambda F, C: F - C)}, "the wrong channels: the last C"),
+    ({"mean_shortcut_backward": shortcut(front=lambda F, C: (F - C + 1) // 2)}, "the channels are one too far behind"),
+    ({"mean_shortcut_backward": channels_kept}, r"has shape \(\d, 8, \d, \d\), and should have \(\d, 3, "),
 ]

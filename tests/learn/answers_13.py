@@ -9,19 +9,63 @@ AS_WRITTEN = {}
 exec(chapter_13.TEXT, AS_WRITTEN)
 
 
-def walker(start=np.ones_like, norm=np.linalg.norm, add=np.add, arrange=list):
-    def walk(loss):
-        loss.grad = start(loss.data)
-        found = []
-        for tensor in backward_order(loss):
-            grad_y = tensor.grad
-            found.append((type(tensor.op).__name__, norm(grad_y)))
-            for source, grad in zip(tensor.op.inputs, tensor.op.backward(grad_y), strict=True):
+def finder(
+    is_bad=lambda grad: not np.isfinite(grad).all(),
+    add=np.add,
+    inputs=slice(None),
+    answer=lambda number, name, position, order: (number, name, position),
+):
+    def first_bad(loss):
+        loss.grad = np.ones_like(loss.data)
+        order = backward_order(loss)
+        for number, tensor in enumerate(order):
+            grads = tensor.op.backward(tensor.grad)
+            for position, (source, grad) in enumerate(zip(tensor.op.inputs, grads, strict=True)):
                 if grad is not None:
+                    if position in range(2)[inputs] and is_bad(grad):
+                        return answer(number, type(tensor.op).__name__, position, order)
                     source.grad = grad if source.grad is None else add(source.grad, grad)
-        return arrange(found)
+        return None
 
-    return walk
+    return first_bad
+
+
+def norm_is_bad(grad):
+    return not np.isfinite(np.linalg.norm(grad))
+
+
+def where_it_arrives(loss):
+    loss.grad = np.ones_like(loss.data)
+    for number, tensor in enumerate(backward_order(loss)):
+        if not np.isfinite(tensor.grad).all():
+            return number, type(tensor.op).__name__, 0
+        for source, grad in zip(tensor.op.inputs, tensor.op.backward(tensor.grad), strict=True):
+            if grad is not None:
+                source.grad = grad if source.grad is None else source.grad + grad
+    return None
+
+
+def the_last(loss):
+    loss.grad, found = np.ones_like(loss.data), None
+    for number, tensor in enumerate(backward_order(loss)):
+        finite = np.isfinite(tensor.grad).all()
+        for position, (source, grad) in enumerate(zip(tensor.op.inputs, tensor.op.backward(tensor.grad), strict=True)):
+            if grad is not None:
+                if not np.isfinite(grad).all() and (finite or type(tensor.op).__name__ in ("Planted", "Sick")):
+                    found = (number, type(tensor.op).__name__, position)
+                source.grad = grad if source.grad is None else source.grad + grad
+    return found
+
+
+def without_none(loss):
+    loss.grad = np.ones_like(loss.data)
+    for number, tensor in enumerate(backward_order(loss)):
+        for position, grad in enumerate(tensor.op.backward(tensor.grad)):
+            if not np.isfinite(grad).all():
+                return number, type(tensor.op).__name__, position
+            source = tensor.op.inputs[position]
+            source.grad = grad if source.grad is None else source.grad + grad
+    return None
 
 
 def replace(before, grad):
@@ -68,6 +112,17 @@ def norm_backward(sign=-1, with_eps=1):
     return batch_norm_backward
 
 
+def chapters_walk(loss):
+    """The chapter's own walk, pasted."""
+    loss.grad = np.ones_like(loss.data)
+    for tensor in backward_order(loss):
+        arrived = tensor.grad
+        for source, grad in zip(tensor.op.inputs, tensor.op.backward(arrived), strict=True):
+            if grad is not None:
+                source.grad = grad if source.grad is None else source.grad + grad
+        yield tensor.op, arrived
+
+
 def pool_backward(count):
     def global_avg_pool_backward(grad_y, x_shape):
         pixels = count(*x_shape[2:])
@@ -77,21 +132,33 @@ def pool_backward(count):
 
 
 RIGHT = {
-    "walk": walker(),
+    "first_bad": finder(),
     "log_softmax_backward": log_softmax_backward,
     "batch_norm_backward": norm_backward(),
     "global_avg_pool_backward": pool_backward(lambda H, W: H * W),
 }
 
+ALSO_RIGHT = [
+    {"first_bad": finder(answer=lambda n, name, p, order: [np.int64(n), name, np.int64(p)])},
+    {"first_bad": finder(is_bad=lambda grad: bool(np.isnan(grad).any() or np.isinf(grad).any()))},
+]
+
 WRONG = [
-    ({"walk": AS_WRITTEN["walk"]}, "walk, a chain: there is nothing yet"),
-    ({"walk": walker(arrange=lambda found: found[::-1])}, "walk, a chain: the operations come from the input on"),
-    ({"walk": walker(add=replace)}, "walk, a chain: the gradient that is left on x is not"),
-    ({"walk": walker(norm=lambda grad: np.sum(grad * grad))}, "walk, a chain: these are the squares"),
-    ({"walk": walker(norm=np.max)}, "walk, a chain: these are the largest numbers, not the norms"),
-    ({"walk": walker(add=in_place)}, "backward gave back is changed in place"),
-    ({"walk": walker(norm=lambda grad: np.abs(grad).max())}, "walk, a chain: these are the largest sizes"),
-    ({"walk": walker(norm=lambda grad: np.sqrt(np.mean(grad * grad)))}, "walk, a chain: these are roots of means"),
+    ({"first_bad": AS_WRITTEN["first_bad"]}, "a NaN in a chain: None, though a NaN is born"),
+    ({"first_bad": chapters_walk}, "a NaN in a chain: 'a generator' should be three things"),
+    ({"first_bad": where_it_arrives}, "a NaN in a chain: at operation .*, the bad number arrives"),
+    ({"first_bad": the_last}, "three guilty operations: at operation 6, Planted, the bad number arrives"),
+    ({"first_bad": finder(is_bad=lambda grad: np.isnan(grad).any())}, "an infinity in a chain: None"),
+    ({"first_bad": finder(inputs=slice(1))}, "a NaN for the second input: "),
+    ({"first_bad": finder(add=replace)}, "where two ways meet: None, .* none replaces the other"),
+    ({"first_bad": finder(add=in_place)}, "backward gave back is changed in place"),
+    ({"first_bad": finder(is_bad=norm_is_bad)}, "such numbers overflows"),
+    ({"first_bad": without_none}, "beside a constant|it stops at"),
+    ({"first_bad": finder(answer=lambda n, name, p, order: (len(order) - 1 - n, name, p))}, "from the input on"),
+    ({"first_bad": finder(answer=lambda n, name, p, order: (n + 1, name, p))}, "the number is one too large"),
+    ({"first_bad": finder(answer=lambda n, name, p, order: (n, name, p + 1))}, "the operation is right, and input 1"),
+    ({"first_bad": finder(answer=lambda n, name, p, order: (n, order[n].op, p))}, "'a tuple of int, Sick, int'"),
+    ({"first_bad": finder(answer=lambda n, name, p, order: name)}, "'Sick' should be three things"),
     ({"log_softmax_backward": softmax_for_log_softmax}, "this is softmax's gradient, y · .*, with the softmax for y"),
     ({"log_softmax_backward": y_for_softmax}, "y stands for the softmax, which is e to the y"),
     ({"log_softmax_backward": y_as_softmaxs}, "this is softmax's gradient, y · .* with y = log_softmax"),

@@ -54,6 +54,13 @@ def test_right_answer_passes_with_other_inputs(number):
         assert diagnosis(number, seed, **ANSWERS[number].RIGHT) == ""
 
 
+@pytest.mark.parametrize("number", NUMBERS)
+def test_right_answers_in_other_words_pass(number):
+    """ALSO_RIGHT: other ways to the same arrays, in another order of memory, as a list for a tuple, as a view."""
+    for changes in getattr(ANSWERS[number], "ALSO_RIGHT", ()):
+        assert diagnosis(number, **{**ANSWERS[number].RIGHT, **changes}) == "", changes
+
+
 @pytest.mark.parametrize(("number", "i"), WRONG)
 def test_wrong_answer_is_named(number, i):
     text, says = said_of(number, i), ANSWERS[number].WRONG[i][1]

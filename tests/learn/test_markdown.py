@@ -60,12 +60,29 @@ Part
    :collapsible: closed
 
    - :math:`1`
+
+.. admonition:: Predict first
+
+   How many?
+
+   Two?
+
+.. image:: /_static/window.svg
+   :class: only-light window
+   :alt: A window,
+      with a line.
+
+.. image:: /_static/window-dark.svg
+   :class: only-dark window
+   :alt: A window, with a line.
 """
     made = notebooks.markdown(text)
     assert made.startswith("# Title\n\nText with $a b$, `code`, `minires.gradcheck`, **bold** and [a link](https://x.org).")
     assert "- **Time:** 5 minutes" in made and "## Part\n" in made and "$$\nx = y\n$$" in made
     assert "**Step in here**\n\n```text\n$ python\n```" in made and "   $$\n   z\n   $$" in made
     assert "<details><summary>Answers</summary>\n\n- $1$\n\n</details>" in made
+    assert "> **Predict first**\n> \n> How many?\n> \n> Two?" in made
+    assert made.count("*In the picture: A window, with a line.*") == 1 and "svg" not in made
     with pytest.raises(ValueError, match="no way to say the directive 'raw' in Markdown"):
         notebooks.markdown(".. raw:: html\n\n   <br>")
 

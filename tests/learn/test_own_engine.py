@@ -345,5 +345,5 @@ def test_the_answer_comes_after_the_hints(tmp_path, capsys):
     assert main(["learn", "8", "--answer", "--folder", str(folder)]) == 0
     out = capsys.readouterr().out
     assert "# norm.py: dL/dx (N, C, H, W)" in out and "grad_x = (self.weight * self.inv_std)" in out
-    assert "def batch_norm_backward(" in out
+    assert "def layer_norm_backward(" in out
     assert reader.read_progress(folder)["8"] == {"hints": 3, "seen": True}

@@ -1,5 +1,7 @@
 """fused=True: the same network, parameters, gradients and running statistics; only the number of ops differs."""
 
+import copy
+
 import numpy as np
 import pytest
 
@@ -245,6 +247,80 @@ def test_a_folded_network_is_fused_whatever_it_was_made_of():
     assert type(models.folded(plain)) is type(plain) is models.ResNet  # a chain's activation is relu
     plain.layer1[0].forward = lambda x: x
     assert not models.is_foldable(plain) and not models.is_foldable(nn.Linear(2, 3))
+
+
+@pytest.mark.parametrize("name", ["basic, option A", "basic, option B", "basic, plain"])
+def test_gradients_have_the_same_bits_whether_somebody_looks_or_not(name, require):
+    """Where nobody does, a block takes sums for the block before, and leaves its gradient behind that block's relu."""
+    require("numba")
+    rng = np.random.default_rng(0)
+    maker = lambda **options: MAKERS[name](seed=3, width=16, **options)  # noqa: E731
+    x, labels = rng.standard_normal((6, 3, 16, 16)).astype(np.float32), rng.integers(0, 10, 6)
+    with kernels.use("numba"):
+        fused, plain = maker(fused=True), maker()
+        fused.layer1 = nn.Sequential(fused.layer1[0], FusedBasicBlock(16, 16, skip="plain" not in name, seed=5))
+        plain.layer1 = nn.Sequential(plain.layer1[0], models.BasicBlock(16, 16, skip="plain" not in name, seed=5))
+        found = []
+        for options in ({}, {"keep_grads": True}, {"keep_graph": True}):
+            fused.zero_grad()
+            loss = ops.cross_entropy(fused(Tensor(x)), labels)
+            order = backward_order(loss)
+            loss.backward(**options)
+            found.append([parameter.grad for parameter in fused.parameters()])
+            if "keep_grads" in options:
+                inner = [tensor.grad for tensor in order if tensor.shape == (6, 16, 16, 16)]
+        for other in found[1:]:
+            for left, right in zip(found[0], other, strict=True):
+                np.testing.assert_array_equal(left, right)
+        loss = ops.cross_entropy(plain(Tensor(x)), labels)
+        order = backward_order(loss)
+        loss.backward(keep_grads=True)
+    blocks = [tensor for tensor in order if tensor.shape == (6, 16, 16, 16) and tensor.op.site[2] == "forward"]
+    outputs = [tensor.grad for tensor in blocks if type(tensor.op).__name__ == "ReLU"]
+    assert len(inner) >= 3 and len(outputs) >= 3
+    for grad in inner:  # dL/dy of every block, not what is left of it behind the relu
+        assert min(np.abs(grad - other).max() for other in outputs) < 1e-3 * np.abs(grad).max()
+
+
+def test_an_output_that_goes_two_ways_gets_both_gradients(require):
+    require("numba")
+    blocks = [FusedBasicBlock(16, 16, seed=seed) for seed in (1, 2)]
+    plain = [models.BasicBlock(16, 16, seed=seed) for seed in (1, 2)]
+    x = np.random.default_rng(0).standard_normal((4, 16, 8, 8)).astype(np.float32)
+    found = []
+    for first, second in (blocks, plain):
+        y = first(Tensor(x))
+        (second(y).mean() + (y * y).mean()).backward()
+        found.append([parameter.grad for parameter in [*first.parameters(), *second.parameters()]])
+    for left, right in zip(*found, strict=True):
+        np.testing.assert_allclose(left, right, rtol=1e-3, atol=1e-4 * np.abs(right).max())
+
+
+def test_a_folded_networks_filters_are_what_they_are(require):
+    """They cannot be written to, kernels keep what they make of them; another array in their place is followed."""
+    x = Tensor(np.random.default_rng(0).standard_normal((2, 3, 16, 16)).astype(np.float32))
+    model = models.resnet20(seed=0)
+    folded = models.folded(model)
+    for conv in (folded.conv1, folded.layer1[0].conv1, folded.layer2[0].conv1):
+        with pytest.raises(ValueError, match="read-only"):
+            conv.weight.data[0] = 1
+    with no_grad():
+        expected = folded(x).data
+        np.testing.assert_array_equal(folded(x).data, expected)
+        for conv in (folded.layer1[0].conv1, folded.layer2[0].conv1):
+            before = conv.weight.data
+            conv.weight.data = 2 * before
+            assert np.abs(folded(x).data - expected).max() > 1e-3
+            conv.weight.data = before
+            np.testing.assert_array_equal(folded(x).data, expected)
+            before.flags.writeable = True
+            before[...] *= 2
+            assert np.abs(folded(x).data - expected).max() > 1e-3
+            before[...] /= 2
+            before.flags.writeable = False
+        np.testing.assert_array_equal(copy.deepcopy(folded)(x).data, expected)
+        wide = models.folded(model).to("float64")
+        np.testing.assert_allclose(wide(Tensor(x.data.astype(np.float64))).data, expected, rtol=1e-3, atol=1e-4)
 
 
 def test_what_is_folded_needs_no_norm_and_keeps_up_with_nothing():

@@ -14,7 +14,7 @@ from chapters_on_disk import CHAPTERS, NAMES, number_of
 INTRODUCED = {
     1: ["Tensor", "learn.quick", "ops.exp"],
     2: ["Op", "backward_order", "no_grad", "plots.COLOURS"],
-    3: ["ops.tanh"],
+    3: ["ops.tanh", "plots.Animation"],
     4: ["gradcheck", "gradient_check.GradientError", "ops.activation.Softmax", "ops.relu", "ops.softmax"],
     5: [
         "data.load_digits",
@@ -36,6 +36,23 @@ INTRODUCED = {
     12: ["models", "nn.totals"],
     13: ["debug", "kernels", "learn.replaced", "ops.shortcut.ResidualAdd"],
     14: ["lab"],
+    15: [],
+    16: [
+        "data.Loader",
+        "data.RandomCrop",
+        "data.RandomHorizontalFlip",
+        "learn.recorded_trainings",
+        "nn.Parameter",
+        "optim.Adam",
+        "optim.CosineAnnealingLR",
+        "optim.LinearWarmup",
+        "runs",
+        "training",
+    ],
+    17: [],
+    18: ["__file__"],
+    19: ["learn.recorded.Recorded"],
+    20: ["data.load", "interop", "runs.finetuning"],
 }
 
 

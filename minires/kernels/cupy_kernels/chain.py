@@ -34,10 +34,15 @@ def chain_forward(x: Array, layers: list[Layer], shortcut: Array | Skip) -> tupl
 
 
 def chain_backward(
-    grad_y: Array, saved: list[SavedLayer], layers: list[Layer], shortcut: Array | Skip, with_x: bool
+    grad_y: Array,
+    saved: list[SavedLayer],
+    layers: list[Layer],
+    shortcut: Array | Skip,
+    with_x: bool,
+    before: SavedLayer | None = None,
 ) -> tuple[Array | None, list[Gradients], Array | None]:
     """Return dL/dx, None unless `with_x`; the gradients of each layer's filters, weight and bias; and dL/dshortcut
-    where the shortcut is an array."""
+    where the shortcut is an array. before: for the Numba kernels alone."""
     grad, grad_shortcut = grad_y, grad_y
     grads: list[Gradients] = []
     for i in range(len(layers) - 1, -1, -1):

@@ -16,19 +16,31 @@ from minires.kernels import Array, numpy_kernels
 from minires.kernels.chain import Gradients, Layer, SavedLayer, Skip, total_stride
 from minires.kernels.numba_kernels import convolution, normalization
 from minires.kernels.numba_kernels import shortcut as option_a
-from minires.kernels.numba_kernels.convolution import EMPTY, conv2d_forward, conv2d_grad_input, conv2d_grad_weight
+from minires.kernels.numba_kernels.convolution import (
+    EMPTY,
+    Epilogue,
+    conv2d_forward,
+    conv2d_grad_input,
+    conv2d_grad_weight,
+)
 from minires.kernels.numba_kernels.epilogue import ADD_RELU, RELU
 from minires.kernels.numba_kernels.gradient_sums import BY_FORMULA
-from minires.kernels.numba_kernels.layer_backward import BackwardLayer, Wanted, winograd_layers_backward
+from minires.kernels.numba_kernels.layer_backward import (
+    BackwardLayer,
+    Images,
+    LayerBefore,
+    Wanted,
+    winograd_layers_backward,
+)
 from minires.kernels.numba_kernels.layer_forward import ForwardLayer, winograd_layers_forward
 from minires.kernels.numba_kernels.layout import contiguous, empty_like, flat, in_order, nhwc_empty
 from minires.kernels.numba_kernels.machine import ahead
 from minires.kernels.numba_kernels.machine.compilation import COMPILED
 from minires.kernels.numba_kernels.machine.simd import LANES
-from minires.kernels.numba_kernels.machine.threads import CHUNKS
 from minires.kernels.numba_kernels.normalization_passes import block_pixels
 from minires.kernels.numba_kernels.winograd import Sizes
 
+NO_LAYER = LayerBefore(EMPTY, EMPTY, EMPTY)
 TOGETHER = 1 << 12  # C·F up to which one pass makes both gradients: above, the sums of dL/dU leave the cache
 
 
@@ -57,14 +69,24 @@ def chain_forward(x: Array, layers: list[Layer], shortcut: Array | Skip) -> tupl
 
 
 def chain_backward(
-    grad_y: Array, saved: list[SavedLayer], layers: list[Layer], shortcut: Array | Skip, with_x: bool
+    grad_y: Array,
+    saved: list[SavedLayer],
+    layers: list[Layer],
+    shortcut: Array | Skip,
+    with_x: bool,
+    before: SavedLayer | None = None,
 ) -> tuple[Array | None, list[Gradients], Array | None]:
     """Return dL/dx, None unless `with_x`; the gradients of each layer's filters, weight and bias; and dL/dshortcut
-    where the shortcut is an array."""
+    where the shortcut is an array.
+
+    before: what the chain that made x saved of its last layer, where dL/dx goes nowhere else. Then dL/dx may be that
+    behind its relu, and the sums that it begins with may be in `before.grad_and_sums`: taken here, while dL/dx is in
+    the cache. Its backward pass gives the same bits either way.
+    """
     if grad_y.dtype.char not in COMPILED:
         return numpy_kernels.chain_backward(grad_y, saved, layers, shortcut, with_x)
     if saved[0].y is None:  # no activation was stored: forward took the usual block
-        return *usual_block_backward(grad_y, saved, layers, with_x), None
+        return *usual_block_backward(grad_y, saved, layers, with_x, before), None
     grad: Any = grad_y
     grads: list[Gradients] = []
     grad_shortcut: Any = None
@@ -108,8 +130,11 @@ def layer_forward(x: Array, layer: Layer, shortcut: Array | None) -> tuple[Array
         eps = layer.eps, layer.eps
         winograd_layers_forward(*images, arrays, arrays, sizes, eps, block_pixels(F), False, shortcut is not None)
         return y, z, mean, var
-    z = conv2d_forward(x, layer.filters, None, layer.stride, layer.padding)
-    mean, var = normalization.statistics_of(z)
+    if not takes_winograd(x, layer) and convolution.is_fast(x, layer.filters):
+        z, mean, var = convolution.direct_with_statistics(x, layer.filters, layer.stride, layer.padding)
+    else:
+        z = conv2d_forward(x, layer.filters, None, layer.stride, layer.padding)
+        mean, var = normalization.statistics_of(z)
     y = normalization.apply(z, shortcut, layer.weight, layer.bias, mean, var, layer.eps, relu=True)
     return y, z, mean, var
 
@@ -122,19 +147,21 @@ def layer_backward(
     residual: a gradient that is added to dL/dx, and given up to it: dL/dx may be written in its place.
     """
     x, z, mean, var, y = saved.x, saved.z, saved.mean, saved.var, saved.y
-    filters, weight, bias, stride, padding, eps = layer
+    filters, weight, bias, stride, padding, eps, _ = layer
     F = filters.shape[0]
-    g = empty_like(z) if with_shortcut else None
     if F % LANES == 0 and together(x, layer):
-        sizes = sizes_backward(x, F)
-        arrays, grads = backward_arrays(z, layer, mean, var, CHUNKS, with_x, sizes)
+        sizes, of_y = sizes_backward(x, F), sizes_backward(y, F)
+        sums = ready_sums(saved, grad_y)
+        arrays, grads = backward_arrays(z, layer, mean, var, of_y.parts if sums is None else sums, with_x, sizes)
+        g = None if not with_shortcut else empty_like(z) if sums is None else grad_y
         grad_x = residual if residual is not None and in_order(residual) else empty_like(x)
         if residual is not None and grad_x is not residual:
             grad_x[...] = residual
-        images = flat(grad_y), flat(y), EMPTY if g is None else flat(g), flat(x), flat(grad_x), EMPTY
-        wanted = Wanted(False, with_shortcut, with_x, residual is not None)
-        winograd_layers_backward(*images, arrays, arrays, sizes, (eps, eps), wanted)
+        images = Images(flat(y), EMPTY if g is None else flat(g), flat(x), flat(grad_x), EMPTY)
+        wanted = Wanted(False, sums is not None, with_shortcut, with_x, residual is not None)
+        winograd_layers_backward(flat(grad_y), images, arrays, arrays, NO_LAYER, sizes, of_y.group, (eps, eps), wanted)
         return grad_x if with_x else None, grads, g
+    g = empty_like(z) if with_shortcut else None
     if F % LANES == 0 and not with_x and not with_shortcut and convolution.is_fast(x, filters):
         norm = weight, bias, mean, var, eps, None, BY_FORMULA
         constants, grad_weight, grad_bias = normalization.gradient_constants(grad_y, None, z, *norm)
@@ -155,11 +182,10 @@ def layer_backward(
 
 def folded_layer(x: Array, layer: Layer, shortcut: Array | None) -> Array:
     """Return max(conv(x) + bias [+ shortcut], 0)."""
-    if takes_winograd(x, layer):
-        I, J = numpy_kernels.output_size(x.shape, (3, 3), layer.stride, layer.padding)
-        then, added = (RELU, EMPTY) if shortcut is None else (ADD_RELU, flat(shortcut))
+    if convolution.is_fast(x, layer.filters):
         bias = contiguous(layer.bias)
-        return convolution.winograd_convolution(x, layer.filters, I, J, layer.padding, False, then, bias, added)
+        after = Epilogue(RELU, bias) if shortcut is None else Epilogue(ADD_RELU, bias, flat(shortcut))
+        return convolution.convolve(x, layer.filters, layer.stride, layer.padding, after, layer.prepared)
     z = conv2d_forward(x, layer.filters, None, layer.stride, layer.padding)
     zeros = np.zeros_like(layer.bias)
     return normalization.apply(z, shortcut, zeros + 1, layer.bias, zeros, zeros + 1, 0.0, relu=True)
@@ -187,20 +213,33 @@ def usual_block_forward(x: Array, layers: list[Layer]) -> tuple[Array, list[Save
 
 
 def usual_block_backward(
-    grad_y: Array, saved: list[SavedLayer], layers: list[Layer], with_x: bool
+    grad_y: Array, saved: list[SavedLayer], layers: list[Layer], with_x: bool, before: SavedLayer | None
 ) -> tuple[Array | None, list[Gradients]]:
-    """Return dL/dx, None unless it is wanted, and each layer's gradients."""
+    """Return dL/dx, None unless it is wanted, and each layer's gradients. before: as of `chain_backward`."""
     x, y = saved[0].x, saved[1].y
     sizes = sizes_backward(x, x.shape[1])
-    first, grads1 = backward_arrays(
-        saved[0].z, layers[0], saved[0].mean, saved[0].var, sizes.parts, with_x, sizes
-    )
-    second, grads2 = backward_arrays(saved[1].z, layers[1], saved[1].mean, saved[1].var, CHUNKS, True, sizes)
-    grad_x, between = empty_like(x), empty_like(x)  # grad_x holds dL/dshortcut first, and the branch's is added to it
-    images = flat(grad_y), flat(y), flat(grad_x), flat(x), flat(grad_x), flat(between)
-    eps, wanted = (layers[0].eps, layers[1].eps), Wanted(True, True, with_x, True)
-    winograd_layers_backward(*images, first, second, sizes, eps, wanted)
+    sums = ready_sums(saved[1], grad_y)
+    first, grads1 = backward_arrays(saved[0].z, layers[0], saved[0].mean, saved[0].var, sizes.parts, with_x, sizes)
+    given = sizes.parts if sums is None else sums
+    second, grads2 = backward_arrays(saved[1].z, layers[1], saved[1].mean, saved[1].var, given, True, sizes)
+    grad_x = empty_like(x) if sums is None else grad_y  # it holds dL/dshortcut first, and the branch's is added to it
+    images = Images(flat(y), flat(grad_x), flat(x), flat(grad_x), flat(empty_like(x)))
+    eps, wanted = (layers[0].eps, layers[1].eps), Wanted(True, sums is not None, True, with_x, True)
+    layer_before = NO_LAYER
+    if before is not None and with_x and before.y is x and before.z.shape == x.shape:
+        sums_before = np.empty(2 * sizes.parts * sizes.C, np.float32)
+        layer_before = LayerBefore(flat(before.z), contiguous(before.mean), sums_before)
+        before.grad_and_sums = grad_x, layer_before.sums
+    winograd_layers_backward(flat(grad_y), images, first, second, layer_before, sizes, sizes.group, eps, wanted)
     return grad_x if with_x else None, [grads1, grads2]
+
+
+def ready_sums(saved: SavedLayer, grad_y: Array) -> Array | None:
+    """Return the sums that the chain behind has taken of this very gradient, if it has."""
+    grad_and_sums, saved.grad_and_sums = saved.grad_and_sums, None
+    if grad_and_sums is None or grad_and_sums[0] is not grad_y or not in_order(grad_y):
+        return None
+    return grad_and_sums[1]
 
 
 # What layer_forward.py and layer_backward.py are handed of a layer
@@ -220,7 +259,7 @@ def together(x: Array, layer: Layer) -> bool:
 
 def sizes_forward(x: Array, F: int, I: int, J: int, padding: tuple[int, int]) -> Sizes:
     N, C, H, W = x.shape
-    group, _ = convolution.strips_together(N, C + F, False, I, J)
+    group, _ = convolution.strips_together(N, C + F, False, I, J, forward=True)
     return Sizes(N, H, W, C, F, I, J, *padding, group, 1)
 
 
@@ -243,13 +282,15 @@ def sizes_backward(x: Array, F: int) -> Sizes:
 
 
 def backward_arrays(
-    z: Array, layer: Layer, mean: Array, var: Array, parts: int, with_x: bool, sizes: Sizes
+    z: Array, layer: Layer, mean: Array, var: Array, sums: Array | int, with_x: bool, sizes: Sizes
 ) -> tuple[BackwardLayer, Gradients]:
-    """Return the kernel's arrays of a layer, and among them its gradients. parts: of the sums of the norm."""
+    """Return the kernel's arrays of a layer, and among them its gradients. sums: those of the norm, or for how many
+    shares of them there has to be room."""
     C, F = sizes.C, sizes.F
     grad_filters, grad_norm = np.empty(layer.filters.shape, np.float32), np.empty((2, F), np.float32)
     u = np.empty(36 * convolution.panels_of(C) * LANES * F if with_x else 0, np.float32)
-    sums = np.empty(2 * parts * F, np.float32)
+    if isinstance(sums, int):
+        sums = np.empty(2 * sums * F, np.float32)
     grad_shares = np.empty(sizes.parts * convolution.numbers_of_share(C, F), np.float32)
     norm = contiguous(layer.weight), contiguous(layer.bias), contiguous(mean), contiguous(var)
     whole = convolution.whole_panels(layer.filters, 1)

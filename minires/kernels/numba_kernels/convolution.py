@@ -11,16 +11,19 @@ whatever that is.
 """
 
 import math
+from typing import NamedTuple
 
 import numpy as np
 
 from minires.kernels import Array, checks, numpy_kernels
+from minires.kernels.chain import Prepared
 from minires.kernels.numba_kernels import direct, winograd
-from minires.kernels.numba_kernels.epilogue import NOTHING
+from minires.kernels.numba_kernels.epilogue import BIAS, NOTHING, STATISTICS, finish_group_statistics
 from minires.kernels.numba_kernels.layout import contiguous, flat, nhwc_empty
 from minires.kernels.numba_kernels.machine.processor import CHOICE, HAS_SIMD
 from minires.kernels.numba_kernels.machine.simd import LANES
 from minires.kernels.numba_kernels.machine.tile import ROWS
+from minires.kernels.numba_kernels.shortcut import every
 
 Pair = tuple[int, int]
 Shape = tuple[int, ...]
@@ -34,6 +37,17 @@ ITEMS = 16  # pieces that work is cut into at least, where it can be: threads ta
 EMPTY = np.empty(0, np.float32)  # stands for an array that is not looked at
 
 use_winograd = True
+
+
+class Epilogue(NamedTuple):
+    """What is done with the outputs while they are in the cache, and the arrays for it: see `epilogue.py`."""
+
+    then: int = NOTHING
+    bias: Array = EMPTY
+    shortcut: Array = EMPTY  # flat
+
+
+NOTHING_MORE = Epilogue()
 
 
 def channels_last(x: Array) -> Array:
@@ -57,16 +71,25 @@ def conv2d_forward(x: Array, weight: Array, bias: Array | None, stride: Pair, pa
     """Return y (N, F, I, J) = bias[f] + Σ_{c,u,v} weight[f,c,u,v] · padded_x[n, c, i·stride+u, j·stride+v]."""
     checks.check_conv2d("conv2d_forward", x.shape, weight.shape, stride, padding, None, bias)
     stride = checks.stride_within(x.shape, stride, padding)
-    F, _, KH, KW = weight.shape
-    I, J = numpy_kernels.output_size(x.shape, (KH, KW), stride, padding)
     if not is_fast(x, weight):
         return channels_last(numpy_kernels.conv2d_forward(x, weight, bias, stride, padding))
+    after = NOTHING_MORE if bias is None else Epilogue(BIAS, contiguous(bias.astype(x.dtype, copy=False)))
+    return convolve(x, weight, stride, padding, after)
+
+
+def convolve(
+    x: Array, weight: Array, stride: Pair, padding: Pair, after: Epilogue, prepared: Prepared | None = None
+) -> Array:
+    """Return y (N, F, I, J), with what is done to it while it is in the cache.
+
+    prepared: where filters that do not change any more are kept as the kernels want them.
+    """
+    I, J = numpy_kernels.output_size(x.shape, weight.shape[2:], stride, padding)
     if winograd_pays(weight.shape, stride, I, J):
-        y = winograd_convolution(x, weight, I, J, padding, flip=False)
-    else:
-        y = direct_convolution(x, weight, I, J, stride, padding)
-    if bias is not None:
-        y += bias.reshape(F, 1, 1)
+        return winograd_convolution(x, weight, I, J, padding, False, after, prepared)
+    x, y, sizes = direct_outputs(x, weight, I, J, stride, padding)
+    then, bias, shortcut = after
+    direct.direct_products(flat(x), packed_filters(weight, prepared), flat(y), shortcut, bias, EMPTY, sizes, then)
     return y
 
 
@@ -123,16 +146,19 @@ def whole_panels(weight: Array, axis: int) -> Array:
 # Winograd
 
 
-def strips_together(N: int, numbers: int, many_filters: bool, I: int, J: int) -> Pair:
+def strips_together(N: int, numbers: int, many_filters: bool, I: int, J: int, forward: bool = False) -> Pair:
     """Return how many strips of tiles are worked on together, and how many such groups there are.
 
     numbers: those that a tile has at each of the 36 positions. A group's tiles are rows of products, so there are ROWS
-    of them, or a multiple, where that can be.
+    of them, or a multiple, where that can be; of a forward pass with wide tiles rather too many than no multiple.
     """
     wanted = 128 if many_filters else min(max(PRODUCTS // (36 * numbers), 16), 64)
     tiles, strips = -(-J // 4), N * -(-I // 4)
-    group = min(max(1, wanted // tiles), strips)
     step = ROWS // math.gcd(tiles, ROWS)
+    group = max(1, wanted // tiles)
+    if forward and CHOICE.two_panels and step * tiles <= 64:
+        group = max(group, step)
+    group = min(group, strips)
     group -= group % step if group > step else 0
     return group, -(-strips // group)
 
@@ -144,27 +170,39 @@ def winograd_convolution(
     J: int,
     padding: Pair,
     flip: bool,
-    then: int = NOTHING,
-    bias: Array = EMPTY,
-    shortcut: Array = EMPTY,
+    after: Epilogue = NOTHING_MORE,
+    prepared: Prepared | None = None,
 ) -> Array:
     """Convolve x with 3×3 filters; flip: with the filters of the gradient of x, where F and C have changed places.
 
-    then: what is done with the outputs, as in `epilogue.py`, with the bias and the shortcut.
+    prepared: where U is kept, of filters that do not change any more.
     """
     N, C, H, W = x.shape
     F = weight.shape[1 if flip else 0]
     panels = panels_of(F)
-    group, groups = strips_together(N, C + F, C * F > MANY_FILTERS, I, J)
+    group, groups = strips_together(N, C + F, C * F > MANY_FILTERS, I, J, forward=True)
     parts = max(1, panels // 4) if C * F > MANY_FILTERS else min(-(-panels // 2), -(-ITEMS // 2 // groups))
-    weight = whole_panels(weight, 1 if flip else 0)
-    u = np.empty(36 * panels * LANES * C if parts == 1 else 0, np.float32)
-    if parts == 1:
-        winograd.winograd_filters(weight, u, panels * LANES, C, flip)
+    if prepared is not None and prepared.holds(weight):
+        u = prepared.form("winograd", all_filters_transformed)
+        weight = EMPTY
+    elif parts == 1:
+        u = all_filters_transformed(weight, flip)
+        weight = EMPTY
+    else:
+        u, weight = EMPTY, whole_panels(weight, 1 if flip else 0)
     y = nhwc_empty(N, F, I, J, x.dtype)
     sizes = winograd.Sizes(N, H, W, C, F, I, J, *padding, group, parts)
+    then, bias, shortcut = after
     winograd.winograd_products(flat(x), weight, u, flat(y), shortcut, bias, EMPTY, sizes, flip, then)
     return y
+
+
+def all_filters_transformed(weight: Array, flip: bool = False) -> Array:
+    """Return U of all filters, in whole panels."""
+    F, C = weight.shape[:2] if not flip else weight.shape[1::-1]
+    u = np.empty(36 * panels_of(F) * LANES * C, np.float32)
+    winograd.winograd_filters(whole_panels(weight, 1 if flip else 0), u, panels_of(F) * LANES, C, flip)
+    return u
 
 
 def numbers_of_share(C: int, F: int) -> int:
@@ -198,7 +236,7 @@ def pointwise(KH: int, KW: int, stride: Pair, padding: Pair) -> bool:
 def seen_alone(x: Array, weight_shape: Shape, stride: Pair, padding: Pair) -> tuple[Array, Pair]:
     """Return x and the stride; for a 1×1 filter x without the pixels that it never sees, and stride 1."""
     if weight_shape[2:] == (1, 1) and stride != (1, 1) and padding == (0, 0):
-        return channels_last(x[:, :, :: stride[0], :: stride[1]]), (1, 1)
+        return every(x, stride), (1, 1)
     return x, stride
 
 
@@ -213,20 +251,46 @@ def lines_together(W: int, C: int, I: int, KH: int, SH: int) -> int:
     return min(max(1, lines // 24 * 24 if lines > 24 else lines), 384, I)
 
 
-def direct_convolution(x: Array, weight: Array, I: int, J: int, stride: Pair, padding: Pair) -> Array:
-    """Convolve x with any filters: y (N, F, I, J)."""
+def direct_with_statistics(x: Array, weight: Array, stride: Pair, padding: Pair) -> tuple[Array, Array, Array]:
+    """Convolve x with any filters: y (N, F, I, J), and the mean and the biased variance of each channel."""
+    b, F = packed(weight), weight.shape[0]
+    I, J = numpy_kernels.output_size(x.shape, weight.shape[2:], stride, padding)
+    x, y, sizes = direct_outputs(x, weight, I, J, stride, padding)
+    groups = -(-sizes.N // sizes.images) * -(-sizes.I // sizes.lines)
+    statistics, mean, var = np.empty(groups * (1 + 2 * F), np.float32), np.empty(F, np.float32), np.empty(F, np.float32)
+    direct.direct_products(flat(x), b, flat(y), EMPTY, EMPTY, statistics, sizes, STATISTICS)
+    finish_group_statistics(statistics, mean, var)
+    return y, mean, var
+
+
+def direct_outputs(
+    x: Array, weight: Array, I: int, J: int, stride: Pair, padding: Pair
+) -> tuple[Array, Array, direct.Sizes]:
+    """Return x as the filters see it, room for y, and the sizes."""
     x, stride = seen_alone(x, weight.shape, stride, padding)
     N, C, H, W = x.shape
     F, _, KH, KW = weight.shape
-    b = np.empty(panels_of(F) * LANES * C * KH * KW, np.float32)
-    direct.pack_filters(whole_panels(weight, 0), b, panels_of(F) * LANES, C, KH, KW, C * KH * KW, KH * KW, 0, KW, 1)
     y = nhwc_empty(N, F, I, J, x.dtype)
     sizes: Sizes = N, H, W, C, F, I, J
     places = 0, I * J * F, J * F, F
     if pointwise(KH, KW, stride, padding):
         sizes, places = one_column(*sizes), (0, 0, F, F)
-    convolve(x, b, y, sizes, (KH, KW), stride, padding, places)
-    return y
+    return x, y, direct_sizes(sizes, (KH, KW), stride, padding, places)
+
+
+def packed_filters(weight: Array, prepared: Prepared | None) -> Array:
+    """Return the packed filters, those that are kept where they do not change."""
+    if prepared is not None and prepared.holds(weight):
+        return prepared.form("packed", packed)
+    return packed(weight)
+
+
+def packed(weight: Array) -> Array:
+    """Return the filters in whole panels, tap by tap."""
+    F, C, KH, KW = weight.shape
+    b = np.empty(panels_of(F) * LANES * C * KH * KW, np.float32)
+    direct.pack_filters(whole_panels(weight, 0), b, panels_of(F) * LANES, C, KH, KW, C * KH * KW, KH * KW, 0, KW, 1)
+    return b
 
 
 def direct_grad_weight(
@@ -301,16 +365,20 @@ def class_grad_input(grad_y: Array, weight: Array, grad_x: Array, pixel: Pair, s
     places = (h * W + w) * C, H * W * C, SH * W * C, SW * C
     if pointwise(KH, KW, stride, padding):
         sizes, places = one_column(*sizes), (0, 0, C, C)
-    convolve(grad_y, b, grad_x, sizes, (UH, VW), (1, 1), (P, Q), places)
+    all_sizes = direct_sizes(sizes, (UH, VW), (1, 1), (P, Q), places)
+    direct.direct_products(flat(grad_y), b, flat(grad_x), EMPTY, EMPTY, EMPTY, all_sizes, NOTHING)
 
 
-def convolve(
-    x: Array, b: Array, y: Array, sizes: Sizes, kernel_size: Pair, stride: Pair, padding: Pair, places: tuple[int, ...]
-) -> None:
-    """Write y from x and packed filters b; places: where the first output is in y, and how far images, rows, pixels are
-    apart."""
-    N, _, W, C, _, I, _ = sizes
+def direct_sizes(
+    sizes: Sizes, kernel_size: Pair, stride: Pair, padding: Pair, places: tuple[int, ...]
+) -> direct.Sizes:
+    """Return all sizes that the kernel needs; places: where the first output is in y, and how far images, rows, pixels
+    are apart."""
+    N, _, W, C, _, I, J = sizes
     lines = lines_together(W + 2 * padding[1], C, I, kernel_size[0], stride[0])
     images = max(1, min(N // ITEMS, WINDOW // (W * C * I * stride[0]))) if lines == I else 1
+    if N == 1 and J == 1:  # all pixels of a batch: an even number of pieces of about one size
+        pieces = -(-I // (2 * lines)) * 2
+        lines = min(-(-I // (pieces * ROWS)) * ROWS, I)
     numbers = *sizes, *kernel_size, *stride, *padding, images, lines, *places
-    direct.direct_products(flat(x), b, flat(y), direct.Sizes(*numbers))
+    return direct.Sizes(*numbers)

@@ -25,6 +25,7 @@ from typing import NamedTuple
 
 from numba import types
 
+from minires.kernels.numba_kernels.epilogue import finish_outputs
 from minires.kernels.numba_kernels.machine.compilation import FLOATS, helper, kernel, record, section
 from minires.kernels.numba_kernels.machine.simd import LANES, gather, load, store
 from minires.kernels.numba_kernels.machine.threads import claim
@@ -81,10 +82,13 @@ def reaches_over(H, W, I, J, KH, KW, SH, SW, P, Q):
 
 
 @kernel(
-    types.void(*[FLOATS] * 3, record(Sizes, types.int64), types.int64[::1]), dtypes=("float32",), threads_from=1 << 12
+    types.void(*[FLOATS] * 6, record(Sizes, types.int64), types.int64, types.int64[::1]),
+    dtypes=("float32",),
+    threads_from=1 << 12,
 )
-def direct_products(x, b, y, sizes, counter):
-    """Write y from x (N, H, W, C) and packed filters."""
+def direct_products(x, b, y, shortcut, bias, statistics, sizes, then, counter):
+    """Write y from x (N, H, W, C) and packed filters. then: see `epilogue.py`; something only where no other pixels lie
+    between the outputs."""
     N, H, W, C, F, I, J, KH, KW, SH, SW, P, Q, images, lines, y0, y_image, y_row, y_pixel = sizes
     groups, units = (N + images - 1) // images, (I + lines - 1) // lines
     rows, columns = (lines - 1) * SH + KH, (J - 1) * SW + KW
@@ -110,6 +114,7 @@ def direct_products(x, b, y, sizes, counter):
             row0 = next_item // units * images * H + max(next_item % units * lines * SH - P, 0)
             x1, x2 = row0 * W * C, min(row0 + (images - 1) * H + rows, N * H) * W * C
         y1 = o + (many - 1) * y_image + count * y_row if y_pixel == F else o  # only where no other pixels lie between
+        s1 = y1 if shortcut.size > 0 else o
         outputs, runs, y_step, a_step = count, J, y_pixel, SW * C
         if J == 1:  # a column of outputs is treated as a row
             outputs, runs, y_step, a_step = 1, count, y_row, SH * x_row
@@ -119,9 +124,11 @@ def direct_products(x, b, y, sizes, counter):
                 for row in range(outputs):
                     prefetch_part(x, x1, x2, part, parts, False)
                     prefetch_part(y, o, y1, part, parts, True)
+                    prefetch_part(shortcut, o, s1, part, parts, False)
                     part += 1
                     a0, t = s0 + image * x_image + row * SH * x_row, o + image * y_image + row * y_row
                     line_product(y, t, y_step, line, source, a0, a_step, x_row, b, runs, F, f, KH, KW * C)
+        finish_outputs(then, y, o, y1, F, 0, F, shortcut, bias, statistics, item)
         item = next_item
 
 

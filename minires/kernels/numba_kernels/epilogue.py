@@ -5,6 +5,7 @@
 
 NOTHING      the outputs are what was asked for
 STATISTICS   each channel's mean and sum of squared deviations over these pixels, for the batch's mean and variance
+BIAS         y + bias
 RELU         y = max(y + bias, 0): in inference batch norm's scale is a part of the filters
 ADD_RELU     y = max(y + bias + shortcut, 0)
 
@@ -13,10 +14,10 @@ Why it is fast: done later, it would read everything from memory once more.
 
 import numpy as np
 
-from minires.kernels.numba_kernels.machine.compilation import helper
+from minires.kernels.numba_kernels.machine.compilation import array_helper, helper, kernel
 from minires.kernels.numba_kernels.machine.simd import LANES, load, positive, splat, store
 
-NOTHING, STATISTICS, RELU, ADD_RELU = range(4)
+NOTHING, STATISTICS, BIAS, RELU, ADD_RELU = range(5)
 
 
 @helper
@@ -25,7 +26,7 @@ def finish_outputs(then, y, y0, y1, F, f0, f1, shortcut, bias, statistics, group
     if then == STATISTICS:
         channel_statistics(y, y0, (y1 - y0) // F, F, f0, f1, statistics, group * (1 + 2 * F))
     elif then != NOTHING:
-        add_and_rectify(y, y0, (y1 - y0) // F, F, f0, f1, bias, shortcut, then == ADD_RELU)
+        add_and_rectify(y, y0, y1, F, f0, f1, bias, shortcut, then)
 
 
 @helper
@@ -67,44 +68,52 @@ def channel_statistics(y, y0, pixels, F, f0, f1, out, o):
 
 
 @helper
-def add_and_rectify(y, y0, pixels, F, f0, f1, bias, shortcut, add_shortcut):
-    """y = max(y + bias, 0), or max(y + bias + shortcut, 0); NaN stays NaN."""
-    f = f0
-    while f + LANES <= f1:
-        b = load(bias, f)
-        for i in range(y0 + f, y0 + pixels * F, F):
-            v = load(y, i) + b
-            if add_shortcut:
-                v = v + load(shortcut, i)
-            store(y, i, positive(v, v))
-        f += LANES
-    while f < f1:
-        for i in range(y0 + f, y0 + pixels * F, F):
-            n = y[i] + bias[f]
-            if add_shortcut:
-                n += shortcut[i]
-            y[i] = np.float32(0) if n <= 0 else n
-        f += 1
+def add_and_rectify(y, y0, y1, F, f0, f1, bias, shortcut, then):
+    """y + bias, max(y + bias, 0) or max(y + bias + shortcut, 0); NaN stays NaN. Pixel after pixel, as memory lies."""
+    for pixel in range(y0, y1, F):
+        f = f0
+        while f + LANES <= f1:
+            v = load(y, pixel + f) + load(bias, f)
+            if then == ADD_RELU:
+                v = v + load(shortcut, pixel + f)
+            store(y, pixel + f, v if then == BIAS else positive(v, v))
+            f += LANES
+        while f < f1:
+            n = y[pixel + f] + bias[f]
+            if then == ADD_RELU:
+                n += shortcut[pixel + f]
+            y[pixel + f] = np.float32(0) if n <= 0 and then != BIAS else n
+            f += 1
 
 
-@helper
+@kernel("void(float32[::1], float32[::1], float32[::1])", dtypes=("float32",), threads_from=None)
+def finish_group_statistics(statistics, mean, var):
+    """Write the batch's mean and var from the statistics of all groups, (groups, 1 + 2·F)."""
+    merge_statistics(statistics, mean, var)
+
+
+@array_helper
 def merge_statistics(statistics, mean, var):
     """The batch's mean and biased variance from those of its groups of pixels: the deviations inside the groups, and
     those of the groups' means (Chan, Golub, LeVeque 1983, "Algorithms for Computing the Sample Variance")."""
     F = mean.size
     row = 1 + 2 * F
     groups = statistics.size // row
-    pixels = 0.0
+    pixels, centre, deviations = 0.0, np.zeros(F, np.float64), np.zeros(F, np.float64)
     for group in range(groups):
-        pixels += statistics[group * row]
+        of_group = statistics[group * row : group * row + row]
+        count = np.float64(of_group[0])
+        pixels += count
+        for f in range(F):
+            centre[f] += count * of_group[1 + f]
     for f in range(F):
-        total = 0.0
-        for group in range(groups):
-            total += np.float64(statistics[group * row]) * statistics[group * row + 1 + f]
-        centre = total / pixels
-        deviations = 0.0
-        for group in range(groups):
-            off = statistics[group * row + 1 + f] - centre
-            deviations += statistics[group * row + 1 + F + f] + statistics[group * row] * off * off
-        mean[f] = centre
-        var[f] = 0.0 if deviations < 0.0 else deviations / pixels  # NaN stays
+        centre[f] /= pixels
+    for group in range(groups):
+        of_group = statistics[group * row : group * row + row]
+        count, means, squares = of_group[0], of_group[1 : 1 + F], of_group[1 + F :]
+        for f in range(F):
+            off = means[f] - centre[f]
+            deviations[f] += squares[f] + count * off * off
+    for f in range(F):
+        mean[f] = centre[f]
+        var[f] = 0.0 if deviations[f] < 0.0 else deviations[f] / pixels  # NaN stays

@@ -1,7 +1,7 @@
 """A layer's backward pass as one kernel: relu, batch norm and 3×3 convolution, with one look at the gradient for both.
 
     phase           what threads claim                                        memory
-    two sums        chunks: Σ g and Σ g · (z − mean) (gradient_sums.py)       reads dL/dy, z [, y; writes g]
+    two sums        shares: Σ g and Σ g · (z − mean) (gradient_sums.py)       reads dL/dy, z [, y; writes g]
     dL/dx, dL/dU    shares of the images                                      reads g, z, x, writes dL/dx
     dL/dfilters     channels: the sum of the shares' Gᵀ dL/dU G               stays in the cache
 
@@ -12,7 +12,9 @@ g is dL/dy behind relu's mask. The gradient at z is a formula of it, so it is ne
         x ───────────────────────────────────▶ V' = Bᵀ x B  ──┴▶ dL/dU[p] += V'[p]ᵀ @ Z[p]
 
 The strips of both halves are the same where padding is 1. In a block of two layers x of the second is made from the
-first one's z, and the first one's sums are taken of dL/dx while it is in the cache. `winograd.py` explains the rest.
+first one's z, and the first one's sums are taken of dL/dx while it is in the cache. So are, where that is asked for,
+those of the layer that made the block's x, in the order in which it would take them: its own backward pass then leaves
+out the first phase, and has the same numbers. `winograd.py` explains the rest.
 
 Why it is fast: one after the other, the passes of relu, batch norm and both gradients would write g and dz once and
 read each of them twice.
@@ -23,11 +25,11 @@ from typing import NamedTuple
 import numpy as np
 from numba import types
 
-from minires.kernels.numba_kernels.gradient_sums import BY_FORMULA, BY_FORMULA_KEPT, BY_Y, sum_chunks_by_16, sum_pixels
+from minires.kernels.numba_kernels.gradient_sums import BY_FORMULA, BY_FORMULA_KEPT, BY_Y, sum_pixels
 from minires.kernels.numba_kernels.layer_forward import scale_of
 from minires.kernels.numba_kernels.machine.compilation import FLOATS, array_helper, kernel, record, section
 from minires.kernels.numba_kernels.machine.simd import LANES
-from minires.kernels.numba_kernels.machine.threads import CHUNKS, claim, complete, phase, wait
+from minires.kernels.numba_kernels.machine.threads import claim, complete, phase, wait
 from minires.kernels.numba_kernels.machine.tile import fits_in_place, product
 from minires.kernels.numba_kernels.normalization_passes import gradients_from_sums
 from minires.kernels.numba_kernels.padding import copy_numbers, prefetch_part, scratch, write_zeros
@@ -62,10 +64,32 @@ class BackwardLayer(NamedTuple):
     grad_norm: np.ndarray
 
 
+class Images(NamedTuple):
+    """The arrays of activations and their gradients. masked: dL/dshortcut, where relu's mask comes from y. between: the
+    gradient behind the first layer's relu, of which its sums (shares, 2, C) are taken."""
+
+    y: np.ndarray
+    masked: np.ndarray
+    x: np.ndarray
+    grad_x: np.ndarray
+    between: np.ndarray
+
+
+class LayerBefore(NamedTuple):
+    """Of the layer whose relu made x: z and its mean, and room for its sums, (shares, 2, C), which are taken of dL/dx
+    behind that relu, what dL/dx then is; all empty where that is not wanted."""
+
+    z: np.ndarray
+    mean: np.ndarray
+    sums: np.ndarray
+
+
 class Wanted(NamedTuple):
-    """mask_from_y: relu's mask comes from y, not from the formula. add_to_grad_x: dL/dx is added to what is there."""
+    """sums_ready: the second layer's are there, and grad_y is behind relu's mask. mask_from_y: the mask comes from y,
+    not from the formula. add_to_grad_x: dL/dx is added to what is there."""
 
     both_layers: bool
+    sums_ready: bool
     mask_from_y: bool
     with_x: bool
     add_to_grad_x: bool
@@ -91,46 +115,50 @@ class Path(NamedTuple):
 
 @kernel(
     types.void(
-        *[FLOATS] * 6, *[record(BackwardLayer, FLOATS)] * 2, SIZES, types.UniTuple(types.float64, 2),
-        record(Wanted, types.boolean), types.int64[::1],
+        FLOATS, record(Images, FLOATS), *[record(BackwardLayer, FLOATS)] * 2, record(LayerBefore, FLOATS), SIZES,
+        types.int64, types.UniTuple(types.float64, 2), record(Wanted, types.boolean), types.int64[::1],
     ),
     dtypes=("float32",),
 )  # fmt: skip
-def winograd_layers_backward(grad_y, y, masked, x, grad_x, between, first, second, sizes, eps, wanted, counter):
+def winograd_layers_backward(grad_y, images, first, second, before, sizes, sum_group, eps, wanted, counter):
     """Write all gradients of two layers, or of the second alone where `both_layers` is false.
 
-    F, of two layers C too, is a multiple of 16. masked: dL/dshortcut, where relu's mask comes from y. between: the
-    gradient behind the first layer's relu, of which its sums (shares, 2, C) are taken.
+    F, of two layers C too, is a multiple of 16. sum_group: how many strips the second layer's sums are taken of at a
+    time; their number of shares is that for which there is room.
     """
-    both_layers, mask_from_y, with_x, add_to_grad_x = wanted
-    shares = sizes.parts
+    y, masked, x, grad_x, between = images
+    both_layers, sums_ready, mask_from_y, with_x, add_to_grad_x = wanted
+    shares, sum_shares = sizes.parts, second.sums.size // (2 * sizes.F)
     C, F, pixels, empty = sizes.C, sizes.F, sizes.N * sizes.H * sizes.W, x[:0]
+    nothing = LayerBefore(empty, empty, empty)
     constants2 = constants_of(second.mean, second.var, second.weight, second.bias, eps[1])
-    scale2, relu, summing = constants2[4 * F : 5 * F], BY_Y if mask_from_y else BY_FORMULA, phase(counter, 6)
-    sum_chunks_by_16(grad_y, y, second.z, masked, second.mean, scale2, second.bias, second.sums, pixels, relu, summing)
-    wait(summing, CHUNKS)
-    factors_of(second, CHUNKS, eps[1], constants2, pixels)
+    if not sums_ready:
+        relu, summing = BY_Y if mask_from_y else BY_FORMULA, phase(counter, 6)
+        sums_of_shares(grad_y, y, masked, second, constants2, sizes, sum_group, relu, summing)
+        wait(summing, sum_shares)
+    factors_of(second, sum_shares, eps[1], constants2, pixels)
     constants1 = constants_of(first.mean, first.var, first.weight, first.bias, eps[0])
 
     # the last layer first
-    g = masked if mask_from_y else grad_y
+    g = masked if mask_from_y and not sums_ready else grad_y
     path = Path(g, second.z, constants2, second.u, second.grad_shares, x, empty, grad_x, empty)
     if both_layers:
-        before = first.z, constants1[3 * C :], between, first.sums
-        path = Path(g, second.z, constants2, second.u, second.grad_shares, *before)
-    formula, with_target, add_to = not mask_from_y, with_x or both_layers, add_to_grad_x and not both_layers
+        of_first = first.z, constants1[3 * C :], between, first.sums
+        path = Path(g, second.z, constants2, second.u, second.grad_shares, *of_first)
+    formula, with_target = not mask_from_y and not sums_ready, with_x or both_layers
+    add_to, layer_before = add_to_grad_x and not both_layers, nothing if both_layers else before
     for step in range(2 if both_layers else 1):
         layer = second if step == 0 else first
         if step == 1:
             factors_of(first, shares, eps[0], constants1, pixels)
             path = Path(between, first.z, constants1, first.u, first.grad_shares, x, empty, grad_x, empty)
-            formula, with_target, add_to = False, with_x, add_to_grad_x
+            formula, with_target, add_to, layer_before = False, with_x, add_to_grad_x, before
         transforming = phase(counter, 3 * step)
         if with_target:
             C16 = (C + LANES - 1) // LANES * LANES
             transform_all_filters(layer.filters, layer.u, C16, F, True, transforming)
             wait(transforming, C16 // LANES)
-        backward_shares(path, sizes, formula, with_target, add_to, phase(counter, 3 * step + 1))
+        backward_shares(path, layer_before, sizes, formula, with_target, add_to, phase(counter, 3 * step + 1))
         sum_of_shares(layer.grad_shares, layer.grad_filters, F, C, shares, phase(counter, 3 * step + 2))
 
 
@@ -157,19 +185,37 @@ def factors_of(layer, parts, eps, constants, pixels):
 
 
 @section
-def backward_shares(path, sizes, masked, with_x, add_to_grad_x, counter):
+def sums_of_shares(grad_y, y, masked, layer, constants, sizes, group, relu, counter):
+    """Write the sums of a layer's outputs, share by share, as threads claim them."""
+    F, shares = sizes.F, layer.sums.size // (2 * sizes.F)
+    scale, strips = constants[4 * F : 5 * F], sizes.N * ((sizes.H + 3) // 4)
+    groups = (strips + group - 1) // group
+    share = claim(counter)
+    while share < shares:
+        write_zeros(layer.sums, 2 * share * F, 2 * F)
+        for number in range(first_of_share(share, groups, shares), first_of_share(share + 1, groups, shares)):
+            start, end = number * group, min(number * group + group, strips)
+            p0, p1 = place_of(start, sizes.H, sizes.H, sizes.W, 0), place_of(end, sizes.H, sizes.H, sizes.W, 0)
+            norm = layer.mean, scale, layer.bias
+            sum_pixels(grad_y, y, layer.z, masked, p0, p1, *norm, layer.sums, 2 * share * F, relu)
+        complete(counter)
+        share = claim(counter)
+
+
+@section
+def backward_shares(path, before, sizes, masked, with_x, add_to_grad_x, counter):
     """Write dL/dx and Gᵀ dL/dU G, share by share, as threads claim them; return when all of them are done."""
     shares = sizes.parts
     share = claim(counter)
     while share < shares:
-        backward_share(share, path, sizes, masked, with_x, add_to_grad_x)
+        backward_share(share, path, before, sizes, masked, with_x, add_to_grad_x)
         complete(counter)
         share = claim(counter)
     wait(counter, shares)
 
 
 @section
-def backward_share(share, path, sizes, masked, with_x, add_to_grad_x):
+def backward_share(share, path, before, sizes, masked, with_x, add_to_grad_x):
     """u: U of the flipped filters. dL/dU, (C, 36·F + 16), is the thread's own."""
     g, z, constants, u, grad_shares, x, input_norm, grad_x, input_sums = path
     N, H, W, C, F, _, _, _, _, group, shares = sizes
@@ -182,6 +228,8 @@ def backward_share(share, path, sizes, masked, with_x, add_to_grad_x):
     first, last = first_of_share(share, groups, shares), first_of_share(share + 1, groups, shares)
     if input_norm.size > 0:
         write_zeros(input_sums, 2 * share * C, 2 * C)
+    if before.z.size > 0:
+        write_zeros(before.sums, 2 * share * C, 2 * C)
     for number in range(first, last):
         start, end = number * group, min(number * group + group, strips)
         next_end = min(end + group, strips)
@@ -201,6 +249,8 @@ def backward_share(share, path, sizes, masked, with_x, add_to_grad_x):
                 products = v  # half of the cache; V is not needed any more
             for p in range(36):
                 prefetch_part(grad_x, p0 * C, p1 * C, p, 36, True)
+                if before.z.size > 0:
+                    prefetch_part(before.z, p0 * C, p1 * C, p, 36, False)
                 m0, u0 = p * x_position, p * C16 * F
                 product(products, m0, C16, v, p * z_position, F, 0, 1, u, u0, T, C16, 1, F, False)
             transform_outputs(products, x_position, start, end, H, W, C, 0, C16, grad_x, patch, add_to_grad_x)
@@ -208,6 +258,9 @@ def backward_share(share, path, sizes, masked, with_x, add_to_grad_x):
             mean, scale, bias = input_norm[:C], input_norm[C : 2 * C], input_norm[2 * C :]
             kept = BY_FORMULA_KEPT
             sum_pixels(grad_x, grad_x, x, grad_x, p0, p1, mean, scale, bias, input_sums, 2 * share * C, kept)
+        if before.z.size > 0:
+            mean, none = before.mean, before.mean
+            sum_pixels(grad_x, x, before.z, grad_x, p0, p1, mean, none, none, before.sums, 2 * share * C, BY_Y)
     transform_share(grad_u, C, F, grad_shares, share * 9 * C * F, F)
 
 

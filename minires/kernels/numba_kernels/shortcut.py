@@ -118,6 +118,17 @@ def option_a_forward(x: Array, out_channels: int, stride: int) -> Array:
     return y
 
 
+def every(x: Array, stride: tuple[int, int]) -> Array:
+    """Return every stride-th pixel of x: what a 1×1 filter sees of it."""
+    N, C, H, W = x.shape
+    SH, SW = stride
+    if SH == SW and x.dtype == np.float32 and HAS_SIMD and C % LANES == 0:
+        y = nhwc_empty(N, C, -(-H // SH), -(-W // SW), x.dtype)
+        widen_by_16(flat(x), flat(y), N, C, H, W, C, SH)
+        return y
+    return np.ascontiguousarray(x[:, :, ::SH, ::SW].transpose(0, 2, 3, 1)).transpose(0, 3, 1, 2)
+
+
 def option_a_backward(grad_y: Array, x_shape: tuple[int, ...], stride: int) -> Array:
     """Return dL/dx: dy where x was kept, 0 elsewhere."""
     if grad_y.dtype.char not in COMPILED:

@@ -191,8 +191,8 @@ def transform_filters(weight, first, last, F, C, flip, u, u0, u_position):
 def winograd_products(x, weight, u, y, shortcut, bias, statistics, sizes, flip, then, counter):
     """Write y (N, I, J, F) from x (N, H, W, C).
 
-    Where all filters are few, their U is given. Where they are cut into parts, since they are many or the tiles few,
-    each thread makes U of the part that it works on, in its cache, and `u` is not looked at. then: see `epilogue.py`.
+    Where all filters are few, or do not change any more, their U is given. Where `u` is empty, since they are cut into
+    parts, being many or the tiles few, each thread makes U of the part that it works on. then: see `epilogue.py`.
     """
     operands = Operands(x, np.empty(0, np.float32), weight, u, y, shortcut, bias, statistics)
     convolve_groups(operands, sizes, flip, then, counter)
@@ -208,7 +208,8 @@ def convolve_groups(operands, sizes, flip, then, counter):
     v_position, m_position = group * tiles * C16 + LANES, group * tiles * F16 + LANES  # not a power of two apart
     v, m = scratch(36 * v_position), scratch(36 * m_position)
     window, patch = scratch(6 * (4 * tiles + 2) * C16), scratch(16 * F16)
-    if parts > 1:
+    given = u.size > 0
+    if not given:
         u = scratch(36 * F16 * C)
     transformed, prepared = -1, -1
     item = claim(counter)
@@ -221,9 +222,12 @@ def convolve_groups(operands, sizes, flip, then, counter):
         if start != transformed:
             transform_inputs(x, input_norm, start, end, sizes, v, v_position, window)
             transformed = start
-        if parts > 1 and part != prepared:
-            transform_filters(weight, panel0, panel1, panels * LANES, C, flip, u, 0, (f1 - f0) * C)
-            prepared = part
+        u_part, u_position = f0 * C, panels * LANES * C
+        if not given:
+            u_part, u_position = 0, (f1 - f0) * C
+            if part != prepared:
+                transform_filters(weight, panel0, panel1, panels * LANES, C, flip, u, 0, u_position)
+                prepared = part
         y0, y1 = place_of(start, I, I, J * F, 0), place_of(end, I, I, J * F, 0)
         x0, x1 = 0, 0
         if next_item < groups * parts:
@@ -235,7 +239,7 @@ def convolve_groups(operands, sizes, flip, then, counter):
         for p in range(36):
             prefetch_part(x, x0, x1, p, 36, False)
             prefetch_part(y, y0, y1, p, 36, True)
-            u0 = p * columns * C
+            u0 = u_part + p * u_position
             product(products, p * m_position, columns, v, p * v_position, C16, 0, 1, u, u0, T, columns, 1, C, False)
         transform_outputs(products, m_position, start, end, I, J, F, f0, f1, y, patch, False)
         finish_outputs(then, y, y0, y1, F, f0, min(f1, F), shortcut, bias, statistics, start // group)

@@ -3,28 +3,31 @@
 import numpy as np
 
 
-def output_size(x_shape, kernel_size, stride, padding):
-    H, W = x_shape[2:]
-    I = (H + 2 * padding[0] - kernel_size[0]) // stride[0] + 1
-    J = (W + 2 * padding[1] - kernel_size[1]) // stride[1] + 1
-    return I, J
+def places(size, kernel, stride, padding, dilation=1):
+    covered = (kernel - 1) * dilation + 1
+    return (size + 2 * padding - covered) // stride + 1
 
 
-def six_indices(x, kernel_size, stride, padding):
-    (N, C), (KH, KW), (SH, SW), (PH, PW) = x.shape[:2], kernel_size, stride, padding
-    I, J = output_size(x.shape, kernel_size, stride, padding)
+def dilated_conv2d(x, weight, stride, padding, dilation):
+    (N, _, H, W), (F, _, KH, KW) = x.shape, weight.shape
+    (SH, SW), (PH, PW), (DH, DW) = stride, padding, dilation
+    I, J = places(H, KH, SH, PH, DH), places(W, KW, SW, PW, DW)
     padded = np.pad(x, ((0, 0), (0, 0), (PH, PH), (PW, PW)))
-    cols = np.zeros((N, C, KH, KW, I, J), x.dtype)
-    for i in range(I):
-        for j in range(J):
-            cols[:, :, :, :, i, j] = padded[:, :, i * SH : i * SH + KH, j * SW : j * SW + KW]
-    return cols
+    y = np.zeros((N, F, I, J), x.dtype)
+    for u in range(KH):
+        for v in range(KW):
+            seen = padded[:, :, u * DH : u * DH + SH * I : SH, v * DW : v * DW + SW * J : SW]
+            y += np.einsum("ncij,fc->nfij", seen, weight[:, :, u, v])
+    return y
 
 
-def flat(cols):
-    N, C, KH, KW, I, J = cols.shape
-    return cols.reshape(N, C * KH * KW, I * J)
-
-
-def im2col(x, kernel_size, stride, padding):
-    return flat(six_indices(x, kernel_size, stride, padding))
+def max_pool2d(x, kernel_size, stride, padding):
+    (N, C, H, W), (KH, KW) = x.shape, kernel_size
+    (SH, SW), (PH, PW) = stride, padding
+    I, J = places(H, KH, SH, PH), places(W, KW, SW, PW)
+    padded = np.pad(x, ((0, 0), (0, 0), (PH, PH), (PW, PW)), constant_values=-np.inf)
+    y = np.full((N, C, I, J), -np.inf, x.dtype)
+    for u in range(KH):
+        for v in range(KW):
+            y = np.maximum(y, padded[:, :, u : u + SH * I : SH, v : v + SW * J : SW])
+    return y

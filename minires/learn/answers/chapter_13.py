@@ -5,15 +5,17 @@ import numpy as np
 from minires import backward_order
 
 
-def walk(loss):
+def first_bad(loss):
     loss.grad = np.ones_like(loss.data)
-    found = []
-    for tensor in backward_order(loss):
-        found.append((type(tensor.op).__name__, np.linalg.norm(tensor.grad)))
-        for source, grad in zip(tensor.op.inputs, tensor.op.backward(tensor.grad), strict=True):
-            if grad is not None:
-                source.grad = grad if source.grad is None else source.grad + grad
-    return found
+    for number, tensor in enumerate(backward_order(loss)):
+        grads = tensor.op.backward(tensor.grad)
+        for position, (source, grad) in enumerate(zip(tensor.op.inputs, grads, strict=True)):
+            if grad is None:
+                continue
+            if not np.isfinite(grad).all():
+                return number, type(tensor.op).__name__, position
+            source.grad = grad if source.grad is None else source.grad + grad
+    return None
 
 
 def log_softmax_backward(grad_y, y):

@@ -1,4 +1,4 @@
-"""Chapter 4: a gradient checker, examined with right gradients and with wrong ones."""
+"""Chapter 4: a gradient checker that knows kinks, examined with right gradients and with wrong ones."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from minires.kernels import Array
 from minires.learn.examiner import Wrong, generator
 from minires.learn.exercise import Exercise
 
-TEXT = '''"""Chapter 4: a gradient checker.
+TEXT = '''"""Chapter 4: a gradient checker that knows kinks.
 
 Fill in the function, then run `minires check 4`: it shows your checker right gradients and wrong ones.
 `minires check 4 --hint` helps.
@@ -27,15 +27,23 @@ def gradient_is_right(forward, backward, x):
 
     With L = Σ grad_y · forward(x), for an output gradient of your choice, compare backward's gradient with central
     differences of L.
+
+    forward may have kinks, as max(x, 0) has one at 0, and elements of x may lie on one, or nearer to one than your
+    step. An element there has a slope to either side, and no derivative: leave it out. All other elements count. What
+    is a kink, forward alone can tell: a backward that is wrong is no kink.
     """
     ...
 '''
 
 HINTS = (
     "Which output gradient? One that makes no sum constant by accident: see the chapter's first figure.",
-    "The function of chapter 1's exercise does the differences, if you hand it lambda x: np.sum(grad_y * forward(x)).",
-    "When do two numbers agree? Relative to their size, to 1e-6 or so, and absolutely near zero: np.allclose has both, "
-    "rtol and atol.",
+    "Take for each element the slope ahead, from x to x + h, and the slope behind, from x − h to x. The central "
+    "difference is their mean. And at a kink?",
+    "On a smooth curve both slopes are nearly the same, also where it bends strongly, since h is small; at a kink they "
+    "are not. So compare how far they are apart with how large they are, to a hundredth or so. Add an absolute "
+    "tolerance for slopes that are 0 but for rounding.",
+    "When do backward's number and the difference agree? Relative to their size, to 1e-6 or so, and absolutely near "
+    "zero: np.isclose has both, rtol and atol, and a NaN is close to nothing.",
 )
 
 
@@ -49,6 +57,7 @@ class Gradient:
     backward: Callable[[Array, Array], Array]
     says: str
     shape: tuple[int, ...] = (3, 4)
+    at: Callable[[Array], Array] = lambda x: x  # moves random points to where it is interesting
 
 
 def softmax(x: Array) -> Array:
@@ -121,6 +130,67 @@ def unused_leaks(grad_y: Array, x: Array) -> Array:
     return grad
 
 
+def on_the_kink(x: Array) -> Array:
+    """Put two elements onto 0, and two so near to it that no step can be shorter."""
+    moved = x.copy()
+    moved.flat[[1, 6]] = 0
+    moved.flat[[4, 11]] = 1e-12, -1e-12
+    return moved
+
+
+def relu_backward(grad_y: Array, x: Array) -> Array:
+    return grad_y * (x > 0)
+
+
+def relu_backward_at_0(grad_y: Array, x: Array) -> Array:
+    return grad_y * (x >= 0)
+
+
+def relu_and_one_off(grad_y: Array, x: Array) -> Array:
+    grad = relu_backward(grad_y, np.abs(x))
+    grad.flat[8] *= 1.001
+    return grad
+
+
+def positive_but_on_the_kink(x: Array) -> Array:
+    return on_the_kink(np.abs(x))
+
+
+def tied(x: Array) -> Array:
+    """Make the second number of each row equal to its largest."""
+    moved = x.copy()
+    moved[:, 1] = x.max(axis=1)
+    return moved
+
+
+def largest_backward(grad_y: Array, x: Array) -> Array:
+    grad = np.zeros(x.shape)
+    grad[np.arange(len(x)), x.argmax(axis=1)] = grad_y
+    return grad
+
+
+def largest_and_leaks(grad_y: Array, x: Array) -> Array:
+    grad = largest_backward(grad_y, x)
+    grad[np.arange(len(x)), x.argmin(axis=1)] = 0.01
+    return grad
+
+
+def steep(x: Array) -> Array:
+    return 100 * np.exp(8 * x)
+
+
+def steep_backward(grad_y: Array, x: Array) -> Array:
+    return 800 * np.exp(8 * x) * grad_y
+
+
+def steep_off_where_it_bends(grad_y: Array, x: Array) -> Array:
+    return steep_backward(grad_y, x) * np.where(x > 0.2, 1.001, 1)
+
+
+def within_half(x: Array) -> Array:
+    return np.linspace(-0.4, 0.4, x.size).reshape(x.shape)
+
+
 weight = np.random.default_rng(1).standard_normal((4, 2))
 
 GRADIENTS = (
@@ -165,6 +235,36 @@ GRADIENTS = (
     ),
     Gradient("x², one element not a number", False, np.square, not_a_number,
              "a NaN is never above a tolerance: ask whether the error is within it, not whether it is beyond"),
+    Gradient(
+        "max(x, 0), two of 12 elements on the kink and two beside it", True, lambda x: np.maximum(x, 0), relu_backward,
+        "a difference across a kink is the mean of two slopes, and nothing to compare with: leave that element out",
+        at=on_the_kink,
+    ),
+    Gradient(
+        "max(x, 0), with the slope 1 at 0", True, lambda x: np.maximum(x, 0), relu_backward_at_0,
+        "which slope backward takes on a kink is its own choice: leave that element out", at=on_the_kink,
+    ),
+    Gradient(
+        "the largest of each row, found twice", True, lambda x: x.max(axis=1), largest_backward,
+        "two numbers are equal, and which of them is the largest changes when one moves: kinks are not at 0 alone",
+        at=tied,
+    ),
+    Gradient(
+        "max(x, 0), four elements on the kink, another one off by a thousandth", False, lambda x: np.maximum(x, 0),
+        relu_and_one_off, "a kink excuses its own element alone, not the others", at=positive_but_on_the_kink,
+    ),
+    Gradient(
+        "the largest of each row, found twice, and 0.01 for the smallest", False, lambda x: x.max(axis=1),
+        largest_and_leaks, "a slope that is 0 on both sides is no kink: rounding alone sets them apart", at=tied,
+    ),
+    Gradient(
+        "100 · exp(8x), off by a thousandth where it bends most", False, steep, steep_off_where_it_bends,
+        "it bends, and has no kink: how far are its two slopes apart against their own size?", at=within_half,
+    ),
+    Gradient(
+        "100 · exp(8x)", True, steep, steep_backward, "is the step small enough for a curve that bends so?",
+        at=within_half,
+    ),
 )  # fmt: skip
 
 
@@ -172,7 +272,7 @@ def check(mine: Any, seed: int) -> Iterator[str]:
     for gradient in GRADIENTS:
         x = generator(seed, gradient.name).standard_normal(gradient.shape)
         # Away from 0, where the tolerance for numbers near 0 would hide what is asked for.
-        x = np.sign(x) * (0.1 + np.abs(x))
+        x = gradient.at(np.sign(x) * (0.1 + np.abs(x)))
         given = x.copy()
         asked: list[Array] = []
 
@@ -214,7 +314,7 @@ def look_at_places(head: str, x: Array, asked: list[Array]) -> None:
 EXERCISE = Exercise(
     chapter=4,
     name="gradient_checker",
-    title="A gradient checker of your own",
+    title="A gradient checker that knows kinks",
     text=TEXT,
     hints=HINTS,
     checks={"gradient_is_right": check},

@@ -1,6 +1,6 @@
-"""Chapter 6: images to columns."""
+"""Chapter 6: a convolution whose filter has holes, and the largest number of every window."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from types import ModuleType
 from typing import Any
@@ -8,18 +8,24 @@ from typing import Any
 import numpy as np
 
 from minires.gradient_check.fitting import Right
-from minires.gradient_check.known.convolution import Pair, wrong_corners, wrong_strides
+from minires.gradient_check.known.convolution import Pair, one_tap, wrong_corners, wrong_strides
 from minires.kernels import Array, numpy_kernels
 from minires.learn.answer import MadeFloat64
 from minires.learn.examiner import Wrong, check_values, generator, refuse_nothing, replaced
 from minires.learn.exercise import Exercise
 
-TEXT = '''"""Chapter 6: images to columns, after which a convolution is one matrix product.
+TEXT = '''"""Chapter 6: two windows that the chapter has not looked through.
 
-    cols[n, (c, u, v), (i, j)] = padded[n, c, i·SH + u, j·SW + v]
+A filter with holes. The taps of a *dilated* convolution do not stand side by side, but DH rows and DW columns apart. So
+a 3×3 filter sees as far as a 5×5 one, with nine weights:
 
-N images of C channels and H×W pixels; KH×KW filter, I×J places; stride (SH, SW), padding (PH, PW); `padded` is x with
-PH rows of zeros above and below and PW columns on either side. All pairs are (height, width).
+    y[n,f,i,j] = Σ_{c,u,v} weight[f,c,u,v] · padded[n, c, i·SH + u·DH, j·SW + v·DW]
+
+The largest number. *Max pooling* has no weights. It takes the largest number of each window, of each channel by itself.
+Its frame is made of no numbers: a window of negative ones has a negative largest, also at the border.
+
+N images; C→F channels; H×W input, KH×KW window, I×J places, as many as the window fits at; stride (SH, SW), padding
+(PH, PW), dilation (DH, DW): all pairs are (height, width). Keep the dtype: float32 stays float32.
 
 Fill in the two functions, then run `minires check 6`. `minires check 6 --hint` helps.
 """
@@ -27,252 +33,255 @@ Fill in the two functions, then run `minires check 6`. `minires check 6 --hint` 
 import numpy as np
 
 
-def output_size(x_shape, kernel_size, stride, padding):
-    """Return (I, J), the number of places at which a filter fits.
-
-        I = ⌊(H + 2·PH − KH) / SH⌋ + 1        J likewise, with the widths
-
-    x_shape is (N, C, H, W).
-    """
+def dilated_conv2d(x, weight, stride, padding, dilation):
+    """Return y (N, F, I, J) for x (N, C, H, W), framed with zeros, and weight (F, C, KH, KW). There is no bias."""
     ...
 
 
-def im2col(x, kernel_size, stride, padding):
-    """Copy each patch of x (N, C, H, W) into a column: return an array (N, C·KH·KW, I·J) of x's dtype.
-
-    Row (c, u, v) is number (c·KH + u)·KW + v: v runs fastest, c slowest. Column (i, j) is number i·J + j.
-    """
+def max_pool2d(x, kernel_size, stride, padding):
+    """Return the largest number of each window, (N, C, I, J), for x (N, C, H, W). The padding never wins."""
     ...
 '''
 
 HINTS = (
-    "output_size: // divides and rounds down. Everything in a pair is (height, width); so is the result.",
-    "Begin im2col with np.pad, and with np.zeros((N, C, KH, KW, I, J), x.dtype): six indices, as in the formula. The "
-    "last line is a reshape to (N, C·KH·KW, I·J), which is free.",
-    "Either loop over the places (i, j): a patch is padded[:, :, i·SH : i·SH + KH, j·SW : j·SW + KW], and belongs into "
-    "cols[:, :, :, :, i, j]. Or, faster, over the taps (u, v): what one sees at all places is a slice with steps.",
+    "How many rows does a filter of KH taps cover, if from one to the next there are DH? Put that number in the place "
+    "of the filter's height in the formula for I.",
+    "Loop over the taps (u, v) alone. What a tap sees at all places is a slice with steps, padded[:, :, u·DH : u·DH + "
+    "SH·I : SH, …], (N, C, I, J); np.einsum multiplies it with weight[:, :, u, v] and sums over c. Begin y with "
+    "np.zeros(…, x.dtype).",
+    "max_pool2d has the same loop, with np.maximum in the place of the sum. What must y begin with, and what must the "
+    "frame hold, so that every number is larger? np.pad takes constant_values=…",
 )
 
-CASES: dict[str, tuple[Pair, Pair, Pair]] = {
-    "2×2": ((2, 2), (1, 1), (0, 0)),
+Quad = tuple[Pair, Pair, Pair, Pair]
+CASES: dict[str, Quad] = {  # kernel size, stride, padding, dilation
+    "2×3": ((2, 3), (1, 1), (0, 0), (1, 1)),
+    "dilation 2": ((2, 2), (1, 1), (0, 0), (2, 2)),
+    "dilation (3, 2)": ((2, 3), (1, 1), (0, 0), (3, 2)),
+    "padding (1, 2), dilation (2, 1)": ((3, 3), (1, 1), (1, 2), (2, 1)),
+    "stride (2, 3), dilation (1, 2)": ((2, 2), (2, 3), (0, 0), (1, 2)),
+    "3×2, stride 2, padding 1, dilation (2, 3)": ((3, 2), (2, 2), (1, 1), (2, 3)),
+}
+POOLS: dict[str, tuple[Pair, Pair, Pair]] = {  # kernel size, stride, padding
+    "2×2, stride 2": ((2, 2), (2, 2), (0, 0)),
     "2×3": ((2, 3), (1, 1), (0, 0)),
     "stride (2, 3)": ((2, 2), (2, 3), (0, 0)),
-    "padding (1, 2)": ((3, 3), (1, 1), (1, 2)),
-    "3×2, stride 2, padding 1": ((3, 2), (2, 2), (1, 1)),
-    "2×3, stride (1, 3), padding (2, 1)": ((2, 3), (1, 3), (2, 1)),
+    "3×3, padding (1, 0)": ((3, 3), (1, 1), (1, 0)),
+    "3×3, stride 2, padding 1": ((3, 3), (2, 2), (1, 1)),
 }
 
-Size = Callable[[int, int, int, int], float]  # (H, K, S, P) -> I
 
-SIZE_MISTAKES: dict[str, Size] = {
-    "one place too few each way: the first one counts, too (the + 1)": lambda H, K, S, P: (H + 2 * P - K) // S,
-    "one place too many each way": lambda H, K, S, P: (H + 2 * P - K) // S + 2,
-    "the stride is ignored": lambda H, K, S, P: H + 2 * P - K + 1,
-    "the padding is ignored": lambda H, K, S, P: (H - K) // S + 1,
-    "the padding is counted on one side alone": lambda H, K, S, P: (H + P - K) // S + 1,
-    "the size of the filter is ignored": lambda H, K, S, P: (H + 2 * P) // S + 1,
-    "it is rounded up, not down": lambda H, K, S, P: -((K - H - 2 * P) // S) + 1,
-    "only K is divided by the stride; parentheses?": lambda H, K, S, P: H + 2 * P - K // S + 1,
-    "the 1 is divided by the stride, too: it is added behind": lambda H, K, S, P: (H + 2 * P - K + 1) // S,
-    "the stride divides what there is of the image, and the filter is taken off behind": (
-        lambda H, K, S, P: (H + 2 * P) // S - K + 1
+def places(size: int, kernel: int, stride: int, padding: int, dilation: int = 1) -> int:
+    return (size + 2 * padding - (kernel - 1) * dilation - 1) // stride + 1
+
+
+# Of the places along one axis: (size, kernel, stride, padding, dilation) -> their number.
+SIZE_MISTAKES: dict[str, Callable[[int, int, int, int, int], int]] = {
+    "the holes of the filter are not counted: from one tap to the next there are as many pixels as the dilation says": (
+        lambda H, K, S, P, D: places(H, K, S, P)
     ),
-    "the padding is taken off, and should be added": lambda H, K, S, P: (H - 2 * P - K) // S + 1,
-    "these are the sizes of the padded image": lambda H, K, S, P: H + 2 * P,
-    "these are the sizes of the image": lambda H, K, S, P: H,
-    "the result is not rounded down: // divides and rounds": lambda H, K, S, P: (H + 2 * P - K) / S + 1,
-}
-
-
-def right_size(H: int, K: int, S: int, P: int) -> int:
-    return (H + 2 * P - K) // S + 1
-
-
-def exchanged(pair: Any) -> Any:
-    return pair[::-1]
-
-
-PAIR_MISTAKES: dict[str, Callable[..., Any]] = {
-    "height and width are exchanged": lambda x, K, S, P: exchanged(both(right_size, x, K, S, P)),
-    "the strides are exchanged: they are (height, width)": lambda x, K, S, P: both(right_size, x, K, S[::-1], P),
-    "the paddings are exchanged: they are (height, width)": lambda x, K, S, P: both(right_size, x, K, S, P[::-1]),
-    "the filter's sizes are exchanged: they are (height, width)": lambda x, K, S, P: both(right_size, x, K[::-1], S, P),
-    "the stride of the height is used for both": lambda x, K, S, P: both(right_size, x, K, (S[0], S[0]), P),
-    "the padding of the height is used for both": lambda x, K, S, P: both(right_size, x, K, S, (P[0], P[0])),
-    "the filter's height is used for both": lambda x, K, S, P: both(right_size, x, (K[0], K[0]), S, P),
-    "channels and height are taken for height and width": (
-        lambda x, K, S, P: both(right_size, (x[0], 0, x[1], x[2]), K, S, P)
+    "the filter is taken to cover K·D pixels; behind the last tap there is no hole": (
+        lambda H, K, S, P, D: (H + 2 * P - K * D) // S + 1
     ),
+    "the stride is ignored": lambda H, K, S, P, D: places(H, K, 1, P, D),
+    "the padding is ignored": lambda H, K, S, P, D: places(H, K, S, 0, D),
+    "the padding is counted on one side alone": lambda H, K, S, P, D: places(H + P, K, S, 0, D),
+    "one place too few: the first one counts, too (the + 1)": lambda H, K, S, P, D: places(H, K, S, P, D) - 1,
+    "one place too many": lambda H, K, S, P, D: places(H, K, S, P, D) + 1,
+    "it is rounded up, not down": lambda H, K, S, P, D: -(((K - 1) * D + 1 - H - 2 * P) // S) + 1,
+    "the size of the window is ignored": lambda H, K, S, P, D: (H + 2 * P) // S,
 }
 
 
-def both(size: Size, x_shape: Sequence[int], kernel_size: Pair, stride: Pair, padding: Pair) -> tuple[float, float]:
-    H, W = x_shape[2:]
-    return size(H, kernel_size[0], stride[0], padding[0]), size(W, kernel_size[1], stride[1], padding[1])
+def both(size: Callable[..., int], x: Array, *pairs: Pair) -> tuple[int, int]:
+    """Return I and J: kernel size, stride, padding and dilation are pairs."""
+    height, width = zip(*pairs, strict=True)
+    return size(x.shape[2], *height), size(x.shape[3], *width)
 
 
-def check_size(mine: Any, seed: int) -> Iterator[str]:
-    rng = generator(seed, "sizes")
-    for case, (kernel_size, stride, padding) in CASES.items():
-        shapes = [(2, 3, *map(int, rng.permutation([6, 7]) + rng.integers(0, 3))) for _ in range(4)]
-        given = [mine.output_size(shape, kernel_size, stride, padding) for shape in shapes]
-        wanted = [both(right_size, shape, kernel_size, stride, padding) for shape in shapes]
-        H, W = shapes[0][2:]
-        hint = f"for H×W = {H}×{W}, a {kernel_size[0]}×{kernel_size[1]} filter, stride {stride} and padding {padding}"
-        head = f"output_size, {case}"
-        for one, right in zip(given, wanted, strict=True):
-            refuse_nothing(head, one)
-            if not isinstance(one, tuple | list) or len(one) != 2:
-                raise Wrong(f"{head}: this is {one!r}, and should be a pair, (I, J)")
-            if tuple(one) == right and not all(isinstance(number, int | np.integer) for number in one):
-                raise Wrong(f"{head}: {one!r} are no integers: // divides and rounds down, / does not")
-            if tuple(one) == right:
-                continue
-            for sentence, mistaken in size_mistakes().items():
-                made = [mistaken(shape, kernel_size, stride, padding) for shape in shapes]
-                if all(tuple(pair) == other for pair, other in zip(given, made, strict=True)):
-                    raise Wrong(f"{head}: {sentence}\n  {hint}")
-            raise Wrong(f"{head}: {given[0]} is not right\n  {hint}")
-        yield head
+def check_places(head: str, found: Sequence[tuple[int, int]], images: Sequence[Array], pairs: Sequence[Pair]) -> None:
+    """`Wrong` for numbers of places that are not right, with the mistake that gives them, in one axis or in both."""
+    wanted = [both(places, x, *pairs) for x in images]
+    if list(found) == wanted:
+        return
+    full = [*pairs, (1, 1)][:4]
+    for sentence, mistaken in SIZE_MISTAKES.items():
+        made = [both(mistaken, x, *full) for x in images]
+        for where, which in (("", (1, 1)), ("in the height, ", (1, 0)), ("in the width, ", (0, 1))):
+            mixed = [
+                (one[0] if which[0] else right[0], one[1] if which[1] else right[1])
+                for one, right in zip(made, wanted, strict=True)
+            ]
+            if list(found) == mixed:
+                raise Wrong(f"{head}: I and J are not right: {where}{sentence}")
+    H, W = images[0].shape[2:]
+    raise Wrong(f"{head}: of {H}×{W} pixels y has {found[0][0]}×{found[0][1]} places, and I×J is another number")
 
 
-def size_mistakes() -> dict[str, Callable[..., Any]]:
-    """Return all mistakes in both sizes, and in one alone."""
-
-    def of(size: Size) -> Callable[..., Any]:
-        return lambda *arguments: both(size, *arguments)
-
-    def alone(size: Size, which: int) -> Callable[..., Any]:
-        def mistaken(*arguments: Any) -> tuple[float, float]:
-            wrong, right = both(size, *arguments), both(right_size, *arguments)
-            return (wrong[0], right[1]) if which == 0 else (right[0], wrong[1])
-
-        return mistaken
-
-    found: dict[str, Callable[..., Any]] = dict(PAIR_MISTAKES)
-    for sentence, size in SIZE_MISTAKES.items():
-        found[sentence] = of(size)
-    for sentence, size in SIZE_MISTAKES.items():
-        found[f"in the height, {sentence}"], found[f"in the width, {sentence}"] = alone(size, 0), alone(size, 1)
+def windows(
+    x: Array, pairs: Quad, apart: Pair | None = None, corner: Pair | None = None, holes: Pair | None = None,
+    frame: float = 0.0,
+) -> Array:  # fmt: skip
+    """Return what each tap sees (N, C, KH, KW, I, J), one place at a time. apart, corner, holes: what stride, padding
+    and dilation really are."""
+    (KH, KW), stride, padding, dilation = pairs
+    (I, J), (N, C, H, W) = both(places, x, *pairs), x.shape
+    (SH, SW), (top, left), (DH, DW) = apart or stride, padding if corner is None else corner, holes or dilation
+    room = np.full((N, C, top + H + SH * I + KH * DH, left + W + SW * J + KW * DW), frame, x.dtype)
+    room[:, :, top : top + H, left : left + W] = x
+    found = np.zeros((N, C, KH, KW, I, J), x.dtype)
+    for u, v, i, j in np.ndindex(found.shape[2:]):
+        found[:, :, u, v, i, j] = room[:, :, i * SH + u * DH, j * SW + v * DW]
     return found
 
 
-def columns(
-    x: Array,
-    kernel_size: Pair,
-    stride: Pair,
-    padding: Pair,
-    apart: Pair | None = None,
-    corner: Pair | None = None,
-    mode: Any = "constant",
-) -> Array:
-    """Return the columns as (N, C, KH, KW, I, J). apart, corner: what stride and place of x in its frame really are."""
-    (KH, KW), (SH, SW), (PH, PW) = kernel_size, apart or stride, padding
-    I, J = both(right_size, x.shape, kernel_size, stride, padding)
-    top, left = padding if corner is None else corner
-    room = SH * int(I) + KH + 2 * PH, SW * int(J) + KW + 2 * PW
-    framed = np.pad(x, ((0, 0), (0, 0), (top, max(2 * PH - top, 0)), (left, max(2 * PW - left, 0))), mode=mode)
-    framed = np.pad(framed, ((0, 0), (0, 0), (0, room[0]), (0, room[1])))
-    cols = np.zeros((*x.shape[:2], KH, KW, int(I), int(J)), x.dtype)
-    for i in range(int(I)):
-        for j in range(int(J)):
-            cols[:, :, :, :, i, j] = framed[:, :, i * SH : i * SH + KH, j * SW : j * SW + KW]
-    return cols
+def convolved(x: Array, weight: Array, *pairs: Pair, turn: Any = None, **really: Any) -> Array:
+    weight = weight if turn is None else turn(weight)
+    seen = windows(x, (weight.shape[2:], *pairs), **really)  # type: ignore[arg-type]
+    return np.asarray(np.einsum("ncuvij,fcuv->nfij", seen, weight))
 
 
-def flat(six: Array, like: Array | None = None) -> Array:
-    N, C, KH, KW, I, J = six.shape if like is None else like.shape
-    return six.reshape(N, C * KH * KW, I * J)
+def but(function: Callable[..., Array], **really: Any) -> Callable[..., Array]:
+    return lambda *arguments: function(*arguments, **really)
 
 
-def in_order(*axes: int) -> Callable[..., Array]:
-    """Return columns whose six indices lie in another order."""
+def convolution_right(stride: Pair, padding: Pair, dilation: Pair) -> Right:
+    DH, DW = dilation
+    mistakes: dict[str, Callable[..., Array]] = {
+        "the filter has no holes: its taps stand side by side": but(convolved, holes=(1, 1)),
+        "the dilations are exchanged: they are (height, width)": but(convolved, holes=(DW, DH)),
+        "the dilation of the height is used for the width, too": but(convolved, holes=(DH, DH)),
+        "the dilation of the width is used for the height, too": but(convolved, holes=(DW, DW)),
+        "the dilation moves the windows; it should move the taps": (
+            but(convolved, holes=(1, 1), apart=(stride[0] * DH, stride[1] * DW))
+        ),
+        "the filter is turned by 180°": but(convolved, turn=lambda weight: weight[:, :, ::-1, ::-1]),
+        "the filter is turned over along its height": but(convolved, turn=lambda weight: weight[:, :, ::-1]),
+        "the filter is turned over along its width": but(convolved, turn=lambda weight: weight[:, :, :, ::-1]),
+        "of the channels only the first is seen": but(convolved, turn=first_channel),
+        "only the first tap of the filter counts": but(convolved, turn=lambda weight: one_tap(weight, 0)),
+        "only the last tap of the filter counts; each should be added": (
+            but(convolved, turn=lambda weight: one_tap(weight, -1))
+        ),
+    } | placed(convolved, stride, padding)
 
-    def mistaken(x: Array, K: Pair, S: Pair, P: Pair) -> Array:
-        six = columns(x, K, S, P)
-        return flat(six.transpose(axes), six)
+    def sizes(x: Array, weight: Array, *pairs: Pair) -> Mapping[str, float]:
+        F, C, KH, KW = weight.shape
+        return {"N": len(x), "C": C, "F": F, "KH·KW": KH * KW, "C·KH·KW": C * KH * KW}
 
-    return mistaken
-
-
-def as_rows(x: Array, K: Pair, S: Pair, P: Pair) -> Array:
-    return flat(columns(x, K, S, P)).swapaxes(1, 2)
-
-
-def reshaped_rows(x: Array, K: Pair, S: Pair, P: Pair) -> Array:
-    cols = flat(columns(x, K, S, P))
-    return cols.swapaxes(1, 2).reshape(cols.shape)
-
-
-ORDER_MISTAKES: dict[str, Callable[..., Array]] = {
-    "each patch is a row; it should be a column": as_rows,
-    "each patch is a row, reshaped into columns: a reshape does not transpose": reshaped_rows,
-    "the channel runs fastest along a column; it should run slowest: (c, u, v)": in_order(0, 2, 3, 1, 4, 5),
-    "the places are in the wrong order: j runs fastest, column i·J + j": in_order(0, 1, 2, 3, 5, 4),
-    "u and v are exchanged within a patch: v runs fastest": in_order(0, 1, 3, 2, 4, 5),
-    "u and v are exchanged within a patch, and so are i and j": in_order(0, 1, 3, 2, 5, 4),
-    "the places run slowest, in front of the patch: they are the columns": in_order(0, 4, 5, 1, 2, 3),
-    "the taps are turned by 180°: row (c, u, v) is what stands u below and v right of the corner": (
-        lambda x, K, S, P: flat(columns(x, K, S, P)[:, :, ::-1, ::-1])
-    ),
-    "the taps are turned over: u runs from the bottom": lambda x, K, S, P: flat(columns(x, K, S, P)[:, :, ::-1]),
-    "the taps are turned over: v runs from the right": lambda x, K, S, P: flat(columns(x, K, S, P)[:, :, :, ::-1]),
-    "the pixels are right, the frame is not: it should be zeros (here the edge is repeated)": (
-        lambda x, K, S, P: flat(columns(x, K, S, P, mode="edge"))
-    ),
-    "the pixels are right, the frame is not: it should be zeros (here the image is mirrored)": (
-        lambda x, K, S, P: flat(columns(x, K, S, P, mode="reflect"))
-    ),
-    "the pixels are right, the frame is not: it should be zeros (here the image begins anew)": (
-        lambda x, K, S, P: flat(columns(x, K, S, P, mode="wrap"))
-    ),
-    "the pixels are right, the frame is not: it should be zeros, and is ones": (
-        lambda x, K, S, P: flat(columns(x, K, S, P)) + flat(columns(np.ones_like(x), K, S, P) == 0)
-    ),
-}
+    return Right(convolved, mistakes, sizes, arrives=False)
 
 
-def im2col_right(stride: Pair, padding: Pair) -> Right:
-    def placed(**changes: Pair) -> Callable[..., Array]:
-        return lambda x, K, S, P: flat(columns(x, K, S, P, **changes))
-
-    mistakes = dict(ORDER_MISTAKES)
-    for sentence, apart in wrong_strides(stride).items():
-        mistakes[sentence] = placed(apart=apart)
+def placed(function: Callable[..., Array], stride: Pair, padding: Pair) -> dict[str, Callable[..., Array]]:
+    """Return the function with windows at the wrong places."""
+    found = {sentence: but(function, apart=apart) for sentence, apart in wrong_strides(stride).items()}
     for sentence, corner in wrong_corners(padding).items():
-        mistakes[f"the padding is at the wrong sides: {sentence}"] = placed(corner=corner)
-    return Right(placed(), mistakes, arrives=False)
+        found[f"the padding is at the wrong sides: {sentence}"] = but(function, corner=corner)
+    return found
 
 
-def check_columns(mine: Any, seed: int) -> Iterator[str]:
-    for case, (kernel_size, stride, padding) in CASES.items():
+def first_channel(weight: Array) -> Array:
+    only = np.zeros_like(weight)
+    only[:, 0] = weight[:, 0]
+    return only
 
-        def draw(rng: np.random.Generator, options: tuple[Pair, Pair, Pair] = (kernel_size, stride, padding)) -> Any:
-            N, C = 2 + rng.integers(0, 2), 2 + rng.integers(0, 3)
-            return rng.standard_normal((N, C, *(rng.permutation([6, 7]) + rng.integers(0, 2)))), *options
 
-        head = f"im2col, {case}"
-        lines = list(check_values(head, mine.im2col, im2col_right(stride, padding), draw, seed))
-        x = generator(seed, head).standard_normal((1, 2, 5, 6)).astype(np.float32)
-        try:
-            dtype = np.asarray(mine.im2col(x, kernel_size, stride, padding)).dtype
-        except MadeFloat64 as made:
-            raise Wrong(f"{head}: right, but the columns of float32 images are float64\n  {made}") from None
-        if dtype != np.float32:
-            raise Wrong(f"{head}: right, but the columns of float32 images are {dtype}")
-        yield from lines
+def pooled(
+    x: Array, kernel_size: Pair, stride: Pair, padding: Pair, take: Any = np.max, frame: float = -np.inf, **really: Any
+) -> Array:
+    return np.asarray(take(windows(x, (kernel_size, stride, padding, (1, 1)), frame=frame, **really), axis=(2, 3)))
+
+
+def first_of(seen: Array, axis: Any) -> Array:
+    return seen[:, :, 0, 0]
+
+
+def of_size(seen: Array, axis: Any) -> Array:
+    return np.asarray(np.abs(seen).max(axis))
+
+
+def pooling_right(kernel_size: Pair, stride: Pair, padding: Pair) -> Right:
+    return Right(
+        pooled,
+        {
+            "the frame wins: it should hold what is below every number, not 0": but(pooled, frame=0.0),
+            "what y begins with wins where all numbers are negative: begin below every number": (
+                lambda *arguments: np.maximum(pooled(*arguments), 0)
+            ),
+            "it is the mean of the window": but(pooled, take=np.mean, frame=0.0),
+            "it is the sum of the window": but(pooled, take=np.sum, frame=0.0),
+            "it is the smallest number of the window": but(pooled, take=np.min, frame=np.inf),
+            "it is the largest by size: the sign is lost": but(pooled, take=of_size, frame=0.0),
+            "it is the first number of the window": but(pooled, take=first_of, frame=0.0),
+        }
+        | placed(pooled, stride, padding),
+        arrives=False,
+    )
+
+
+def check_convolution(mine: Any, seed: int) -> Iterator[str]:
+    for case, (kernel_size, *pairs) in CASES.items():
+
+        def draw(rng: np.random.Generator, kernel_size: Pair = kernel_size, pairs: Any = tuple(pairs)) -> Any:
+            N, C, F = 2 + rng.integers(0, 2), *(rng.permutation([2, 3]) + rng.integers(0, 2))
+            x = rng.standard_normal((N, C, *(rng.permutation([7, 8]) + rng.integers(0, 2))))
+            return x, rng.standard_normal((F, C, *kernel_size)), *pairs
+
+        head, right = f"dilated_conv2d, {case}", convolution_right(*pairs)
+        yield from check_windows(head, mine.dilated_conv2d, right, draw, [kernel_size, *pairs], seed)
+
+
+def check_pooling(mine: Any, seed: int) -> Iterator[str]:
+    for case, pairs in POOLS.items():
+
+        def draw(rng: np.random.Generator, pairs: Any = pairs) -> Any:
+            # Mostly negative, so that a frame of zeros would win.
+            x = rng.standard_normal((2 + rng.integers(0, 2), 3, *(rng.permutation([6, 7]) + rng.integers(0, 2)))) - 1
+            return x, *pairs
+
+        yield from check_windows(f"max_pool2d, {case}", mine.max_pool2d, pooling_right(*pairs), draw, pairs, seed)
+
+
+def check_windows(
+    head: str, function: Callable[..., Any], right: Right, draw: Any, pairs: Sequence[Pair], seed: int
+) -> Iterator[str]:
+    """Examine a function of images: first how many places there are, then what is at each, then the dtype."""
+    found, images = [], []
+    for number in range(4):
+        arguments = draw(generator(seed, head, number))
+        y = function(*[np.array(one) if isinstance(one, np.ndarray) else one for one in arguments])
+        refuse_nothing(head, y)
+        wanted = right.of(arguments).shape
+        if np.ndim(y) != 4 or np.shape(y)[:2] != wanted[:2]:
+            raise Wrong(f"{head}: the shape is {np.shape(y)}, and should be {wanted}")
+        found.append(np.shape(y)[2:])
+        images.append(arguments[0])
+    check_places(head, found, images, pairs)
+    lines = list(check_values(head, function, right, draw, seed))
+    single = [one.astype(np.float32) if isinstance(one, np.ndarray) else one for one in draw(generator(seed, head))]
+    try:
+        dtype = np.asarray(function(*single)).dtype
+    except MadeFloat64 as made:
+        raise Wrong(f"{head}: right, but of float32 arrays it makes float64\n  {made}") from None
+    if dtype != np.float32:
+        raise Wrong(f"{head}: right, but of float32 arrays it makes {dtype}")
+    yield from lines
 
 
 def plug(mine: ModuleType) -> AbstractContextManager[None]:
-    return replaced(numpy_kernels, output_size=mine.output_size, im2col=mine.im2col)
+    def conv2d_forward(x: Array, weight: Array, bias: Array | None, stride: Pair, padding: Pair) -> Any:
+        y = mine.dilated_conv2d(x, weight, stride, padding, (1, 1))
+        return y if bias is None else y + bias[:, None, None]
+
+    return replaced(numpy_kernels, conv2d_forward=conv2d_forward)
 
 
 EXERCISE = Exercise(
     chapter=6,
-    name="im2col",
-    title="Images to columns",
+    name="other_windows",
+    title="A filter with holes, and the largest of each window",
     text=TEXT,
     hints=HINTS,
-    checks={"output_size": check_size, "im2col": check_columns},
+    checks={"dilated_conv2d": check_convolution, "max_pool2d": check_pooling},
     plug=plug,
 )

@@ -1,23 +1,18 @@
-"""Chapter 9: He's initialization, and the backward of an activation."""
+"""Chapter 9: the backward of a ReLU with learned slopes, and weights scaled by measuring."""
 
-import math
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager
-from dataclasses import dataclass
-from types import ModuleType
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
 
 from minires.gradient_check.fitting import Right
 from minires.kernels import Array
-from minires.learn.examiner import Wrong, check_equal, check_gradient, refuse_nothing, replaced
+from minires.learn.examiner import Wrong, check_gradient, check_values, generator, refuse_nothing
 from minires.learn.exercise import Exercise
-from minires.nn import initialization
 
-TEXT = '''"""Chapter 9: weights that neither vanish nor explode, and the backward of ELU.
+TEXT = '''"""Chapter 9: an activation that learns its slope, and weights that are scaled by measuring.
 
-Keep the dtype in elu_backward: float32 in, float32 out.
+Keep the dtype: where the arrays that come in are float32, what goes out is float32.
 
 Fill in the two functions, then run `minires check 9`. `minires check 9 --hint` helps.
 """
@@ -25,236 +20,218 @@ Fill in the two functions, then run `minires check 9`. `minires check 9 --hint` 
 import numpy as np
 
 
-def he_weight(shape, generator):
-    """Return weights of this shape, drawn from N(0, 2/fan) with `generator`, a numpy.random.Generator.
+def prelu_backward(grad_y, x, slope):
+    """Return dL/dx (N, C, H, W) and dL/dslope (C,) of PReLU, a leaky ReLU whose slopes are learned:
 
-        a matrix, shape (F, C):             fan = C, the inputs of one output
-        filters, shape (F, C, KH, KW):      fan = F·KH·KW, the outputs of one input
+        y = x where x > 0,    y = slope[c] · x elsewhere, for channel c
 
-    N(0, 2/fan) is the normal distribution with mean 0 and *variance* 2/fan. Values are float64.
+    grad_y and x (N, C, H, W); slope (C,). He's article on the factor 2 is about this activation.
     """
     ...
 
 
-def elu_backward(grad_y, x, alpha):
-    """Return dL/dx for y = x where x > 0, and y = alpha·(eˣ − 1) elsewhere.
+def equalized(x, weights):
+    """Return a list of new weights, each the old one times one positive number, that keep the signal's size:
 
-    grad_y and x have one shape; alpha is a number.
+        h_0 = x,    h_l = relu(h_{l-1} @ new[l-1]),    root mean square of h_l = that of x    for l = 1 … L
+
+    No formula gives these numbers: measure them, on this x. x (N, C); weights, a list of L arrays (C, C). The root mean
+    square of an array is the root of the mean of all its squares.
     """
     ...
 '''
 
 HINTS = (
-    "generator.normal(mean, standard deviation, shape) takes the standard deviation: the root of the variance.",
-    "shape[0] is F, shape[1] is C, and shape[2:] is (KH, KW), or () for a matrix; math.prod(()) is 1.",
-    "ELU: differentiate the two branches one by one. On the negative side only eˣ depends on x.",
-    "np.where(condition, a, b) takes a where the condition holds and b elsewhere. Do not forget to multiply by what "
-    "arrives.",
+    "prelu_backward: each of the two sides is a product. On the side where x > 0 the slope plays no part; on the other "
+    "side, y is slope · x: what are its derivatives with respect to x, and with respect to slope?",
+    "One slope serves a whole channel: all of its images and pixels. Used many times means added: over which axes? "
+    "slope[:, None, None] fits beside x.",
+    "equalized: go through the network once. At each layer compute relu(h @ weight) and compare its size with that of "
+    "x. relu(a · z) is a · relu(z) for a positive number a, so the size can be corrected afterwards. What the next "
+    "layer is handed is the corrected signal.",
 )
 
-SHAPES = {"a matrix": (300, 60), "3×3 filters": (64, 16, 3, 3), "filters of 1×5": (40, 100, 1, 5)}
-
 POSITIVE, NEGATIVE = "the side where x > 0", "the side where x is below 0"
+AXES = (0, 2, 3)
 
 
-def elu(x: Array, alpha: float) -> Array:
-    return np.where(x > 0, x, alpha * np.expm1(np.minimum(x, 0))).astype(x.dtype)
+def spread(slope: Array) -> Array:
+    return slope[:, None, None]
 
 
-def sides(positive: Any = 1.0, negative: Any = None) -> Any:
-    """Return the terms of ELU's gradient; the slope of either side is a function of x and alpha, or a number."""
+def prelu(x: Array, slope: Array) -> Array:
+    return np.where(x > 0, x, spread(slope) * x)
 
-    def terms(grad_y: Array, x: Array, alpha: float) -> dict[str, Array]:
-        slope = alpha * np.exp(x) if negative is None else negative(x, alpha)
-        other = positive(x, alpha) if callable(positive) else positive
-        return {POSITIVE: np.where(x > 0, grad_y * other, 0), NEGATIVE: np.where(x > 0, 0, grad_y * slope)}
+
+def sides(positive: Any = None, negative: Any = None) -> Any:
+    """Return the terms of dL/dx; the factor of either side is a function of x and the slopes."""
+
+    def terms(grad_y: Array, x: Array, slope: Array) -> dict[str, Array]:
+        above = np.ones_like(x) if positive is None else positive(x, spread(slope))
+        below = spread(slope) + 0 * x if negative is None else negative(x, spread(slope))
+        return {POSITIVE: np.where(x > 0, grad_y * above, 0), NEGATIVE: np.where(x > 0, 0, grad_y * below)}
 
     return terms
 
 
-SLOPES: dict[str, Any] = {
-    "on the negative side stands y itself, not its slope": sides(negative=lambda x, a: a * np.expm1(x)),
+OF_X: dict[str, Any] = {
     "on the negative side nothing comes back: that is ReLU's gradient": sides(negative=lambda x, a: 0 * x),
-    "on the negative side the slope is alpha alone, that of a leaky ReLU: eˣ is missing": sides(
-        negative=lambda x, a: a + 0 * x
-    ),
-    "on the negative side all comes back": sides(negative=lambda x, a: 1 + 0 * x),
-    "alpha is missing": sides(negative=lambda x, a: np.exp(x)),
-    "alpha is missing, and y stands for the slope": sides(negative=lambda x, a: np.expm1(x)),
-    "alpha is there twice": sides(negative=lambda x, a: a * a * np.exp(x)),
-    "alpha stands in the exponent": sides(negative=lambda x, a: np.exp(a * x)),
-    "alpha stands in the exponent, too": sides(negative=lambda x, a: a * np.exp(a * x)),
-    "eˣ is divided by alpha, and should be multiplied": sides(negative=lambda x, a: np.exp(x) / a),
-    "the exponent has the wrong sign, e⁻ˣ": sides(negative=lambda x, a: a * np.exp(-x)),
-    "the slope of eˣ is eˣ, not x·eˣ": sides(negative=lambda x, a: a * x * np.exp(x)),
-    "it is alpha·eˣ + 1: the one of y is a constant, whose slope is 0": sides(negative=lambda x, a: a * np.exp(x) + 1),
-    "it is y + 1, which is the slope for alpha = 1 alone": sides(negative=lambda x, a: a * np.expm1(x) + 1),
-    "it is alpha·eˣ − 1: the one of y is inside of the parentheses, and its slope is 0": sides(
-        negative=lambda x, a: a * np.exp(x) - 1
-    ),
-    "on the positive side the slope is 1, not alpha": sides(positive=lambda x, a: a),
+    "on the negative side all comes back: the slope is missing": sides(negative=lambda x, a: 1 + 0 * x),
+    "on the negative side stands y, the value, not its slope": sides(negative=lambda x, a: a * x),
+    "on the negative side stands x, and the slope belongs there": sides(negative=lambda x, a: x),
+    "the slope is there twice": sides(negative=lambda x, a: a * a + 0 * x),
+    "it is divided by the slope, and should be multiplied": sides(negative=lambda x, a: 1 / a + 0 * x),
+    "both sides have the slope of the negative one": sides(positive=lambda x, a: a + 0 * x),
     "on the positive side stands x, the value, not the slope": sides(positive=lambda x, a: x),
-    "both sides have the slope of the negative one": sides(positive=lambda x, a: a * np.exp(x)),
+    "all channels have the first one's slope": sides(negative=lambda x, a: a[:1] + 0 * x),
+    "all channels have the mean of the slopes": sides(negative=lambda x, a: a.mean() + 0 * x),
+    "this is ELU's, slope · eˣ": sides(negative=lambda x, a: a * np.exp(x)),
     "the two sides are exchanged": lambda g, x, a: {
-        POSITIVE: np.where(x > 0, g * a * np.exp(x), 0), NEGATIVE: np.where(x > 0, 0, g),
+        POSITIVE: np.where(x > 0, g * spread(a), 0), NEGATIVE: np.where(x > 0, 0, g),
     },
     "the sign of grad_y decides the side; x does": lambda g, x, a: {
-        POSITIVE: np.where(g > 0, g, 0), NEGATIVE: np.where(g > 0, 0, g * a * np.exp(x)),
+        POSITIVE: np.where(g > 0, g, 0), NEGATIVE: np.where(g > 0, 0, g * spread(a)),
     },
-    "what arrives, grad_y, is not used": lambda g, x, a: sides()(np.ones_like(g), x, a),
 }  # fmt: skip
 
 
-def elu_right(alpha: float) -> Right:
-    def with_alpha(terms: Any) -> Any:
-        return lambda grad_y, x: terms(grad_y, x, alpha)
-
-    return Right(with_alpha(sides()), {sentence: with_alpha(terms) for sentence, terms in SLOPES.items()})
+def of_slope(product: Callable[[Array, Array, Array], Array]) -> Any:
+    return lambda grad_y, x, slope: product(grad_y, x, spread(slope)).sum(AXES)
 
 
-def check_elu(mine: Any, seed: int) -> Iterator[str]:
-    def draw(rng: np.random.Generator) -> dict[str, Array]:
-        return {"x": rng.normal(0, 1.5, rng.integers(4, 7, 2))}
-
-    for alpha in (0.7, 1.0):
-
-        def forward(x: Array, alpha: float = alpha) -> Array:
-            return elu(x, alpha)
-
-        def backward(grad_y: Array, x: Array, alpha: float = alpha) -> Any:
-            return mine.elu_backward(grad_y, x, alpha)
-
-        head = f"elu_backward, alpha {alpha}"
-        yield from check_gradient(head, forward, backward, draw, {"x": elu_right(alpha)}, seed=seed)
-    far = mine.elu_backward(np.ones(2), np.array([800.0, -800.0]), 1.0)
-    hint = "at x = 800 and −800: where eˣ is not used it may overflow, but nothing of it may get out"
-    yield from check_equal("elu_backward, far out", far, np.array([1.0, 0.0]), hint)
-
-
-def check_draws(mine: Any, seed: int) -> Iterator[str]:
-    """Draw twice with generators of one seed, and twice with one generator."""
-    twice = mine.drawn_twice((30, 20), seed)
-    if not np.array_equal(twice[0], twice[1]):
-        raise Wrong("he_weight: generators of one seed give different weights: draw from `generator` alone")
-    if np.array_equal(twice[1], twice[2]):
-        raise Wrong("he_weight: every call gives the same weights: draw from `generator`, make no new one")
-    yield "he_weight draws from the generator that it is handed"
-
-
-def drawn_twice(mine: ModuleType, shape: tuple[int, ...], seed: int) -> list[Array]:
-    """Where the reader's code runs: draw with two generators of one seed, with the second one twice."""
-    first, second = np.random.default_rng(seed), np.random.default_rng(seed)
-    return [mine.he_weight(shape, first), mine.he_weight(shape, second), mine.he_weight(shape, second)]
-
-
-def he_weight(mine: ModuleType, shape: tuple[int, ...], seed: int) -> Array:
-    return mine.he_weight(shape, np.random.default_rng(seed))
-
-
-@dataclass(frozen=True)
-class Fans:
-    """What may be counted of a weight's shape."""
-
-    shape: tuple[int, ...]
-
-    @property
-    def inputs(self) -> int:
-        return self.shape[1] * math.prod(self.shape[2:])
-
-    @property
-    def outputs(self) -> int:
-        return self.shape[0] * math.prod(self.shape[2:])
-
-    @property
-    def right(self) -> int:
-        return self.inputs if len(self.shape) == 2 else self.outputs
-
-    @property
-    def other(self) -> int:
-        return self.outputs if len(self.shape) == 2 else self.inputs
-
-    @property
-    def without_taps(self) -> int:
-        return self.shape[1] if len(self.shape) == 2 else self.shape[0]
-
-
-VARIANCES: dict[str, Callable[[Fans], float]] = {
-    "the 2 is missing, for the half that ReLU takes away": lambda fan: 1 / fan.right,
-    "the standard deviation is 2/fan; that is what the variance should be": lambda fan: (2 / fan.right) ** 2,
-    "the fan is the other one: inputs are counted for outputs, or the reverse": lambda fan: 2 / fan.other,
-    "the fan is the other one, and the 2 is missing": lambda fan: 1 / fan.other,
-    "inputs are counted for a filter, where its outputs should be": lambda fan: 2 / fan.inputs,
-    "inputs are counted for a filter, where its outputs should be, and the 2 is missing": lambda fan: 1 / fan.inputs,
-    "outputs are counted for a matrix, where its inputs should be": lambda fan: 2 / fan.outputs,
-    "outputs are counted for a matrix, where its inputs should be, and the 2 is missing": lambda fan: 1 / fan.outputs,
-    "a filter's KH·KW taps are not counted": lambda fan: 2 / fan.without_taps,
-    "a filter's KH·KW taps are not counted, and C is, not F": lambda fan: 2 / fan.shape[1],
-    "a filter's KH·KW taps are not counted, and F is the fan of a matrix, too": lambda fan: 2 / fan.shape[0],
-    "the fan is the mean of inputs and outputs; He's takes one of them": lambda fan: 4 / (fan.inputs + fan.outputs),
-    "this is Glorot's, 2/(fan_in + fan_out)": lambda fan: 2 / (fan.inputs + fan.outputs),
-    "the fan counts all numbers of the weight": lambda fan: 2 / math.prod(fan.shape),
-    "this is PyTorch's default, of variance 1/(3·fan_in)": lambda fan: 1 / (3 * fan.inputs),
-    "the bound of a uniform draw is He's standard deviation, so that the variance is a third of it": (
-        lambda fan: 2 / fan.right / 3
+OF_SLOPE: dict[str, Any] = {
+    "x is missing: y = slope · x, so its derivative with respect to slope is x": of_slope(
+        lambda g, x, a: np.where(x > 0, 0, g)
     ),
-    "the variance is 2·fan, and should be 2/fan": lambda fan: 2 * fan.right,
-    "these are standard normal numbers, of variance 1, not scaled": lambda fan: 1.0,
-    "the variance is twice too large": lambda fan: 4 / fan.right,
+    "the positive side is counted, too: there the slope plays no part": of_slope(lambda g, x, a: g * x),
+    "only the positive side is counted; there the slope plays no part": of_slope(
+        lambda g, x, a: np.where(x > 0, g * x, 0)
+    ),
+    "y stands for x: the slope itself is in it": of_slope(lambda g, x, a: np.where(x > 0, 0, g * a * x)),
+    "what arrives is missing: this is Σ x": of_slope(lambda g, x, a: np.where(x > 0, 0, x)),
+    "the size of x stands for x: the sign is lost": of_slope(lambda g, x, a: np.where(x > 0, 0, g * np.abs(x))),
+    "the sign of grad_y decides the side; x does": of_slope(lambda g, x, a: np.where(g > 0, 0, g * x)),
 }
 
 
-def check_weights(mine: Any, seed: int) -> Iterator[str]:
-    """Look at mean, variance and distribution; `Wrong` with the formula that all of the weights seem to follow."""
-    drawn = {case: mine.weight_drawn(shape, seed) for case, shape in SHAPES.items()}
-    for (case, shape), weight in zip(SHAPES.items(), drawn.values(), strict=True):
-        head = f"he_weight, {case}"
-        refuse_nothing(head, weight)
-        if not isinstance(weight, np.ndarray) or weight.shape != shape:
-            yield from check_equal(head, weight, np.zeros(shape), "one weight for each place of the shape")
-        if weight.dtype != np.float64:
-            raise Wrong(f"{head}: the weights are {weight.dtype}, and should be float64")
-        if not np.isfinite(weight).all():
-            raise Wrong(f"{head}: some weights are not finite")
-        if abs(weight.mean()) > 0.1 * weight.std():
-            raise Wrong(f"{head}: the mean is {weight.mean():.3f}, not 0")
-    for (case, shape), weight in zip(SHAPES.items(), drawn.values(), strict=True):
-        head, fan, std = f"he_weight, {case}", Fans(shape).right, float(weight.std())
-        if abs(std / (2 / fan) ** 0.5 - 1) < 0.03:
-            check_shape_of_draw(head, weight / std)
-            yield head
-            continue
-        for sentence, variance in VARIANCES.items():
-            draws = zip(SHAPES.values(), drawn.values(), strict=True)
-            if all(abs(one.std() / variance(Fans(of)) ** 0.5 - 1) < 0.03 for of, one in draws):
-                raise Wrong(f"{head}: {sentence}")
-        times = std / (2 / fan) ** 0.5
-        raise Wrong(f"{head}: the standard deviation is {std:.4f}, {times:.2f} times what it should be")
-    yield from check_draws(mine, seed)
+def counts(grad_y: Array, x: Array, slope: Array) -> dict[str, float]:
+    N, C, H, W = x.shape
+    return {"N": N, "C": C, "H·W": H * W, "N·H·W": N * H * W}
 
 
-def check_shape_of_draw(head: str, scaled: Array) -> None:
-    """`Wrong` for weights of the right variance that are not normally distributed."""
-    fourth = float(np.mean(scaled**4))  # 3 for a normal distribution, 1.8 for a uniform one, 1 for two values
-    if fourth < 2.2:
-        raise Wrong(f"{head}: mean and variance are right, the distribution is not normal (a uniform one?)")
-    if fourth > 4:
-        raise Wrong(f"{head}: mean and variance are right, the distribution is not normal: too many large numbers")
+RIGHT = {
+    "x": Right(sides(), OF_X, counts),
+    "slope": Right(of_slope(lambda g, x, a: np.where(x > 0, 0, g * x)), OF_SLOPE, counts),
+}
 
 
-def plug(mine: ModuleType) -> AbstractContextManager[None]:
-    def draw_weight(init: str, shape: tuple[int, ...], generator: np.random.Generator) -> Array:
-        return mine.he_weight(shape, generator)
+def check_prelu(mine: Any, seed: int) -> Iterator[str]:
+    def draw(rng: np.random.Generator) -> dict[str, Array]:
+        N, C, H, W = rng.permutation([2, 3, 4, 5])
+        return {"x": rng.normal(0, 1.5, (N, C, H, W)), "slope": rng.uniform(0.1, 0.9, C)}
 
-    return replaced(initialization, draw_weight=draw_weight)
+    def backward(grad_y: Array, x: Array, slope: Array) -> Any:
+        grads = mine.prelu_backward(grad_y, x, slope)
+        if isinstance(grads, np.ndarray):
+            raise Wrong("prelu_backward: this is one gradient, and x and slope each have one")
+        return (None, None) if grads is None or grads is ... else tuple(grads)
+
+    yield from check_gradient("prelu_backward", prelu, backward, draw, RIGHT, seed=seed)
+
+
+def size(array: Array) -> Any:
+    return np.sqrt(np.mean(array * array))
+
+
+def measured(
+    of: Callable[[Array], Any] = size,
+    at: Callable[[Array], Array] = lambda z: np.maximum(z, 0),
+    factor: Callable[[Any, Any], Any] = lambda wanted, found: wanted / found,
+    wanted: Callable[[Array], Any] | None = None,
+    handed: str = "the corrected signal",
+) -> Callable[..., Array]:
+    """Return a function that scales weights by measuring, with something else in one place; it stacks the new ones."""
+
+    def scaled(x: Array, *weights: Array) -> Array:
+        h, made = x, []
+        for weight in weights:
+            z = (x if handed == "x" else h) @ weight
+            number = factor((wanted or of)(x), of(at(z)))
+            made.append(weight * number)
+            h = np.maximum(z, 0) * (1 if handed == "the old signal" else number)
+        return np.stack(made)
+
+    return scaled
+
+
+def by_formula(x: Array, *weights: Array) -> Array:
+    return np.stack([weight * np.sqrt(2 / len(weight)) / weight.std() for weight in weights])
+
+
+def first_for_all(x: Array, *weights: Array) -> Array:
+    return np.stack(weights) * size(x) / size(np.maximum(x @ weights[0], 0))
+
+
+MEASURED: dict[str, Callable[..., Array]] = {
+    "the size is measured before the ReLU, which takes a part of it away": measured(at=lambda z: z),
+    "standard deviations are compared: a mean is taken off, which the size has in it": measured(of=np.std),
+    "mean squares are compared, without the root": measured(of=lambda h: np.mean(h * h)),
+    "mean sizes |h| are compared, not roots of mean squares": measured(of=lambda h: np.mean(np.abs(h))),
+    "largest numbers are compared, not roots of mean squares": measured(of=lambda h: np.max(np.abs(h))),
+    "the factor is upside down: what is too small is made smaller": measured(
+        factor=lambda wanted, found: found / wanted
+    ),
+    "the root of the factor is taken once too often": measured(factor=lambda wanted, found: np.sqrt(wanted / found)),
+    "the size becomes 1, and should become that of x": measured(wanted=lambda x: 1.0),
+    "the size becomes that of x squared: a root is missing": measured(wanted=lambda x: np.mean(x * x)),
+    "each layer is handed the signal of the old weights; it gets that of the new ones": measured(
+        handed="the old signal"
+    ),
+    "each layer is handed x itself, and not what the layers before it make of x": measured(handed="x"),
+    "this is He's variance, by the formula; these weights and this x have sizes of their own": by_formula,
+    "the first layer's factor is used for all; each has its own": first_for_all,
+    "these are the old weights": lambda x, *weights: np.stack(weights),
+}  # fmt: skip
+
+
+def check_equalized(mine: Any, seed: int) -> Iterator[str]:
+    for depth in (3, 1, 8):
+        head = f"equalized, {depth} layer{'s' if depth > 1 else ''}"
+
+        def draw(rng: np.random.Generator, depth: int = depth) -> tuple[Array, ...]:
+            N, C = rng.permutation([20, 16])
+            scales = rng.uniform(0.2, 1.5, (depth, 1, 1)) / np.sqrt(C)
+            return rng.normal(0.4, 0.7, (N, C)), *(scales * rng.standard_normal((depth, C, C)) + 0.02)
+
+        def function(x: Array, *weights: Array, head: str = head) -> Any:
+            return stacked(head, mine.equalized(x, list(weights)), weights)
+
+        right = Right(measured(), MEASURED, arrives=False)
+        yield from check_values(head, function, right, draw, seed, "relu(h @ new) has the size of x at every layer")
+    x, *weights = draw(generator(seed, "equalized in float32"))
+    mine.equalized(x.astype(np.float32), [weight.astype(np.float32) for weight in weights])  # float64 is refused there
+    yield "equalized in float32"
+
+
+def stacked(head: str, given: Any, weights: Sequence[Array]) -> Any:
+    """Return a list of weights as one array; `Wrong` for what is no such list."""
+    refuse_nothing(head, given)
+    if not isinstance(given, list | tuple) or len(given) != len(weights):
+        raise Wrong(f"{head}: this should be a list of {len(weights)} arrays, one weight for each layer")
+    for i, (one, weight) in enumerate(zip(given, weights, strict=True)):
+        if np.shape(one) != weight.shape:
+            raise Wrong(f"{head}, layer {i + 1}: the shape is {np.shape(one)}, and should be {weight.shape}")
+        ratio = np.asarray(one) / weight
+        if not np.allclose(ratio, ratio.flat[0]) or not np.all(ratio > 0):
+            raise Wrong(f"{head}, layer {i + 1}: this is not the old weight times one positive number")
+    return np.stack(given)
 
 
 EXERCISE = Exercise(
     chapter=9,
-    name="initialization",
-    title="He's initialization, and ELU backward",
+    name="slopes_and_sizes",
+    title="A ReLU that learns its slope, and weights scaled by measuring",
     text=TEXT,
     hints=HINTS,
-    checks={"he_weight": check_weights, "elu_backward": check_elu},
-    beside={"weight_drawn": he_weight, "drawn_twice": drawn_twice},
-    plug=plug,
+    checks={"prelu_backward": check_prelu, "equalized": check_equalized},
 )

@@ -1,135 +1,123 @@
-"""Chapter 11: the backward pass of the residual add, of a block around it, and of option A."""
+"""Chapter 11: the backward passes of a gated skip, and of a shortcut that takes means."""
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from types import ModuleType
 from typing import Any
 
 import numpy as np
 
 from minires.gradient_check.fitting import Right, total
-from minires.gradient_check.known.shortcut import option_a_right, residual_add_right
-from minires.kernels import Array, numpy_kernels
-from minires.learn.examiner import Wrong, check_gradient, replaced
+from minires.kernels import Array
+from minires.learn.examiner import Wrong, check_gradient
 from minires.learn.exercise import Exercise
-from minires.ops.shortcut import ResidualAdd
 
-TEXT = '''"""Chapter 11: the backward pass of the residual add, of a block, and of option A.
+TEXT = '''"""Chapter 11: two other skips.
 
 Keep the dtype: float32 in, float32 out.
 
-Fill in the three functions, then run `minires check 11`. `minires check 11 --hint` helps.
+Fill in the two functions, then run `minires check 11`. `minires check 11 --hint` helps.
 """
 
 import numpy as np
 
 
-def residual_add_backward(grad_y):
-    """Return (grad_shortcut, grad_branch) for y = shortcut + branch."""
-    ...
+def highway_backward(grad_y, x, w, w_gate):
+    """Return (dL/dx, dL/dw, dL/dw_gate) of a highway layer, in which a gate says how much is changed:
 
+        h = relu(x @ w)
+        g = sigmoid(x @ w_gate) = 1 / (1 + exp(−x @ w_gate))
+        y = g · h + (1 − g) · x
 
-def block_backward(grad_y, x, w1, w2):
-    """Return (dL/dx, dL/dw1, dL/dw2) of a block with two linear layers in its branch:
-
-        y = relu(x + relu(x @ w1) @ w2)
-
-    x and grad_y (N, C), w1 (C, F), w2 (F, C).
+    x and grad_y (N, C); w and w_gate (C, C). Highway networks came some months before residual ones.
     """
     ...
 
 
-def option_a_backward(grad_y, x_shape, stride):
-    """Return dL/dx, shape x_shape = (N, C, H, W), of option A:
+def mean_shortcut_backward(grad_y, x_shape):
+    """Return dL/dx, shape x_shape = (N, C, H, W), of a shortcut that halves the image as option A does, by means:
 
-        y[:, front : front + C] = x[:, :, ::stride, ::stride],   front = (F - C) // 2,   and 0 in the other channels
+        mean = (x[:, :, ::2, ::2] + x[:, :, ::2, 1::2] + x[:, :, 1::2, ::2] + x[:, :, 1::2, 1::2]) / 4
+        y[:, front : front + C] = mean,   front = (F - C) // 2,   and 0 in the other channels
 
-    grad_y (N, F, I, J) with F ≥ C; stride is a number.
+    grad_y (N, F, H/2, W/2) with F ≥ C; H and W are even.
     """
     ...
 '''
 
 HINTS = (
-    "An addition passes on what it gets, to both sides, whole.",
-    "block_backward first runs the block forward again, up to the sum in front of the last ReLU. Then backwards, line "
-    "by line: the last ReLU, the addition, w2, the inner ReLU, w1.",
-    "x is used in two places, by the shortcut and by the branch. Its gradient is the sum of what comes back from both.",
-    "option_a_backward: zeros of x's shape and grad_y's dtype, and one assignment to every stride-th pixel of them.",
+    "highway_backward: run the layer forward again, up to h and g. Then count the places in which x stands: each of "
+    "them is a way back, and at x what comes back on them is added.",
+    "y is a sum of two products. g stands in both, so what comes back to g is grad_y times the *difference* of what "
+    "the two are multiplied by. The slope of the sigmoid is g (1 − g). Behind it is a product with w_gate, just as "
+    "behind the ReLU's mask is one with w.",
+    "mean_shortcut_backward: each of the four pixels of a window has a share of a quarter in one mean. np.repeat along "
+    "the two axes of the image writes a number to all pixels of its window. Which channels of grad_y have come from x?",
 )
 
+CARRY, BRANCH, GATE = "what comes through the carried x", "what comes through the ReLU", "what comes through the gate"
 
-SKIP, BRANCH = "what comes through the skip", "what comes through the branch"
 
-
-def block(x: Array, w1: Array, w2: Array) -> Array:
-    return np.maximum(x + np.maximum(x @ w1, 0) @ w2, 0)
+def highway(x: Array, w: Array, w_gate: Array) -> Array:
+    g = 1 / (1 + np.exp(-(x @ w_gate)))
+    return np.asarray(g * np.maximum(x @ w, 0) + (1 - g) * x)
 
 
 def grads_of(
-    grad_y: Array,
-    x: Array,
-    w1: Array,
-    w2: Array,
-    last: Any = None,
-    skip: Any = None,
-    inner: Any = None,
-    product: Any = None,
+    grad_y: Array, x: Array, w: Array, w_gate: Array, **changes: Any
 ) -> tuple[dict[str, Array], Array, Array]:
-    """Return the gradients of x (as terms), w1 and w2, or those with something else in the place of an ingredient.
+    """Return the gradients of x (as terms), w and w_gate, or those with something else in the place of an ingredient.
 
-    last: of the last ReLU's mask. skip: of what goes back through the skip. inner: of the inner ReLU's mask. product:
-    of what w2's gradient is made with.
-    """  # fmt: skip
-    a, total_ = np.maximum(x @ w1, 0), x + np.maximum(x @ w1, 0) @ w2
-    everything = {"g": grad_y, "x": x, "a": a, "branch": a @ w2, "sum": total_, "h": x @ w1}
-    grad_sum = grad_y * (total_ > 0) if last is None else last(everything)
-    grad_a = grad_sum @ w2.T
-    grad_z = grad_a * (a > 0) if inner is None else inner(grad_a, everything)
-    through_skip = grad_sum if skip is None else skip(everything)
-    left = a if product is None else product(everything)
-    return {SKIP: through_skip, BRANCH: grad_z @ w1.T}, x.T @ grad_z, left.T @ grad_sum
+    carry: what goes back to x directly. inner: what is behind the ReLU's mask. gate: what is behind the gate's slope.
+    back, back_gate: the two products with the weights.
+    """
+    h, g = np.maximum(x @ w, 0), 1 / (1 + np.exp(-(x @ w_gate)))
+    e = {"dy": grad_y, "x": x, "h": h, "g": g, "mask": x @ w > 0, "slope": g * (1 - g), "w": w, "w_gate": w_gate}
+
+    def part(name: str, right: Callable[[dict[str, Array]], Array]) -> Array:
+        return np.asarray(changes.get(name, right)(e))
+
+    carry = part("carry", lambda e: e["dy"] * (1 - e["g"]))
+    inner = part("inner", lambda e: e["dy"] * e["g"] * e["mask"])
+    gate = part("gate", lambda e: e["dy"] * (e["h"] - e["x"]) * e["slope"])
+    turned = changes.get("turned", lambda weight: weight.T)
+    return {CARRY: carry, BRANCH: inner @ turned(w), GATE: gate @ turned(w_gate)}, x.T @ inner, x.T @ gate
 
 
 CHANGES: dict[str, dict[str, Any]] = {
-    "the ReLU after the addition is left out: where y is 0, nothing comes back, on either way": {
-        "last": lambda e: e["g"]
+    "all of it comes back through the carried x, as through a skip; it is multiplied by 1 − g": {
+        "carry": lambda e: e["dy"]
     },
-    "the mask of the last ReLU is taken from the branch alone; it stands behind the sum, skip and branch": {
-        "last": lambda e: e["g"] * (e["branch"] > 0)
+    "g and 1 − g are exchanged, in what is carried and in the branch": {
+        "carry": lambda e: e["dy"] * e["g"], "inner": lambda e: e["dy"] * (1 - e["g"]) * e["mask"],
     },
-    "the mask of the last ReLU is taken from x alone; it stands behind the sum, skip and branch": {
-        "last": lambda e: e["g"] * (e["x"] > 0)
+    "what is carried is multiplied by g; it is by 1 − g": {"carry": lambda e: e["dy"] * e["g"]},
+    "what goes back into the branch is not multiplied by the gate": {"inner": lambda e: e["dy"] * e["mask"]},
+    "what goes back into the branch is multiplied by 1 − g; it is by g": {
+        "inner": lambda e: e["dy"] * (1 - e["g"]) * e["mask"]
     },
-    "the mask of the last ReLU is turned round": {"last": lambda e: e["g"] * (e["sum"] <= 0)},
-    "what arrives is multiplied by y, where the last ReLU's slope belongs (1 or 0)": {
-        "last": lambda e: e["g"] * np.maximum(e["sum"], 0)
+    "the ReLU is left out: where x @ w is below 0, nothing comes back": {"inner": lambda e: e["dy"] * e["g"]},
+    "the mask of the ReLU is taken from x; it stands behind x @ w": {
+        "inner": lambda e: e["dy"] * e["g"] * (e["x"] > 0)
     },
-    "what arrives is cut off where it is negative itself, at the last ReLU": {"last": lambda e: np.maximum(e["g"], 0)},
-    "the skip's part has not passed the ReLU that comes after the addition; the branch's part has": {
-        "skip": lambda e: e["g"]
+    "it is multiplied by h, where the ReLU's slope belongs (1 or 0)": {"inner": lambda e: e["dy"] * e["g"] * e["h"]},
+    "the gate takes from x what it gives to h: (h − x) is multiplied, and here h alone is": {
+        "gate": lambda e: e["dy"] * e["h"] * e["slope"]
     },
-    "the skip's part has passed a mask of x; there is no ReLU on the skip": {
-        "skip": lambda e: e["g"] * (e["sum"] > 0) * (e["x"] > 0)
+    "the gate gives to h what it takes from x: (h − x) is multiplied, and here −x alone is": {
+        "gate": lambda e: -e["dy"] * e["x"] * e["slope"]
     },
-    "the branch's part has not passed the last ReLU; the skip's part has": {
-        "last": lambda e: e["g"], "skip": lambda e: e["g"] * (e["sum"] > 0),
+    "h + x is multiplied by at the gate; it is h − x": {"gate": lambda e: e["dy"] * (e["h"] + e["x"]) * e["slope"]},
+    "the slope of the sigmoid, g (1 − g), is missing": {"gate": lambda e: e["dy"] * (e["h"] - e["x"])},
+    "g stands where the slope of the sigmoid belongs, g (1 − g)": {
+        "gate": lambda e: e["dy"] * (e["h"] - e["x"]) * e["g"]
     },
-    "the ReLU inside the branch is left out": {"inner": lambda grad, e: grad},
-    "the mask of the ReLU inside the branch is turned round": {"inner": lambda grad, e: grad * (e["h"] <= 0)},
-    "it is multiplied by the inner ReLU's output, where its slope belongs (1 or 0)": {
-        "inner": lambda grad, e: grad * e["a"]
+    "1 − g² stands where the slope of the sigmoid belongs: that is tanh's": {
+        "gate": lambda e: e["dy"] * (e["h"] - e["x"]) * (1 - e["g"] ** 2)
     },
-    "what comes back inside the branch is cut off where it is negative itself": {
-        "inner": lambda grad, e: np.maximum(grad, 0)
+    "the mask of the ReLU is laid on the gate, too": {
+        "gate": lambda e: e["dy"] * (e["h"] - e["x"]) * e["slope"] * e["mask"]
     },
-    "both ReLUs are left out": {"last": lambda e: e["g"], "inner": lambda grad, e: grad},
+    "the weights are taken as they stand; what is needed is their transposes": {"turned": lambda weight: weight},
 }  # fmt: skip
-
-W2 = {
-    "it takes x @ w1 before the ReLU, and the product was made with what came behind": {"product": lambda e: e["h"]},
-    "it takes 1 where the inner ReLU let pass, and not what it gave": {"product": lambda e: 1.0 * (e["h"] > 0)},
-    "it takes what arrives before the last ReLU; the product's sum was cut there": {"last": lambda e: e["g"]},
-}
 
 
 def part(position: int, changes: dict[str, Any] | None = None) -> Any:
@@ -140,104 +128,116 @@ def changed(changes: dict[str, Any]) -> Any:
     """Return the backward with one change, in all three gradients."""
 
     def backward(*arguments: Array) -> Any:
-        terms, grad_w1, grad_w2 = grads_of(*arguments, **changes)
-        return total(terms), grad_w1, grad_w2
+        terms, grad_w, grad_w_gate = grads_of(*arguments, **changes)
+        return total(terms), grad_w, grad_w_gate
 
     return backward
 
 
-def block_sizes(grad_y: Array, x: Array, w1: Array, w2: Array) -> dict[str, float]:
-    return {"N": len(x), "C": w1.shape[0], "F": w1.shape[1]}
-
-
-BLOCK_MISTAKES = {sentence: changed(changes) for sentence, changes in CHANGES.items()} | {
-    "the gradients of w1 and w2 are exchanged": lambda *arguments: (
+MISTAKES = {sentence: changed(changes) for sentence, changes in CHANGES.items()} | {
+    "the gradients of w and w_gate are exchanged": lambda *arguments: (
         total(part(0)(*arguments)), part(2)(*arguments), part(1)(*arguments),
     ),
 }  # fmt: skip
 
-BLOCK = {
-    name: Right(part(i), {sentence: part(i, one) for sentence, one in (CHANGES | more).items()}, block_sizes)
-    for i, (name, more) in enumerate({"x": {}, "w1": {}, "w2": W2}.items())
+HIGHWAY = {
+    name: Right(
+        part(i),
+        {sentence: part(i, one) for sentence, one in CHANGES.items()},
+        lambda grad_y, x, *_: {"N": x.shape[0], "C": x.shape[1]},
+    )
+    for i, name in enumerate(("x", "w", "w_gate"))
 }
 
 
-def check_add(mine: Any, seed: int) -> Iterator[str]:
+def check_highway(mine: Any, seed: int) -> Iterator[str]:
     def draw(rng: np.random.Generator) -> dict[str, Array]:
-        shape = rng.integers(3, 6, 2)
-        return {"shortcut": rng.standard_normal(shape), "branch": rng.standard_normal(shape)}
+        N, C = 7 + rng.integers(0, 2), 4 + rng.integers(0, 2)
+        return {"x": rng.standard_normal((N, C))} | {name: rng.standard_normal((C, C)) for name in ("w", "w_gate")}
 
-    yield from check_gradient(
-        "residual_add_backward",
-        lambda shortcut, branch: shortcut + branch,
-        lambda grad_y, shortcut, branch: mine.residual_add_backward(grad_y),
-        draw,
-        residual_add_right(),
-        {
-            "each side gets half; an addition hands all of it to both": lambda grad_y, *_: (grad_y / 2, grad_y / 2),
-            "each side is handed the gradient multiplied by the other: that is a product's": (
-                lambda grad_y, shortcut, branch: (grad_y * branch, grad_y * shortcut)
-            ),
-        },
-        seed,
-    )
-
-
-def check_block(mine: Any, seed: int) -> Iterator[str]:
-    def draw(rng: np.random.Generator) -> dict[str, Array]:
-        N, C, F = 7 + rng.integers(0, 2), *(rng.permutation([4, 5]) + rng.integers(0, 2))
-        return {"x": rng.standard_normal((N, C)), "w1": rng.standard_normal((C, F)), "w2": rng.standard_normal((F, C))}
-
-    yield from check_gradient("block_backward", block, block_backward_of(mine), draw, BLOCK, BLOCK_MISTAKES, seed)
-
-
-def block_backward_of(mine: Any) -> Callable[..., Any]:
-    def backward(grad_y: Array, x: Array, w1: Array, w2: Array) -> Any:
-        grads = mine.block_backward(grad_y, x, w1, w2)
+    def backward(grad_y: Array, x: Array, w: Array, w_gate: Array) -> Any:
+        grads = mine.highway_backward(grad_y, x, w, w_gate)
         if isinstance(grads, np.ndarray):
-            raise Wrong("block_backward: this is one gradient, and x, w1 and w2 each have one")
-        return (None, None, None) if grads is None else grads
+            raise Wrong("highway_backward: this is one gradient, and x, w and w_gate each have one")
+        return (None, None, None) if grads is None or grads is ... else tuple(grads)
 
-    return backward
-
-
-def check_option_a(mine: Any, seed: int) -> Iterator[str]:
-    for F, stride in ((4, 3), (8, 1), (7, 2), (12, 3)):
-        yield from check_widths(mine, f"option_a_backward, 4 → {F} channels, stride {stride}", F, stride, seed)
+    yield from check_gradient("highway_backward", highway, backward, draw, HIGHWAY, MISTAKES, seed)
 
 
-def check_widths(mine: Any, head: str, F: int, stride: int, seed: int) -> Iterator[str]:
-    """Check option A's backward for one width and stride; 5 and 6 pixels leave a rest or none."""
-
-    def draw(rng: np.random.Generator) -> dict[str, Array]:
-        H, W = rng.permutation([5, 6]) + rng.integers(0, 2)
-        return {"x": rng.standard_normal((2 + rng.integers(0, 2), 4, H, W))}
-
-    def forward(x: Array) -> Array:
-        return numpy_kernels.option_a_forward(x, F, stride)
-
-    def backward(grad_y: Array, x: Array) -> Any:
-        return mine.option_a_backward(grad_y, x.shape, stride)
-
-    yield from check_gradient(head, forward, backward, draw, {"x": option_a_right(stride)}, seed=seed)
+def mean_shortcut(x: Array, F: int) -> Array:
+    N, C, H, W = x.shape
+    y = np.zeros((N, F, H // 2, W // 2), x.dtype)
+    front = (F - C) // 2
+    y[:, front : front + C] = (x[:, :, ::2, ::2] + x[:, :, ::2, 1::2] + x[:, :, 1::2, ::2] + x[:, :, 1::2, 1::2]) / 4
+    return y
 
 
-@contextmanager
-def plug(mine: ModuleType) -> Iterator[None]:
-    def backward(self: ResidualAdd, grad_y: Array) -> Any:
-        return mine.residual_add_backward(grad_y)
+def spread(
+    grad_y: Array, x: Array, share: float = 0.25, front: Callable[[int, int], int] | None = None, way: str = "repeat"
+) -> Array:
+    """Return dL/dx, or what it becomes with another share, other channels, or windows filled in another way."""
+    F, C = grad_y.shape[1], x.shape[1]
+    first = (F - C) // 2 if front is None else front(F, C)
+    kept = np.zeros((grad_y.shape[0], C, *grad_y.shape[2:]))
+    chosen = grad_y[:, first : first + C]
+    kept[:, : chosen.shape[1]] = chosen
+    if way == "tile":
+        return np.tile(kept, (1, 1, 2, 2)) * share
+    grad_x = np.repeat(np.repeat(kept, 2, axis=2), 2, axis=3) * share
+    if way == "first":
+        only = np.zeros(x.shape)
+        only[:, :, ::2, ::2] = grad_x[:, :, ::2, ::2]
+        return only
+    return grad_x
 
-    kernel = replaced(numpy_kernels, option_a_backward=mine.option_a_backward)
-    with replaced(ResidualAdd, backward=backward), kernel:
-        yield
+
+SHORTCUT: dict[str, Any] = {
+    "this is option A's: one pixel of each window gets all, and here all four have a share": (
+        lambda grad_y, x: spread(grad_y, x, 1.0, way="first")
+    ),
+    "only the first pixel of each window gets its quarter; all four have one": (
+        lambda grad_y, x: spread(grad_y, x, way="first")
+    ),
+    "every pixel of a window gets all: the mean's quarter is missing": lambda grad_y, x: spread(grad_y, x, 1.0),
+    "it is divided by 2, and should be by 4: a window has 2 · 2 pixels": lambda grad_y, x: spread(grad_y, x, 0.5),
+    "it is divided by 16, and should be by 4: the quarter is there twice": lambda grad_y, x: spread(grad_y, x, 1 / 16),
+    "the picture is put side by side four times (np.tile); the pixels of a window are neighbours": (
+        lambda grad_y, x: spread(grad_y, x, way="tile")
+    ),
+    "these are the wrong channels: the first C, as if all the zeros were behind": (
+        lambda grad_y, x: spread(grad_y, x, front=lambda F, C: 0)
+    ),
+    "these are the wrong channels: the last C, as if all the zeros were in front": (
+        lambda grad_y, x: spread(grad_y, x, front=lambda F, C: F - C)
+    ),
+    "the channels are one too far behind: of an odd number of zeros the smaller half is in front": (
+        lambda grad_y, x: spread(grad_y, x, front=lambda F, C: (F - C + 1) // 2)
+    ),
+}  # fmt: skip
+
+
+def check_shortcut(mine: Any, seed: int) -> Iterator[str]:
+    for C, F in ((3, 8), (4, 8), (3, 3)):
+
+        def draw(rng: np.random.Generator, C: int = C) -> dict[str, Array]:
+            H, W = rng.permutation([4, 6])
+            return {"x": rng.standard_normal((2 + rng.integers(0, 2), C, H, W))}
+
+        def forward(x: Array, F: int = F) -> Array:
+            return mean_shortcut(x, F)
+
+        def backward(grad_y: Array, x: Array) -> Any:
+            return mine.mean_shortcut_backward(grad_y, x.shape)
+
+        head = f"mean_shortcut_backward, {C} → {F} channels"
+        yield from check_gradient(head, forward, backward, draw, {"x": Right(spread, SHORTCUT)}, seed=seed)
 
 
 EXERCISE = Exercise(
     chapter=11,
-    name="residual_add",
-    title="The backward pass of the residual add, and of option A",
+    name="other_skips",
+    title="The backward passes of a gated skip, and of a shortcut that takes means",
     text=TEXT,
     hints=HINTS,
-    checks={"residual_add_backward": check_add, "block_backward": check_block, "option_a_backward": check_option_a},
-    plug=plug,
+    checks={"highway_backward": check_highway, "mean_shortcut_backward": check_shortcut},
 )

@@ -23,10 +23,11 @@ import numba
 
 from minires.kernels.numba_kernels.machine import compilation, threads
 
-# What the training of a network with 3×3 filters calls after its forward pass: of fused layers, and of single ones.
+# What the training of a network with 3×3 filters calls after its forward pass: of fused layers, and of single ones. Of
+# fused ones two small kernels of the forward pass come first, or this process would have more to do than the second.
 FUSED = (
-    "winograd_layers_backward", "direct_weight_products", "sum_gradients_by_16", "gradient_of_x", "finish_gradients",
-    "direct_weight_gradient", "add_narrow_by_16",
+    "finish_group_statistics", "normalize", "winograd_layers_backward", "direct_weight_products", "sum_gradients_by_16",
+    "gradient_of_x", "finish_gradients", "direct_weight_gradient", "add_narrow_by_16",
 )  # fmt: skip
 UNFUSED = (
     "pass_where_positive", "sum_gradients_by_16", "finish_gradients", "gradient_of_x", "winograd_weight_products",
@@ -53,7 +54,7 @@ def expect(names: tuple[str, ...]) -> None:
     path = os.pathsep.join([package, *filter(None, [os.environ.get("PYTHONPATH")])])
     try:
         helper = subprocess.Popen(
-            [sys.executable, "-m", __name__, *missing],
+            [sys.executable, "-P", "-m", __name__, *missing],  # -P: not a minires of the folder that it runs in
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,

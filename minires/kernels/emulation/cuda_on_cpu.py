@@ -7,15 +7,15 @@ import ctypes
 import hashlib
 import os
 import re
-import shutil
 import subprocess
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 HEADER = Path(__file__).with_name("cuda_cpu.h")
-COMPILER = shutil.which("g++")
 KERNEL = re.compile(r'extern "C"\s+void\s+(\w+)\s*\(')
 
 thread_order = "forward"  # or "backward"
@@ -25,10 +25,9 @@ def build(code: str, options: tuple[str, ...]) -> ctypes.CDLL:
     """Compile one source; kept in the temporary folder under a name made of all that goes into it."""
     text = f"{HEADER.read_text()}\n{code}"
     key = hashlib.sha256("\0".join([text, *options]).encode()).hexdigest()[:20]
-    folder = Path(tempfile.gettempdir()) / f"minires-cuda-on-cpu-{os.getuid()}"
+    folder = own_folder()
     library = folder / f"{key}.so"
     if not library.exists():
-        folder.mkdir(mode=0o700, exist_ok=True)
         source, built = folder / f"{key}-{os.getpid()}.cpp", folder / f"{key}-{os.getpid()}.so"
         source.write_text(f"{text}\n{launchers(text, options)}")
         gcc(
@@ -48,13 +47,23 @@ def build(code: str, options: tuple[str, ...]) -> ctypes.CDLL:
     return ctypes.CDLL(str(library))
 
 
+def own_folder() -> Path:
+    """Return the folder for what was built. RuntimeError where another user made it, or may write into it."""
+    folder = Path(tempfile.gettempdir()) / f"minires-cuda-on-cpu-{os.getuid()}"
+    folder.mkdir(mode=0o700, exist_ok=True)
+    found = folder.lstat()
+    if found.st_uid != os.getuid() or found.st_mode & 0o022 or folder.is_symlink():
+        raise RuntimeError(f"{folder} is not this user's alone: remove it, or choose another place with TMPDIR")
+    return folder
+
+
 def launchers(text: str, options: tuple[str, ...]) -> str:
     """Give every kernel, also one that a macro makes, a function that can be called from Python."""
     return "\n".join(f"LAUNCHER({name})" for name in KERNEL.findall(gcc("-E", "-P", *options, "-", input=text)))
 
 
-def gcc(*arguments, input=None):
-    command = [COMPILER, "-x", "c++", *map(str, arguments)]
+def gcc(*arguments: Any, input: str | None = None) -> str:
+    command = ["g++", "-x", "c++", *map(str, arguments)]
     done = subprocess.run(command, input=input, capture_output=True, text=True)
     if done.returncode or done.stderr:
         raise RuntimeError(f"{' '.join(command)}:\n{done.stderr}")
@@ -70,10 +79,11 @@ class Kernel:
         signature.restype = ctypes.c_char_p
         self.parameters = signature().decode().split()
 
-    def __call__(self, grid, block, arguments):
+    def __call__(self, grid: Sequence[int], block: Sequence[int], arguments: Sequence[Any]) -> None:
         """arguments: NumPy arrays, NumPy numbers, Python floats; np.intp(0) is an array that is left out."""
         assert len(arguments) == len(self.parameters), f"{self.name}: {len(arguments)} arguments, {self.parameters}"
-        cells = []
+        cells: list[Any] = []
+        cell: Any
         for place, (argument, parameter) in enumerate(zip(arguments, self.parameters, strict=True)):
             if isinstance(argument, np.ndarray):
                 assert argument.flags.c_contiguous, f"{self.name}: argument {place} is not contiguous"
@@ -84,7 +94,7 @@ class Kernel:
                 given, cell = "float64", ctypes.c_double(argument)
             else:
                 assert isinstance(argument, np.integer), f"{self.name}: argument {place} is a {type(argument)}"
-                given, cell = argument.dtype.name, np.ctypeslib.as_ctypes_type(argument.dtype)(int(argument))
+                given, cell = argument.dtype.name, np.ctypeslib.as_ctypes_type(argument.dtype)(int(argument))  # type: ignore[arg-type]
             assert given == parameter, f"{self.name}: argument {place} is {given}, its parameter {parameter}"
             cells.append(cell)
         grid, block = (*grid, 1, 1)[:3], (*block, 1, 1)[:3]

@@ -1,5 +1,5 @@
-// CUDA C++ on a CPU, for tests: a kernel's source is compiled by g++ behind this header, and its blocks run one after
-// another. A block's threads are fibers that run one at a time, each until it waits at a barrier or ends; first to last,
+// CUDA C++ on a CPU: a kernel's source is compiled by g++ behind this header, and its blocks run one after another. A
+// block's threads are fibers that run one at a time, each until it waits at a barrier or ends; first to last,
 // or last to first, so that a kernel that lacks a barrier gives another result in one of the two orders. A barrier that
 // only some threads reach is reported. Not played: memory speed, races between blocks, the hardware's own rounding.
 #include <setjmp.h>

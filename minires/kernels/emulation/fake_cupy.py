@@ -7,12 +7,14 @@ that no kernel wrote, or that lies outside, shows; a kernel that writes outside 
 """
 
 import importlib.machinery
-import sys
 import time
 import types
+from collections.abc import Callable
+from typing import Any
 
-import cuda_on_cpu
 import numpy as np
+
+from minires.kernels.emulation import cuda_on_cpu
 
 GUARD = 64  # bytes before and behind the memory of an array, all bits one
 
@@ -21,32 +23,32 @@ launches: list[str] = []  # the kernels launched, ours and those CuPy has for it
 
 
 class Pointer:
-    def __init__(self, address):
+    def __init__(self, address: int) -> None:
         self.ptr = address
 
 
 class Device:
-    def __init__(self, id=0):
+    def __init__(self, id: int = 0) -> None:
         self.id, self.compute_capability = id, "90"
 
-    def use(self):
+    def use(self) -> None:
         pass
 
-    def __eq__(self, other):
+    def __eq__(self, other: object) -> bool:
         return isinstance(other, Device) and self.id == other.id
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         return f"<CUDA Device {self.id}>"
 
 
 class ndarray:
     __array_ufunc__ = None  # numpy_array + this is refused
 
-    def __init__(self, host):
+    def __init__(self, host: Any) -> None:
         assert isinstance(host, np.ndarray)
         self.host = host
 
-    def __array__(self, *_, **__):
+    def __array__(self, *_: Any, **__: Any) -> Any:
         raise TypeError("Implicit conversion to a NumPy array is not allowed. Use .get() explicitly.")
 
     shape = property(lambda self: self.host.shape)
@@ -61,48 +63,48 @@ class ndarray:
     data = property(lambda self: Pointer(self.host.ctypes.data))
     device = property(lambda self: Device())
 
-    def get(self):
+    def get(self) -> Any:
         return self.leave("get").copy()
 
-    def item(self):
+    def item(self) -> Any:
         return self.leave("item").item()
 
-    def tolist(self):
+    def tolist(self) -> Any:
         return self.leave("tolist").tolist()
 
-    def __float__(self):
+    def __float__(self) -> float:
         return float(self.leave("float"))
 
-    def __int__(self):
+    def __int__(self) -> int:
         return int(self.leave("int"))
 
-    def __index__(self):
-        return self.leave("index").__index__()
+    def __index__(self) -> int:
+        return int(self.leave("index").__index__())
 
-    def __bool__(self):
+    def __bool__(self) -> bool:
         return bool(self.leave("bool"))
 
-    def leave(self, how):
+    def leave(self, how: str) -> Any:
         waits.append(how)
         return self.host
 
-    def __len__(self):
+    def __len__(self) -> int:
         return len(self.host)
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         return f"fake({self.leave('repr')!r})"
 
-    def __getitem__(self, index):
+    def __getitem__(self, index: Any) -> Any:
         return on_device(self.host[index_on_host(index)])
 
-    def __setitem__(self, index, value):
+    def __setitem__(self, index: Any, value: Any) -> None:
         if isinstance(value, np.ndarray) and value.ndim:
             raise TypeError("Unsupported type <class 'numpy.ndarray'>")
         launches.append("setitem")
         self.host[index_on_host(index)] = on_host(value)
 
 
-def on_host(value):
+def on_host(value: Any) -> Any:
     """Take the wall away from the arrays in an argument; refuse NumPy's own."""
     if isinstance(value, ndarray):
         return value.host
@@ -115,14 +117,14 @@ def on_host(value):
     return value
 
 
-def index_on_host(index):
+def index_on_host(index: Any) -> Any:
     """An index may hold NumPy arrays too: CuPy copies them to the GPU."""
     if isinstance(index, tuple):
         return tuple([index_on_host(one) for one in index])
     return index.host if isinstance(index, ndarray) else index
 
 
-def on_device(value):
+def on_device(value: Any) -> Any:
     if isinstance(value, np.ndarray | np.generic):
         return ndarray(np.asarray(value))
     if isinstance(value, tuple | list):
@@ -130,29 +132,30 @@ def on_device(value):
     return value
 
 
-def through(function, name):
+def through(function: Callable[..., Any], name: str) -> Any:
     """`function` of NumPy, for these arrays."""
 
-    def call(*args, **kwargs):
+    def call(*args: Any, **kwargs: Any) -> Any:
         launches.append(name)
         return on_device(function(*on_host(args), **on_host(kwargs)))
 
-    call.__name__ = name
+    made: Any = call
+    made.__name__ = name
     if hasattr(function, "at"):
-        call.at = lambda a, index, b: function.at(a.host, index_on_host(index), on_host(b))
-    return call
+        made.at = lambda a, index, b: function.at(a.host, index_on_host(index), on_host(b))
+    return made
 
 
-def method(name):
-    def call(self, *args, **kwargs):
+def method(name: str) -> Callable[..., Any]:
+    def call(self: ndarray, *args: Any, **kwargs: Any) -> Any:
         launches.append(name)
         return on_device(getattr(self.host, name)(*on_host(args), **on_host(kwargs)))
 
     return call
 
 
-def in_place(name):
-    def call(self, other):
+def in_place(name: str) -> Callable[..., Any]:
+    def call(self: ndarray, other: Any) -> ndarray:
         launches.append(name)
         getattr(self.host, name)(on_host(other))
         return self
@@ -169,10 +172,10 @@ for _name in "eq ne lt le gt ge neg pos abs invert".split():
     setattr(ndarray, f"__{_name}__", method(f"__{_name}__"))
 for _name in "all any argmax argmin astype clip copy cumsum dot fill flatten max mean min prod ravel repeat reshape round squeeze std sum swapaxes take transpose var view".split():  # noqa: E501
     setattr(ndarray, _name, method(_name))
-ndarray.__hash__ = None
+ndarray.__hash__ = None  # type: ignore[assignment]
 
 
-def guarded(shape, dtype):
+def guarded(shape: Any, dtype: Any) -> Any:
     """Allocate: all bits one, NaN in floats, and as much before and behind."""
     dtype = np.dtype(dtype)
     size = int(np.prod(shape, dtype=np.int64)) * dtype.itemsize
@@ -180,7 +183,7 @@ def guarded(shape, dtype):
     return memory[GUARD : GUARD + size].view(dtype).reshape(shape)
 
 
-def guards_hold(array):
+def guards_hold(array: Any) -> bool:
     memory = array
     while isinstance(memory.base, np.ndarray):
         memory = memory.base
@@ -189,46 +192,46 @@ def guards_hold(array):
     return bool((memory[:GUARD] == 0xFF).all() and (memory[-GUARD:] == 0xFF).all())
 
 
-def empty(shape, dtype=float):
+def empty(shape: Any, dtype: Any = float) -> ndarray:
     return ndarray(guarded(shape, dtype))
 
 
-def asarray(value, dtype=None, **_):
+def asarray(value: Any, dtype: Any = None, **_: Any) -> ndarray:
     if isinstance(value, ndarray):
-        return value if dtype is None or value.dtype == dtype else value.astype(dtype)
+        return value if dtype is None or value.dtype == dtype else method("astype")(value, dtype)
     value = np.asarray(value, dtype)
     array = guarded(value.shape, value.dtype)
     array[...] = value
     return ndarray(array)
 
 
-def array(value, dtype=None, **_):
+def array(value: Any, dtype: Any = None, **_: Any) -> ndarray:
     return ndarray(value.host.astype(dtype or value.dtype)) if isinstance(value, ndarray) else asarray(value, dtype)
 
 
 class Event:
     """A moment; here work is done when it is started, and the clock is the CPU's."""
 
-    def record(self):
+    def record(self) -> None:
         self.time = time.perf_counter()
 
-    def synchronize(self):
+    def synchronize(self) -> None:
         waits.append("synchronize")
 
 
-def get_elapsed_time(start, end):
+def get_elapsed_time(start: Event, end: Event) -> float:
     return 1e3 * (end.time - start.time)
 
 
 class RawModule:
-    def __init__(self, code, options):
+    def __init__(self, code: str, options: tuple[str, ...]) -> None:
         wanted = tuple([option.replace("--std=c++17", "-std=c++20") for option in options])
         self.library = cuda_on_cpu.build(code, wanted)
 
-    def get_function(self, name):
+    def get_function(self, name: str) -> Callable[..., None]:
         kernel = cuda_on_cpu.Kernel(self.library, name)
 
-        def launch(grid, block, args):
+        def launch(grid: Any, block: Any, args: Any) -> None:
             launches.append(name)
             assert not any(isinstance(arg, np.ndarray) for arg in args), f"{name}: an array of NumPy's on the CPU"
             host = [arg.host if isinstance(arg, ndarray) else arg for arg in args]
@@ -239,9 +242,9 @@ class RawModule:
         return launch
 
 
-def install(monkeypatch):
-    """Put this in CuPy's place until the test is over, and return it."""
-    cupy = types.ModuleType("cupy")
+def make() -> types.ModuleType:
+    """Return a module to be put in CuPy's place."""
+    cupy: Any = types.ModuleType("cupy")
     for thing in (ndarray, empty, asarray, array, RawModule):
         thing.__module__ = "cupy"
         setattr(cupy, thing.__name__, thing)
@@ -253,11 +256,11 @@ def install(monkeypatch):
     cupy.lib = types.SimpleNamespace(stride_tricks=types.SimpleNamespace(as_strided=as_strided))
     cupy.__getattr__ = from_numpy
     cupy.__spec__ = importlib.machinery.ModuleSpec("cupy", None)
-    monkeypatch.setitem(sys.modules, "cupy", cupy)
-    return cupy
+    module: types.ModuleType = cupy
+    return module
 
 
-def from_numpy(name):
+def from_numpy(name: str) -> Any:
     """What CuPy has under NumPy's names: functions that take and give its arrays, and the types and constants."""
     if name.startswith("__"):
         raise AttributeError(name)

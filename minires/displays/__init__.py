@@ -6,8 +6,8 @@ not escaped. It is shown again and again, so it is cheap: nothing is copied from
 is looked at, which is said.
 """
 
-from minires.displays.reports import report_html
+from minires.displays.reports import check_html, report_html
 from minires.displays.tensors import tensor_html
 from minires.displays.trees import tree_html
 
-__all__ = ["report_html", "tensor_html", "tree_html"]
+__all__ = ["check_html", "report_html", "tensor_html", "tree_html"]

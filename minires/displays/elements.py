@@ -38,8 +38,15 @@ def svg(width: float, height: float, label: str, parts: Sequence[str]) -> str:
     """A drawing. label: what is seen, for those who do not see it."""
     size = f'width="{width:g}" height="{height:g}" viewBox="0 0 {width:g} {height:g}"'
     style = "display:block;max-width:100%;height:auto;font:11px system-ui,sans-serif"
-    return f'<svg {size} role="img" aria-label="{text(label)}" style="{style}" fill="currentColor">{"".join(parts)}</svg>'
+    said = f'role="img" aria-label="{text(label)}"'
+    return f'<svg {size} {said} style="{style}" fill="currentColor">{"".join(parts)}</svg>'
 
 
 def words_at(x: float, y: float, words: object, anchor: str = "start") -> str:
     return f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}">{text(words)}</text>'
+
+
+def folded(title: str, lines: Sequence[str]) -> str:
+    """Lines behind a title that opens them."""
+    inside = "\n".join([text(line) for line in lines])
+    return f'<details><summary>{text(title)}</summary><div style="white-space:pre-wrap">{inside}</div></details>'

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 
 from minires.displays import elements
-from minires.displays.numbers import histogram, look_at
+from minires.displays.spread import histogram, look_at
 
 FEW = 6  # numbers that are written out
 
@@ -39,8 +39,14 @@ def described(name: str, array: Any) -> list[str]:
     if array.size == 0:
         return [elements.faint(f"{name}: no numbers")]
     if array.size <= FEW:
-        written = ", ".join([f"{value:.4g}" for value in array.ravel().tolist()])
+        written = ", ".join([short(value) for value in array.ravel().tolist()])
         return [f"<div>{elements.text(name)}: {elements.text(written)}</div>"]
-    numbers = look_at(array)
-    words = f"{name}: {numbers.words}"
-    return [f"<div>{elements.text(words)}</div>", histogram(numbers, f"histogram of {words}")]
+    with np.errstate(all="ignore"):  # beside the largest numbers, the smallest may underflow
+        numbers = look_at(array)
+        words = f"{name}: {numbers.words}"
+        return [f"<div>{elements.text(words)}</div>", histogram(numbers, f"histogram of {words}")]
+
+
+def short(value: float) -> str:
+    """Write a float with four digits, an integer or a bool as it is."""
+    return f"{value:.4g}" if isinstance(value, float) else str(value)

@@ -6,12 +6,13 @@ from dataclasses import dataclass
 from minires.displays import elements
 
 OPEN = 2  # levels that are open at first
+MOST = 1000  # rows
 INDENT = "margin-left:1.4em"
 
 
 @dataclass(frozen=True)
 class Row:
-    """A module in a tree. depth: how far below the root; count: its parameters' numbers, its children's among them."""
+    """A module in a tree. depth: how far below the root; facts: shapes and options; count: its numbers, also below."""
 
     depth: int
     name: str
@@ -20,11 +21,11 @@ class Row:
     count: int
 
 
-def tree_html(rows: Sequence[Row], left_out: int = 0) -> str:
-    """Return the display of a module. rows: parents before children; left_out: how many more there are."""
+def tree_html(rows: Sequence[Row]) -> str:
+    """Return the display of a module. rows: parents before their children; of very many the first are shown."""
     parts: list[str] = []
     open_at: list[int] = []  # the depths of the branches that are open
-    for number, row in enumerate(rows):
+    for number, row in enumerate(rows[:MOST]):
         while open_at and open_at[-1] >= row.depth:
             open_at.pop()
             parts.append("</details>")
@@ -36,8 +37,8 @@ def tree_html(rows: Sequence[Row], left_out: int = 0) -> str:
         else:
             parts.append(f"<div{style}>{line_of(row)}</div>")
     parts += ["</details>"] * len(open_at)
-    if left_out:
-        parts.append(elements.faint(f"and {left_out:,} more"))
+    if len(rows) > MOST:
+        parts.append(elements.faint(f"and {len(rows) - MOST:,} more modules"))
     return elements.box(*parts)
 
 

@@ -41,17 +41,18 @@ class Numbers:
 
 
 def look_at(array: Array) -> Numbers:
-    """Look at an array of NumPy's. Nothing of the array's own size is made."""
-    if array.size > MOST:
+    """Look at an array of NumPy's. Nothing of a large array's own size is made."""
+    size = array.size
+    if size > MOST:
         rng = np.random.default_rng(0)  # not every so many: that may be one column
-        places = [rng.integers(0, size, MOST) for size in array.shape]
+        places = [rng.integers(0, side, MOST) for side in array.shape]
         array = array[tuple(places)]
     values = np.asarray(array, np.float64).ravel()
     finite = values[np.isfinite(values)]
     scale = float(np.abs(finite).max()) if finite.size else 1.0
     scale = scale or 1.0
     nan = int(np.isnan(values).sum())
-    return Numbers(values.size, 0, nan, values.size - finite.size - nan, scale, finite / scale)
+    return Numbers(values.size, size, nan, values.size - finite.size - nan, scale, finite / scale)
 
 
 def histogram(numbers: Numbers, label: str) -> str:

@@ -302,6 +302,12 @@ class Tensor:
         values = f" = {digits_of(self.data)}" if self.size <= 6 and not device else ""
         return f"Tensor({self.shape}, {self.dtype}{device}, {origin}){values}"
 
+    def _repr_html_(self) -> str:
+        """What a notebook shows: the same, and how the numbers are spread."""
+        from minires.displays import tensor_html  # where there is a notebook
+
+        return tensor_html(self)
+
     @property
     def shape(self) -> tuple[int, ...]:
         return self.data.shape

@@ -20,7 +20,8 @@ MODULES = {
 # line here; a new module in a room is none.
 UNDER = {
     "kernels": [],
-    "engine": ["kernels"],
+    "displays": ["kernels"],
+    "engine": ["displays"],
     "ops": ["engine"],
     "observe": ["ops"],
     "nn": ["observe"],

@@ -10,7 +10,8 @@ from minires.cli import lab_all
 from minires.cli.lab_options import add_settings, duration, parser_of
 
 if TYPE_CHECKING:
-    from minires.lab.experiment import Experiment, Report
+    from minires.lab.experiment import Experiment
+    from minires.lab.report import Report
 
 HELP = """\
 minires lab list                  every experiment, its claim and how long it takes

@@ -7,12 +7,13 @@ import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from minires.cli.lab_options import duration, parser_of
 
 if TYPE_CHECKING:
-    from minires.lab.experiment import Experiment, Report
+    from minires.lab.experiment import Experiment
+    from minires.lab.report import Report
 
 
 def run(arguments: Sequence[str]) -> int:
@@ -103,10 +104,11 @@ def unfinished(out: Path, full: bool, experiments: Sequence["Experiment"]) -> Pa
 def done(folder: Path, experiment: "Experiment", full: bool) -> "Report | None":
     """Return the report of an experiment that needs not be carried out again."""
     from minires import runs
+    from minires.lab.report import Report
     from minires.runs import records
 
     try:
-        report: dict[str, Any] = runs.read(folder / experiment.name, "report.json")
+        report = Report(runs.read(folder / experiment.name, "report.json"))
     except (ValueError, OSError):
         return None
     settings = records.finite(experiment.resolve(full, None, {}))

@@ -98,6 +98,12 @@ class Report:
         note = [f"  {self.note}"] if self.note else []
         return "\n".join([self.subject, *(f"  {argument}" for argument in self.arguments), *note])
 
+    def _repr_html_(self) -> str:
+        from minires.displays import check_html  # where there is a notebook
+
+        verdict = "WRONG" if self.wrong else "ok" if self.ok else "undecided"
+        return check_html(self.subject, verdict, str(self).splitlines()[1:])
+
 
 class GradientError(AssertionError):
     """A backward pass is wrong. `.report` holds what was found until then."""

@@ -19,9 +19,10 @@ from minires.lab.conclusions import summarize, verdict
 from minires.lab.gradient_norms import log10_ratio, measure
 from minires.lab.networks import SETTING, Images, Network, labels_of, load_images
 from minires.lab.progress import Progress
+from minires.lab.report import Report
 from minires.runs import new_run, records
 
-Comparison = dict[str, Any]  # the report: its keys are in `compare`
+Comparison = Report  # its keys are in `compare`
 
 MEASURING = 3.0  # what a measurement takes, in steps of training
 
@@ -102,11 +103,11 @@ def begun(
     entries = [{**network.switches(), "classes": images.classes, "runs": []} for network in networks]
     for entry, label in zip(entries, labels_of(entries), strict=True):
         entry["label"] = label
-    return {
+    return Comparison({
         "data": images.name, "device": device, "steps": steps, "batch_size": batch_size, "moments": moments,
         "seeds": measured, "trained_seeds": trained if steps else [], "folder": None, "interrupted": False,
         "networks": entries, "summary": [], "verdict": [],
-    }  # fmt: skip
+    })  # fmt: skip
 
 
 def moments_of(moments: Sequence[int] | None, steps: int) -> list[int]:

@@ -48,12 +48,12 @@ from typing import Any
 
 from minires import kernels
 from minires.lab.progress import Progress
+from minires.lab.report import Report
 from minires.runs import new_run, records
 
 Row = dict[str, Any]
 Tables = dict[str, list[Row]]
 Settings = dict[str, Any]
-Report = dict[str, Any]
 
 TOO_SMALL = "not shown at this size"
 ANSWERS = ("right", "half right", "wrong", TOO_SMALL, "open")
@@ -169,7 +169,7 @@ class Experiment:
     def report_of(self, settings: Settings, tables: Tables, verdict: Verdict | None, seconds: float) -> Report:
         """Put together what report.json holds: the experiment's words, its settings, tables, findings and verdict."""
         found = verdict.findings if verdict else []
-        return {
+        return Report({
             "experiment": self.name,
             **{key: getattr(self, key) for key in ("claim", "source", "expected", "would_change")},
             "settings": settings,
@@ -183,7 +183,7 @@ class Experiment:
             "interrupted": verdict is None,
             "seconds": round(seconds, 1),
             "folder": None,
-        }
+        })  # fmt: skip
 
 
 def fitting(name: str, default: Any, value: Any) -> Any:

@@ -48,12 +48,12 @@ def compare_models(
         except Exception as error:
             error.add_note(f"in the network {name!r} of compare_models")
             raise
-    report: Comparison = {
+    report = Comparison({
         "data": "your images", "device": "cpu", "steps": steps if loader is not None else 0,
         "batch_size": len(batch[1]), "moments": looked_at, "seeds": [0],
         "trained_seeds": [0] if loader is not None else [], "folder": None, "interrupted": False,
         "networks": entries, "summary": [], "verdict": [],
-    }  # fmt: skip
+    })  # fmt: skip
     if out is not None:
         report["folder"] = str(new_run(out, "compare", "models", {"networks": list(models), "steps": report["steps"]}))
     save(report)

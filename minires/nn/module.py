@@ -72,6 +72,12 @@ class Module:
     def __repr__(self) -> str:
         return description.described(self)
 
+    def _repr_html_(self) -> str:
+        """What a notebook shows: the same as a tree, whose branches open and close."""
+        from minires.displays import tree_html  # where there is a notebook
+
+        return tree_html(description.rows(self)[0])
+
     def named_children(self) -> Iterator[tuple[str, "Module"]]:
         """Iterate over (name, child), in the order they were assigned."""
         for name, value in self.held():

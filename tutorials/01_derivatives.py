@@ -70,8 +70,11 @@ plt.show()
 #    f(x \pm h) = f(x) \pm h f'(x) + \tfrac{h^2}{2} f''(x) \pm \tfrac{h^3}{6} f'''(x) + \dots
 #
 # In the one-sided quotient the term with :math:`f''` remains, an error of about :math:`\tfrac{h}{2} f''`. In the
-# central one it is on both sides and cancels; what remains is :math:`\tfrac{h^2}{6} f'''`. Predict first: the step
-# becomes ten times smaller. What becomes of the one error, and of the other?
+# central one it is on both sides and cancels; what remains is :math:`\tfrac{h^2}{6} f'''`.
+#
+# .. admonition:: Predict first
+#
+#    The step becomes ten times smaller. What becomes of the one error, and of the other?
 
 for quotient, order in [(one_sided, 1), (central, 2)]:
     errors = [abs(quotient(f, x0, h) - f_prime(x0)) for h in (1e-2, 1e-3)]
@@ -88,8 +91,11 @@ for quotient, order in [(one_sided, 1), (central, 2)]:
 # digits left. Dividing by the tiny :math:`h` makes that rounding error large, about :math:`\varepsilon / h`, with
 # :math:`\varepsilon` the distance from 1 to the next number.
 #
-# So there is a best step, not too large and not too small. Predict first: float32 has 7 digits. How many of them will
-# be right in the best difference that it can give?
+# So there is a best step, not too large and not too small.
+#
+# .. admonition:: Predict first
+#
+#    float32 has 7 digits. How many of them will be right in the best difference that it can give?
 
 
 def worst_error(quotient, h, dtype):
@@ -217,8 +223,11 @@ print(x.grad)
 # ----------------------
 # Fit a line :math:`a x + b` to points; the error :math:`L(a, b)` is the mean squared distance. Each knob has its own
 # derivative, found with the other held still. Together they are the **gradient**, the arrow in which :math:`L` climbs
-# fastest. So step the other way, again and again. Each step is 0.2 times the gradient. Predict first: do the steps
-# become longer or shorter on the way?
+# fastest. So step the other way, again and again. Each step is 0.2 times the gradient.
+#
+# .. admonition:: Predict first
+#
+#    Do the steps become longer or shorter on the way?
 
 rng = np.random.default_rng(0)
 points = rng.uniform(-1, 1, 40)
@@ -297,8 +306,7 @@ assert quick() or np.allclose(knobs.data, np.polyfit(points, targets, 1), atol=0
 #
 # Read next
 # ---------
-# - J. Nocedal, S. Wright, *Numerical Optimization*, 2nd edition, 2006, chapter 8: finite differences and automatic
+# - Nocedal, Wright, *Numerical Optimization*, 2nd edition, 2006, chapter 8: finite differences and automatic
 #   differentiation, side by side.
-# - A. Baydin, B. Pearlmutter, A. Radul, J. Siskind, *Automatic differentiation in machine learning: a survey*, JMLR
-#   18(153), 2018.
+# - Baydin, Pearlmutter, Radul, Siskind, *Automatic differentiation in machine learning: a survey*, JMLR 18(153), 2018.
 # - ``minires/ops/arithmetic.py``: the first derivatives of the engine, with their formulas at the head.

@@ -153,7 +153,10 @@ plt.show()
 # Walking back: the obvious way
 # -----------------------------
 # A node that is handed a gradient adds it to its own, and hands each of its inputs that gradient times the slope.
-# Predict first: three blocks have ten nodes. How many visits will the walk through them make?
+#
+# .. admonition:: Predict first
+#
+#    Three blocks have ten nodes. How many visits will the walk through them make?
 
 
 def walk(node, grad):
@@ -189,7 +192,10 @@ print(f"{2**27:,} paths")
 # have come, and walk on once with their sum? To wait means to know an **order**: each node after all the nodes that
 # were computed from it. Visiting every node once in *some* order is not enough. In the first order below, each node is
 # handled when it is first met, and the sum's node is met through the skip before the branch's share has arrived.
-# Predict first: the derivative should be :math:`1.5^3`. Will this order give too much, or too little?
+#
+# .. admonition:: Predict first
+#
+#    The derivative should be :math:`1.5^3`. Will this order give too much, or too little?
 
 
 def backward(order):
@@ -249,8 +255,11 @@ plt.show()
 # ---------------------
 # That is an engine: it computes, it remembers, it walks back. What can it do? Below are two spirals of points. A
 # network of eight neurons gets a point's two numbers, and shall answer −1 on one spiral and 1 on the other. Its error
-# is the mean of the squared differences. Predict first: 33 numbers are trained, and 40 points go through. How many
-# nodes will one step make?
+# is the mean of the squared differences.
+#
+# .. admonition:: Predict first
+#
+#    33 numbers are trained, and 40 points go through. How many nodes will one step make?
 
 
 def spirals(count):
@@ -407,6 +416,6 @@ assert forgetful.op is None and y.op.released
 #
 # Read next
 # ---------
-# - Arthur B. Kahn, *Topological sorting of large networks*, Communications of the ACM 5(11), 1962: no recursion there.
-# - D. Rumelhart, G. Hinton, R. Williams, *Learning representations by back-propagating errors*, Nature 323, 1986.
+# - Kahn, *Topological sorting of large networks*, Communications of the ACM 5(11), 1962: no recursion there.
+# - Rumelhart, Hinton, Williams, *Learning representations by back-propagating errors*, Nature 323, 1986.
 # - ``minires/engine.py``: ``backward_order``, ``Tensor.backward`` and ``Op.__call__`` are the whole of it.

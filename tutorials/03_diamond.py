@@ -60,9 +60,12 @@ y, t = forward(x, w)
 grad_x, grad_w = backward(grad_y, t, w)
 
 # %%
-# Here is the way back in slow motion, for the first row: its three gradients as they travel. At the plus the two
-# ways part, each with all that arrived. At :math:`x` they meet again. Predict first: which of the two brings its
-# numbers home unchanged?
+# Here is the way back in slow motion, for the first row: its three gradients as they travel. At the plus the two ways
+# part, each with all that arrived. At :math:`x` they meet again.
+#
+# .. admonition:: Predict first
+#
+#    Which of the two brings its numbers home unchanged?
 
 grad_t = grad_y @ w.T
 arrives, leaves_w, leaves_tanh = grad_y[0], grad_t[0], (grad_t * (1 - t * t))[0]
@@ -198,8 +201,11 @@ assert not np.allclose(hasty_w, grad_w)
 #    \prod_{l=1}^{n} (1 + a_l) = 1 + \sum_l a_l + \sum_{l<m} a_l a_m + \dots + a_1 a_2 \cdots a_n
 #
 # The last term, one path of :math:`2^n`, is all that a plain chain has. Below there are twenty blocks, and each branch
-# has the slope ½. Half of the branches are on a path, on average. Predict first: on the paths that carry most of the
-# gradient, are there ten branches, more, or fewer?
+# has the slope ½. Half of the branches are on a path, on average.
+#
+# .. admonition:: Predict first
+#
+#    On the paths that carry most of the gradient, are there ten branches, more, or fewer?
 
 n, a = 20, 0.5
 lengths = np.arange(n + 1)
@@ -222,7 +228,11 @@ assert mean_carrier < mean_length  # short paths carry more than their share
 #
 # Back to arrays: forty blocks, and forty plain layers with the same weights. Weights drawn with variance :math:`g^2 /
 # D` stretch a vector by about :math:`g` each time. How large is the gradient at every layer, against the one at the
-# end? Predict first, for the gains ½, 1 and 2: where does it vanish without skips, and where with them?
+# end?
+#
+# .. admonition:: Predict first
+#
+#    For the gains ½, 1 and 2: where does it vanish without skips, and where with them?
 
 
 depth, D = 40 if not quick() else 8, 64
@@ -298,7 +308,7 @@ plt.show()
 #
 # Read next
 # ---------
-# - K. He, X. Zhang, S. Ren, J. Sun, *Identity mappings in deep residual networks*, arXiv 1603.05027, 2016, section 2.
-# - A. Veit, M. Wilber, S. Belongie, *Residual networks behave like ensembles of relatively shallow networks*, arXiv
-#   1605.06431, 2016: paths, counted and cut.
+# - He, Zhang, Ren, Sun, *Identity mappings in deep residual networks*, arXiv 1603.05027, 2016, section 2.
+# - Veit, Wilber, Belongie, *Residual networks behave like ensembles of relatively shallow networks*, arXiv 1605.06431,
+#   2016: paths, counted and cut.
 # - ``minires/ops/arithmetic.py``, ``Add`` and ``Multiply``; ``minires/engine.py``, ``accumulate``.

@@ -63,8 +63,11 @@ backwards = [right, times_123, mean_for_sum, sum_dropped, own_slope]
 # A check that looks at nothing
 # -----------------------------
 # Finite differences need one number to differentiate, and the simplest way to make one of an array is its sum; the
-# gradient of a sum is all ones. Many checkers do exactly this. Predict first: one of the five backwards is right. How
-# many will pass such a check?
+# gradient of a sum is all ones. Many checkers do exactly this.
+#
+# .. admonition:: Predict first
+#
+#    One of the five backwards is right. How many will pass such a check?
 
 
 def numeric_gradient(function, x, grad_y, h=1e-5):
@@ -144,7 +147,11 @@ assert np.allclose(across[np.abs(points) > h], points[np.abs(points) > h] > 0)
 # same when asked twice.
 #
 # Below it checks softmax, and then a relu at −1, 0 and 1. Beside the single elements it moves all of them together,
-# once. Predict first: of the relu's four comparisons, how many must be left out?
+# once.
+#
+# .. admonition:: Predict first
+#
+#    Of the relu's four comparisons, how many must be left out?
 
 report = gradcheck(ops.softmax, x, names=["x"])
 print(report)
@@ -212,7 +219,11 @@ for backward in backwards[1:]:
 # difference, :math:`E g`. So only an error with :math:`E g = 0` escapes. A random :math:`g` hits that with probability
 # zero, up to the tolerance. For large arrays every element is too dear; then moving :math:`x` along a random
 # *direction* tests all elements at once, with the same argument. Below, each of 200 gradients is wrong in one element
-# of twelve, by about a thousandth. Predict first: how many of them will a single direction find?
+# of twelve, by about a thousandth.
+#
+# .. admonition:: Predict first
+#
+#    How many of them will a single direction find?
 
 found = 0
 for _ in range(200):
@@ -256,6 +267,6 @@ assert found >= 195
 #
 # Read next
 # ---------
-# - C. Bishop, *Pattern recognition and machine learning*, 2006, section 5.3.3: numerical differentiation, as a check.
-# - J. Bridle, *Probabilistic interpretation of feedforward classification network outputs*, 1990: softmax, named.
+# - Bishop, *Pattern recognition and machine learning*, 2006, section 5.3.3: numerical differentiation, as a check.
+# - Bridle, *Probabilistic interpretation of feedforward classification network outputs*, 1990: softmax, named.
 # - ``minires/gradient_check/differences.py``: steps and kinks, on one page; ``diagnosis.py``: how a mistake is named.

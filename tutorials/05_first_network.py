@@ -109,8 +109,11 @@ def backward(labels, x, r, p, w2):
 # -----------------
 # The engine has the same as ops. For a person it is shorter still with *modules*, which hold their weights and call the
 # ops; :class:`minires.nn.Sequential` runs one after another. This one starts with random weights, drawn with
-# ``seed=0``, and we take copies of them for the network by hand. Predict first: such a network knows nothing. What will
-# its loss be, about?
+# ``seed=0``, and we take copies of them for the network by hand.
+#
+# .. admonition:: Predict first
+#
+#    Such a network knows nothing. What will its loss be, about?
 
 hidden = 32
 model = nn.Sequential(nn.Flatten(), nn.Linear(64, hidden), nn.ReLU(), nn.Linear(hidden, 10), seed=0)
@@ -204,9 +207,12 @@ np.testing.assert_allclose(losses, losses_by_hand, rtol=1e-3, atol=1e-4)
 #
 #    v \leftarrow \mu\, v + \frac{dL}{dw} \qquad w \leftarrow w - \text{lr} \cdot v
 #
-# Predict first: if the gradient is the same in every step, how large does :math:`v` become? The sum
-# :math:`1 + \mu + \mu^2 + \dots` is :math:`1 / (1 - \mu)`. With :math:`\mu = 0.9` the steps become ten times as long,
-# so ``lr`` is taken ten times smaller. Two lines by hand, one option of the optimizer:
+# .. admonition:: Predict first
+#
+#    If the gradient is the same in every step, how large does :math:`v` become?
+#
+# The sum :math:`1 + \mu + \mu^2 + \dots` is :math:`1 / (1 - \mu)`. With :math:`\mu = 0.9` the steps become ten times as
+# long, so ``lr`` is taken ten times smaller. Two lines by hand, one option of the optimizer:
 
 toy = Tensor(np.array([5.0, 5.0]), requires_grad=True)
 by_hand, v = toy.data.copy(), np.zeros(2)
@@ -238,9 +244,12 @@ assert np.linalg.norm(ways[-1]) < np.linalg.norm(plain_way[-1])
 # %%
 # With momentum it swings across the valley, and gets along it.
 #
-# How well does the network read? Here nothing needs to be remembered, so ``no_grad``. Predict first: who guesses is
-# right one time in ten. How often is this network, after 600 batches of 32, on digits that it has never seen? And which
-# digits will it take for each other?
+# How well does the network read? Here nothing needs to be remembered, so ``no_grad``.
+#
+# .. admonition:: Predict first
+#
+#    A guess is right one time in ten. How often is this network, after 600 batches of 32, on digits that it has
+#    never seen? And which digits will it take for each other?
 
 with no_grad():
     test_logits = model(Tensor(test_images)).data
@@ -307,9 +316,9 @@ plt.show()
 #
 # Read next
 # ---------
-# - D. Rumelhart, G. Hinton, R. Williams, *Learning representations by back-propagating errors*, Nature 323, 1986.
-# - C. Szegedy et al., *Rethinking the Inception architecture for computer vision*, arXiv 1512.00567, section 7: label
+# - Rumelhart, Hinton, Williams, *Learning representations by back-propagating errors*, Nature 323, 1986.
+# - Szegedy and others, *Rethinking the Inception architecture for computer vision*, arXiv 1512.00567, section 7: label
 #   smoothing.
-# - E. Alpaydin, C. Kaynak, *Optical recognition of handwritten digits*, UCI Machine Learning Repository, 1998, doi
+# - Alpaydin, Kaynak, *Optical recognition of handwritten digits*, UCI Machine Learning Repository, 1998, doi
 #   10.24432/C50P49: the digits.
 # - ``minires/ops/affine.py`` and ``minires/ops/loss.py``, formulas at their heads.

@@ -61,7 +61,11 @@ def conv2d_loops(x, weight, stride=1, padding=0):
 
 # %%
 # Small numbers can be counted by hand. The image below holds 0 to 15, row by row. The filter takes one pixel to the
-# right minus one to the left, in three rows. Predict first: which four numbers come out?
+# right minus one to the left, in three rows.
+#
+# .. admonition:: Predict first
+#
+#    Which four numbers come out?
 
 numbers = np.arange(16.0).reshape(1, 1, 4, 4)
 right_minus_left = np.array([[-1.0, 0, 1], [-1, 0, 1], [-1, 0, 1]]).reshape(1, 1, 3, 3)
@@ -209,8 +213,11 @@ for stride, padding in [(1, 0), (1, 1), (2, 0), (2, 1), (3, 2)]:
 # Every output takes :math:`C K^2` multiplications, so a layer takes :math:`N F I J \cdot C K^2` of them, however it is
 # written. What differs is how long one takes, and how much memory: at stride 1 the columns are :math:`K^2` times as
 # large as the image. (So the engine makes them for a few images at a time, and its compiled kernels do without.)
-# Predict first: all three ways below do the same 73,728 multiplications. How many times as fast as the loops is the one
-# product? Ten times, a hundred, a thousand?
+#
+# .. admonition:: Predict first
+#
+#    All three ways below do the same 73,728 multiplications. How many times as fast as the loops is the one product?
+#    Ten times, a hundred, a thousand?
 
 batch, filters = images[:8].astype(float), rng.standard_normal((16, 1, 3, 3))
 multiplications = len(batch) * 16 * 8 * 8 * 9
@@ -228,8 +235,11 @@ print(f"columns: {im2col_by_places(batch, 3, padding=1).size} numbers made from 
 assert im2col_by_places(batch, 3, padding=1).size == 9 * batch.size
 
 # %%
-# And the weights that it saves, as a layer object, from one 8×8 picture to sixteen. Predict first: sixteen 3×3 filters
-# have 144 weights. How many has a linear layer with an output of the same size?
+# And the weights that it saves, as a layer object, from one 8×8 picture to sixteen.
+#
+# .. admonition:: Predict first
+#
+#    Sixteen 3×3 filters have 144 weights. How many has a linear layer with an output of the same size?
 
 conv = nn.Conv2d(1, 16, kernel_size=3, padding=1, bias=False, seed=0)
 linear = nn.Linear(1 * 8 * 8, 16 * 8 * 8, bias=False, seed=0)
@@ -270,10 +280,10 @@ assert (conv.weight.size, linear.weight.size) == (144, 65536)
 #
 # Read next
 # ---------
-# - Y. LeCun et al., *Backpropagation applied to handwritten zip code recognition*, Neural Computation 1(4), 1989:
-#   shared weights, on digits.
-# - K. Chellapilla, S. Puri, P. Simard, *High performance convolutional neural networks for document processing*, 2006:
+# - LeCun and others, *Backpropagation applied to handwritten zip code recognition*, Neural Computation 1(4), 1989: shared
+#   weights, on digits.
+# - Chellapilla, Puri, Simard, *High performance convolutional neural networks for document processing*, 2006:
 #   convolution unrolled into a matrix product.
-# - V. Dumoulin, F. Visin, *A guide to convolution arithmetic for deep learning*, arXiv 1603.07285, chapters 1 and 2:
-#   strides and paddings, drawn.
+# - Dumoulin, Visin, *A guide to convolution arithmetic for deep learning*, arXiv 1603.07285, chapters 1 and 2: strides
+#   and paddings, drawn.
 # - ``minires/kernels/numpy_kernels.py``: ``im2col`` and ``conv2d_forward``, together thirty lines.

@@ -23,8 +23,11 @@ matrix product is known since chapter 5. But what is the gradient of *copying*?
 # and ones, :math:`cols = P x`, with a single 1 in each row. Row :math:`r` has it in column :math:`p` if number
 # :math:`r` was copied from place :math:`p`. All these rows send back what arrived at them, and place :math:`p` adds it
 # up. In matrices that is the transpose, :math:`dL/dx = P^\top\, dL/dcols`. Here is :math:`P` for the five numbers of a
-# row and a filter of three: nine numbers made from five. Predict first: how many of the nine come from each of the
-# five?
+# row and a filter of three: nine numbers made from five.
+#
+# .. admonition:: Predict first
+#
+#    How many of the nine come from each of the five?
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -127,7 +130,11 @@ for stride, padding in [(1, 0), (1, 1), (2, 1), (3, 2)]:
 # %%
 # Here is *col2im* in slow motion: a 4×4 image, a 3×3 filter, four windows that overlap. Each column on the left goes
 # back to the window that it was copied from. For each of its nine pixels the first window brings 1, the second 2, the
-# third 3 and the fourth 4. Predict first: which number will stand at the four pixels in the middle?
+# third 3 and the fourth 4.
+#
+# .. admonition:: Predict first
+#
+#    Which number will stand at the four pixels in the middle?
 
 columns = np.ones((1, 9, 4)) * [1, 2, 3, 4]
 
@@ -160,7 +167,11 @@ Animation(
 
 # %%
 # How many gradients does each pixel add up? *col2im* of ones counts them: 9 in the middle, fewer along the border. With
-# stride 2 the windows overlap less. Predict first: which counts are left then, and in which pattern?
+# stride 2 the windows overlap less.
+#
+# .. admonition:: Predict first
+#
+#    Which counts are left then, and in which pattern?
 
 figure, panels = plt.subplots(1, 3, figsize=(10, 4.1), layout="constrained")
 for panel, (stride, padding) in zip(panels, [(1, 0), (1, 1), (2, 1)], strict=True):
@@ -310,9 +321,9 @@ plt.show()
 #
 # Read next
 # ---------
-# - V. Dumoulin, F. Visin, *A guide to convolution arithmetic for deep learning*, arXiv 1603.07285, chapter 4: the
-#   transposed convolution.
-# - A. Odena, V. Dumoulin, C. Olah, *Deconvolution and checkerboard artifacts*, Distill 2016,
-#   doi 10.23915/distill.00003: what the third panel of the first figure does to pictures.
-# - Karen Simonyan, Andrea Vedaldi, Andrew Zisserman, *Deep inside convolutional networks*, arXiv 1312.6034.
+# - Dumoulin, Visin, *A guide to convolution arithmetic for deep learning*, arXiv 1603.07285, chapter 4: the transposed
+#   convolution.
+# - Odena, Dumoulin, Olah, *Deconvolution and checkerboard artifacts*, Distill 2016, doi 10.23915/distill.00003: what
+#   the third panel of the first figure does to pictures.
+# - Simonyan, Vedaldi, Zisserman, *Deep inside convolutional networks*, arXiv 1312.6034.
 # - ``minires/ops/convolution.py``: the whole file, with the formulas at the head.

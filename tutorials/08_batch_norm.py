@@ -300,8 +300,8 @@ np.testing.assert_allclose(x1.grad, grad_y / np.sqrt(layer.running_var[0] + laye
 #
 # Read next
 # ---------
-# - S. Ioffe, C. Szegedy, *Batch normalization: accelerating deep network training by reducing internal covariate
-#   shift*, arXiv 1502.03167: section 3 has the gradient, section 3.1 the evaluation.
-# - S. Santurkar, D. Tsipras, A. Ilyas, A. Madry, *How does batch normalization help optimization?*, arXiv 1805.11604:
-#   it does help, but not for the reason in the title above.
+# - Ioffe, Szegedy, *Batch normalization: accelerating deep network training by reducing internal covariate shift*,
+#   arXiv 1502.03167: section 3 has the gradient, section 3.1 the evaluation.
+# - Santurkar, Tsipras, Ilyas, Madry, *How does batch normalization help optimization?*, arXiv 1805.11604: it does help,
+#   but not for the reason in the title above.
 # - ``minires/ops/normalization.py`` and ``minires/nn/normalization.py``: the op without state, the layer with it.

@@ -293,9 +293,9 @@ if not quick():
 #
 # Read next
 # ---------
-# - Xavier Glorot, Yoshua Bengio, *Understanding the difficulty of training deep feedforward neural networks*, 2010.
-# - Kaiming He and others, *Delving deep into rectifiers*, arXiv 1502.01852, section 2.2: the factor 2.
-# - Boris Hanin, *Which neural net architectures give rise to exploding and vanishing gradients?*, arXiv 1801.03744.
-# - Greg Yang and others, *A mean field theory of batch normalization*, arXiv 1902.08129: the factor 1.21.
-# - Kaiming He and others, *Deep residual learning*, arXiv 1512.03385, section 4.1: they report healthy gradients in
+# - Glorot, Bengio, *Understanding the difficulty of training deep feedforward neural networks*, 2010.
+# - He and others, *Delving deep into rectifiers*, arXiv 1502.01852, section 2.2: the factor 2.
+# - Hanin, *Which neural net architectures give rise to exploding and vanishing gradients?*, arXiv 1801.03744.
+# - Yang and others, *A mean field theory of batch normalization*, arXiv 1902.08129: the factor 1.21.
+# - He and others, *Deep residual learning*, arXiv 1512.03385, section 4.1: they report healthy gradients in
 #   the plain networks that were hard to train.

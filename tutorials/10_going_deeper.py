@@ -279,6 +279,6 @@ assert ratios[56] > 100 > ratios[20] > 1
 #
 # Read next
 # ---------
-# - K. He, X. Zhang, S. Ren, J. Sun, *Deep residual learning for image recognition*, arXiv 1512.03385: section 1 and
-#   figure 1 are this chapter; section 4.1 says why its authors do not believe that gradients vanish here.
-# - G. Yang and others, *A mean field theory of batch normalization*, arXiv 1902.08129: the factor 1.21.
+# - He, Zhang, Ren, Sun, *Deep residual learning for image recognition*, arXiv 1512.03385: section 1 and figure 1 are
+#   this chapter; section 4.1 says why its authors do not believe that gradients vanish here.
+# - Yang and others, *A mean field theory of batch normalization*, arXiv 1902.08129: the factor 1.21.

@@ -277,9 +277,9 @@ assert np.sum(skip > branch) > 20 and 5 < skip[0] / skip[-1] < 30
 #
 # Read next
 # ---------
-# - K. He, X. Zhang, S. Ren, J. Sun, *Deep residual learning for image recognition*, arXiv 1512.03385: section 3.
-# - K. He, X. Zhang, S. Ren, J. Sun, *Identity mappings in deep residual networks*, arXiv 1603.05027: the formula with
-#   the 1, and what becomes of it when the skip is no identity.
-# - S. De, S. Smith, *Batch normalization biases residual blocks towards the identity function in deep networks*,
-#   arXiv 2002.10444: quiet branches.
+# - He, Zhang, Ren, Sun, *Deep residual learning for image recognition*, arXiv 1512.03385: section 3.
+# - He, Zhang, Ren, Sun, *Identity mappings in deep residual networks*, arXiv 1603.05027: the formula with the 1, and
+#   what becomes of it when the skip is no identity.
+# - De, Smith, *Batch normalization biases residual blocks towards the identity function in deep networks*, arXiv
+#   2002.10444: quiet branches.
 # - ``minires/ops/shortcut.py``: the addition and option A.

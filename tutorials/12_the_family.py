@@ -273,9 +273,9 @@ assert 0.5 < misplaced / basic < 2 and projected / basic > 4
 #
 # Read next
 # ---------
-# - K. He, X. Zhang, S. Ren, J. Sun, *Deep residual learning for image recognition*, arXiv 1512.03385: table 1 and
-#   figure 5 (ImageNet), section 4.2 and table 6 (CIFAR-10).
-# - K. He, X. Zhang, S. Ren, J. Sun, *Identity mappings in deep residual networks*, arXiv 1603.05027: pre-activation,
-#   and table 1, where a 1×1 convolution on every shortcut of 110 layers costs dearly.
-# - S. Zagoruyko, N. Komodakis, *Wide residual networks*, arXiv 1605.07146: the other way to grow.
+# - He, Zhang, Ren, Sun, *Deep residual learning for image recognition*, arXiv 1512.03385: table 1 and figure 5
+#   (ImageNet), section 4.2 and table 6 (CIFAR-10).
+# - He, Zhang, Ren, Sun, *Identity mappings in deep residual networks*, arXiv 1603.05027: pre-activation, and table 1,
+#   where a 1×1 convolution on every shortcut of 110 layers costs dearly.
+# - Zagoruyko, Komodakis, *Wide residual networks*, arXiv 1605.07146: the other way to grow.
 # - ``minires/models/blocks.py``, and ``minires/models/broken.py`` beside it.

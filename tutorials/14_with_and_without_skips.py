@@ -302,7 +302,7 @@ if not quick():  # the networks trained above
 #
 # Read next
 # ---------
-# - K. He, X. Zhang, S. Ren, J. Sun, *Deep residual learning for image recognition*, arXiv 1512.03385, section 4.1.
-# - K. He, X. Zhang, S. Ren, J. Sun, *Identity mappings in deep residual networks*, arXiv 1603.05027.
-# - S. De, S. Smith, *Batch normalization biases residual blocks towards the identity function in deep networks*,
-#   arXiv 2002.10444: why batch norm keeps branches quiet, and how to do without.
+# - He, Zhang, Ren, Sun, *Deep residual learning for image recognition*, arXiv 1512.03385, section 4.1.
+# - He, Zhang, Ren, Sun, *Identity mappings in deep residual networks*, arXiv 1603.05027.
+# - De, Smith, *Batch normalization biases residual blocks towards the identity function in deep networks*, arXiv
+#   2002.10444: why batch norm keeps branches quiet, and how to do without.

@@ -181,7 +181,11 @@ examine("listing one", One)
 
 # %%
 # Every test that runs the block says the same. That is the harmless kind of mistake: nobody can miss it. With the name
-# put right, the block runs. **Predict first**: look at ``forward`` again. Which of the five tests does it fail now?
+# put right, the block runs.
+#
+# .. admonition:: Predict first
+#
+#    Look at ``forward`` again. Which of the five tests does it fail now?
 
 
 class OneThatRuns(Layers):
@@ -352,8 +356,11 @@ def accuracy(network, images, labels):
 
 # %%
 # The network stays in training mode. So each batch norm takes mean and variance from the batch it sees, and an image's
-# answer depends on its neighbours. In a batch of mixed images, that is hardly noticed. **Predict first**: now the test
-# images come in the order of their classes, all zeros, then all ones. What becomes of the accuracy?
+# answer depends on its neighbours. In a batch of mixed images, that is hardly noticed.
+#
+# .. admonition:: Predict first
+#
+#    Now the test images come in the order of their classes, all zeros, then all ones. What becomes of the accuracy?
 
 images, labels, test_images, test_labels = load_digits()
 network = models.cifar_resnet(8, in_channels=1, width=8, seed=0)
@@ -476,8 +483,12 @@ assert widths(FiveMended, 64)[-1] == widths(models.BasicBlock, 64)[-1] == widths
 
 # %%
 # Its network has the stem for large images, a 7×7 convolution and a max pool. Chapter 12 has shown what that leaves of
-# 32×32 pixels. **Predict first**: how many pixels has the last stage, and how many of its 3×3 filters' weights can ever
-# meet a pixel that is not padding?
+# 32×32 pixels.
+#
+# .. admonition:: Predict first
+#
+#    How many pixels has the last stage, and how many of its 3×3 filters' weights can ever meet a pixel that is not
+#    padding?
 
 resnet18 = models.resnet18(10, "imagenet", seed=0)
 h = Tensor(drawn(4, 3, 32, 32))
@@ -556,7 +567,7 @@ plt.show()
 #
 # Read next
 # ---------
-# - K. He, X. Zhang, S. Ren, J. Sun, *Identity mappings in deep residual networks*, arXiv 1603.05027: table 1 is what
-#   becomes of 110 layers whose skips are no identities.
+# - He, Zhang, Ren, Sun, *Identity mappings in deep residual networks*, arXiv 1603.05027: table 1 is what becomes of 110
+#   layers whose skips are no identities.
 # - ``minires/models/broken.py``: listings one and four as blocks, to build networks of.
 # - ``minires lab articles``: what the same five articles claim, sentence by sentence, each with a verdict.

@@ -29,8 +29,11 @@ each ingredient do? And how far does a network of one's own get on real photogra
 #
 #    V = (1 - \eta)^2\, V + \eta^2 \quad\Rightarrow\quad V = \frac{\eta}{2 - \eta}
 #
-# A large rate gets there soon, and stays far away from 0. **Predict first**: after 100 steps the rate is divided by
-# ten. What does the loss do in the next few steps?
+# A large rate gets there soon, and stays far away from 0.
+#
+# .. admonition:: Predict first
+#
+#    After 100 steps the rate is divided by ten. What does the loss do in the next few steps?
 
 import math
 
@@ -123,8 +126,11 @@ plt.show()
 # makes every weight a little smaller. That is **weight decay**, or L2. Introductions say that it keeps the function
 # simple, since small weights make flat functions.
 #
-# Now look at a convolution in front of a batch norm. **Predict first**: all its weights are made ten times as large.
-# What becomes of the loss? And of the gradient of these weights?
+# Now look at a convolution in front of a batch norm.
+#
+# .. admonition:: Predict first
+#
+#    All its weights are made ten times as large. What becomes of the loss? And of the gradient of these weights?
 
 images, labels, test_images, test_labels = load_digits()
 
@@ -274,7 +280,9 @@ panels[7].set_title("mirrored", fontsize=9)
 plt.show()
 
 # %%
-# **Predict first**: which of the two is wrong for digits?
+# .. admonition:: Predict first
+#
+#    Which of the two is wrong for digits?
 #
 # A ship that sails to the left is a ship. A mirrored 2 is no digit. An augmentation says what does *not* matter, and
 # that depends on the images. It will show below.
@@ -344,8 +352,11 @@ np.testing.assert_allclose(filters_of(ema.model)[0].data, by_hand, rtol=1e-5)
 # Do they help? Ask more than one seed
 # ------------------------------------
 # Two hundred digits to learn from, all the test digits to be judged by, and one ingredient at a time. From here on
-# ``training.Trainer`` is the loop: chapter 5's lines, with the ingredients as arguments. **Predict first**: which of
-# them will be seen above the differences between seeds?
+# ``training.Trainer`` is the loop: chapter 5's lines, with the ingredients as arguments.
+#
+# .. admonition:: Predict first
+#
+#    Which of them will be seen above the differences between seeds?
 
 steps, seeds = (150, range(3)) if not quick() else (2, range(2))
 
@@ -468,8 +479,10 @@ lunches = [one.about["accuracy"] for one in whole if one.about["recipe"] == "cif
 assert lunches and min(lunches) > 1 - PAPER
 
 # %%
-# **Predict first**: the same recipe with a twelfth of the steps, for 20 and for 56 layers, with skips and without.
-# Which of the four comes last, and by how much?
+# .. admonition:: Predict first
+#
+#    The same recipe with a twelfth of the steps, for 20 and for 56 layers, with skips and without. Which of the four
+#    comes last, and by how much?
 
 figure, axes = plt.subplots(figsize=(7, 4), layout="constrained")
 depths = {}
@@ -543,8 +556,8 @@ for one in recorded:
 #
 # Read next
 # ---------
-# - K. He, X. Zhang, S. Ren, J. Sun, *Deep residual learning for image recognition*, arXiv 1512.03385, section 4.2: the
-#   recipe of the article.
-# - T. van Laarhoven, *L2 regularization versus batch and weight normalization*, arXiv 1706.05350.
-# - I. Loshchilov, F. Hutter, *Decoupled weight decay regularization*, arXiv 1711.05101: Adam's decay done right.
+# - He, Zhang, Ren, Sun, *Deep residual learning for image recognition*, arXiv 1512.03385, section 4.2: the recipe of
+#   the article.
+# - van Laarhoven, *L2 regularization versus batch and weight normalization*, arXiv 1706.05350.
+# - Loshchilov, Hutter, *Decoupled weight decay regularization*, arXiv 1711.05101: Adam's decay done right.
 # - The pages *Training* and *Real training* of this site; ``minires/training.py`` is the whole loop.

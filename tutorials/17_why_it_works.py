@@ -45,8 +45,11 @@ def say(report):
 # ---------------------------
 # Take a network of a *single* number :math:`x` with a single output :math:`y`. Then its gradient :math:`dy/dx` can be
 # drawn as a curve over :math:`x`. Training takes steps along such gradients, and hopes that a gradient says something
-# about the points nearby, too. **Predict first**: 24 layers with batch norm, 200 units each. What does the curve look
-# like, without skips, and with them?
+# about the points nearby, too.
+#
+# .. admonition:: Predict first
+#
+#    24 layers with batch norm, 200 units each. What does the curve look like, without skips, and with them?
 #
 # By hand. As in the paper, the norm's mean and variance count as constants, so that each gradient is that of its own
 # :math:`x` alone:
@@ -147,9 +150,14 @@ print(f"{2**54:,} paths; {middle:.1%} of them have 19 to 35 branches")
 assert 0.979 < middle < 0.981
 
 # %%
-# Most paths are long. **Predict first**: does most of the *gradient* come on long paths, too? With branches that are
-# nonlinear nothing changes: once the forward pass is done, the backward pass is linear. The lab adds up the gradients
-# of all paths of one length, and also looks at single ones.
+# Most paths are long.
+#
+# .. admonition:: Predict first
+#
+#    Does most of the *gradient* come on long paths, too?
+#
+# With branches that are nonlinear nothing changes: once the forward pass is done, the backward pass is linear. The lab
+# adds up the gradients of all paths of one length, and also looks at single ones.
 
 small = {"depth": 8, "steps": 2, "samples": 2}
 say(lab.paths() if not quick() else lab.paths(**small))
@@ -215,7 +223,11 @@ plt.show()
 # mountains without.
 #
 # There is a trap in it. Chapter 16 has shown that filters in front of a norm can be ten times as large, and the network
-# is the same function. **Predict first**: what happens to the *curvature* of the loss then?
+# is the same function.
+#
+# .. admonition:: Predict first
+#
+#    What happens to the *curvature* of the loss then?
 #
 # Curvature is a second derivative, :math:`v^\top H v / v^\top v` along a direction :math:`v`. MiniRes does not
 # differentiate its backward passes once more. Its ops give back arrays, and no tensors that could be differentiated
@@ -292,8 +304,11 @@ plt.show()
 #
 #    y = x + \alpha\, F(x), \qquad \alpha = 0
 #
-# They call it **SkipInit**: one number :math:`\alpha` a block, which is trained. **Predict first**: while
-# :math:`\alpha = 0`, which parameters of the block get a gradient?
+# They call it **SkipInit**: one number :math:`\alpha` a block, which is trained.
+#
+# .. admonition:: Predict first
+#
+#    While :math:`\alpha = 0`, which parameters of the block get a gradient?
 
 x = Tensor(rng.standard_normal((16, 8)), requires_grad=True)
 w1, w2 = (Tensor(rng.standard_normal((8, 8)) / 2, requires_grad=True) for _ in range(2))
@@ -381,10 +396,9 @@ assert len(reports) == 5
 #
 # Read next
 # ---------
-# - D. Balduzzi and others, *The shattered gradients problem*, arXiv 1702.08591.
-# - A. Veit, M. Wilber, S. Belongie, *Residual networks behave like ensembles of relatively shallow networks*, arXiv
-#   1605.06431.
-# - H. Li and others, *Visualizing the loss landscape of neural nets*, arXiv 1712.09913.
-# - S. De, S. Smith, *Batch normalization biases residual blocks towards the identity function in deep networks*, arXiv
+# - Balduzzi and others, *The shattered gradients problem*, arXiv 1702.08591.
+# - Veit, Wilber, Belongie, *Residual networks behave like ensembles of relatively shallow networks*, arXiv 1605.06431.
+# - Li and others, *Visualizing the loss landscape of neural nets*, arXiv 1712.09913.
+# - De, Smith, *Batch normalization biases residual blocks towards the identity function in deep networks*, arXiv
 #   2002.10444.
 # - ``minires lab list``: more claims, tried in the same way.

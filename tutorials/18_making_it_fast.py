@@ -80,8 +80,10 @@ print(f"in the time in which one byte is moved: {balance:.1f} multiply-adds")
 # from :math:`C` channels to :math:`C` reads and writes :math:`C` numbers for each pixel, and makes :math:`9 C^2`
 # multiply-adds for it.
 #
-# **Predict first**: does a 3×3 convolution of 16 channels wait for the memory or for the arithmetic? And a 1×1
-# convolution of 16 channels?
+# .. admonition:: Predict first
+#
+#    Does a 3×3 convolution of 16 channels wait for the memory or for the arithmetic? And a 1×1 convolution of 16
+#    channels?
 
 
 def intensity_of_convolution(channels, kernel_size):
@@ -210,7 +212,9 @@ np.testing.assert_array_equal(channels_last, x)
 print("the same shape, the same numbers; strides", x.strides, "and", channels_last.strides)
 
 # %%
-# **Predict first**: the 64 channels of one pixel. In how many lines do they lie, in the one order and in the other?
+# .. admonition:: Predict first
+#
+#    The 64 channels of one pixel. In how many lines do they lie, in the one order and in the other?
 
 in_lines = lines_of(x[0, :, 0, 0]), lines_of(channels_last[0, :, 0, 0])
 print(f"{in_lines[0]} lines, and {in_lines[1]}")
@@ -383,8 +387,10 @@ def transforms_for(m, points):
 
 
 # %%
-# **Predict first**: a tile of 4×4 outputs sees a patch of 6×6. How many multiplications does each output take, and how
-# many does the plain sum take? And if that gets better and better with larger tiles, why not take 8×8?
+# .. admonition:: Predict first
+#
+#    A tile of 4×4 outputs sees a patch of 6×6. How many multiplications does each output take, and how many does the
+#    plain sum take? And if that gets better and better with larger tiles, why not take 8×8?
 
 tiles = {
     "F(2×2): 0, ±1": transforms_for(2, [0, 1, -1]),
@@ -519,8 +525,8 @@ if not quick():
 #
 # Read next
 # ---------
-# - S. Williams, A. Waterman, D. Patterson, *Roofline: an insightful visual performance model for multicore
-#   architectures*, Communications of the ACM 52(4), 2009.
-# - A. Lavin, S. Gray, *Fast algorithms for convolutional neural networks*, arXiv 1509.09308: Winograd's tiles.
-# - S. Winograd, *Arithmetic complexity of computations*, 1980: why it cannot be done with fewer.
+# - Williams, Waterman, Patterson, *Roofline: an insightful visual performance model for multicore architectures*,
+#   Communications of the ACM 52(4), 2009.
+# - Lavin, Gray, *Fast algorithms for convolutional neural networks*, arXiv 1509.09308: Winograd's tiles.
+# - Winograd, *Arithmetic complexity of computations*, 1980: why it cannot be done with fewer.
 # - ``minires/kernels/numba_kernels/winograd.py`` and ``machine/tile.py`` beside it; the page *The CPU kernels*.

@@ -68,7 +68,9 @@ print_source("activation.cu", "relu_forward", 3)
 # - The loop: take the number that is yours, then go on by as many as there are threads. So any number of threads can do
 #   any number of numbers.
 #
-# **Predict first**: 2 blocks of 4 threads, 20 numbers. Which numbers does thread 3 of block 1 take?
+# .. admonition:: Predict first
+#
+#    2 blocks of 4 threads, 20 numbers. Which numbers does thread 3 of block 1 take?
 #
 # In Python:
 
@@ -135,8 +137,10 @@ def lines_fetched(places):
 
 
 # %%
-# **Predict first**: how many lines does a warp fetch at one moment, if thread :math:`t` reads number :math:`t`? If it
-# reads the first of its own stretch of 100 numbers? If it reads every second number, as a stride of 2 does?
+# .. admonition:: Predict first
+#
+#    How many lines does a warp fetch at one moment, if thread :math:`t` reads number :math:`t`? If it reads the first
+#    of its own stretch of 100 numbers? If it reads every second number, as a stride of 2 does?
 
 t = np.arange(32)  # the threads of a warp
 fetched = {
@@ -171,7 +175,9 @@ def add_in_any_order(rng, threads=8):
 
 
 # %%
-# **Predict first**: which totals can come out, besides 8? What is the smallest?
+# .. admonition:: Predict first
+#
+#    Which totals can come out, besides 8? What is the smallest?
 
 rng = np.random.default_rng(0)
 totals = np.bincount([add_in_any_order(rng) for _ in range(1000)], minlength=9)
@@ -420,8 +426,8 @@ assert abs(found["loss"] - loss) < 1e-4 and found["differ by"] < 1e-2 and found[
 # Read next
 # ---------
 # - NVIDIA, *CUDA C++ programming guide*: programming model, and memory hierarchy.
-# - M. Harris, *Optimizing parallel reduction in CUDA*, 2007: the sum in pairs, made fast in seven steps.
-# - T. Chan, G. Golub, R. LeVeque, *Algorithms for computing the sample variance: analysis and recommendations*, The
-#   American Statistician 37(3), 1983.
+# - Harris, *Optimizing parallel reduction in CUDA*, 2007: the sum in pairs, made fast in seven steps.
+# - Chan, Golub, LeVeque, *Algorithms for computing the sample variance: analysis and recommendations*, The American
+#   Statistician 37(3), 1983.
 # - The page *On a GPU*; ``minires/kernels/cuda/implicit_gemm.cuh``, which opens with a picture; and
 #   ``minires/kernels/emulation/cuda_cpu.h``, the whole of the card that was played here.

@@ -104,8 +104,10 @@ def accuracy(model, prepare=normalized):
 # - **all**: everything is trained; the head, which starts from nothing, ten times as fast as the rest.
 # - **scratch**: the same architecture with fresh weights, for comparison.
 #
-# **Predict first**: ten pictures of each class, forty steps of sixteen pictures. Guessing is right in a quarter of all
-# cases. Where does each of the three get to?
+# .. admonition:: Predict first
+#
+#    Ten pictures of each class, forty steps of sixteen pictures. Guessing is right in a quarter of all cases. Where
+#    does each of the three get to?
 
 
 def prepared(way):
@@ -152,8 +154,10 @@ assert quick() or reached["all"][steps] > reached["scratch"][steps] + 0.1
 # Filters that were found on other pictures are worth more than ten pictures of one's own. That is one seed and one set
 # of pictures. ``minires finetune`` does the same from the command line, for any run or file of weights.
 #
-# **Predict first**: what is the accuracy of the same network, if pixels are handed to it as numbers from 0 to 1? And as
-# they come, from 0 to 255?
+# .. admonition:: Predict first
+#
+#    What is the accuracy of the same network, if pixels are handed to it as numbers from 0 to 1? And as they come, from
+#    0 to 255?
 
 model = tuned["all"]
 by_range = {
@@ -327,8 +331,7 @@ np.testing.assert_allclose(product, x.data**2 * v, rtol=1e-6)
 #
 # Read next
 # ---------
-# - J. Yosinski, J. Clune, Y. Bengio, H. Lipson, *How transferable are features in deep neural networks?*, arXiv
-#   1411.1792.
-# - K. Simonyan, A. Vedaldi, A. Zisserman, *Deep inside convolutional networks*, arXiv 1312.6034, section 3.
-# - J. Adebayo and others, *Sanity checks for saliency maps*, arXiv 1810.03292.
+# - Yosinski, Clune, Bengio, Lipson, *How transferable are features in deep neural networks?*, arXiv 1411.1792.
+# - Simonyan, Vedaldi, Zisserman, *Deep inside convolutional networks*, arXiv 1312.6034, section 3.
+# - Adebayo and others, *Sanity checks for saliency maps*, arXiv 1810.03292.
 # - The pages *Fine-tuning*, *Published weights* and *ONNX*; and ``minires lab list``, for questions of your own.

@@ -77,6 +77,22 @@ def test_markup_is_the_english_ones(catalogues):
     assert wrong == []
 
 
+def test_a_paragraph_is_a_paragraph_in_chinese_too(catalogues):
+    """Sphinx leaves out, and says nothing, a translation that is not: "K. He, …" alone in its line begins a list A to Z."""
+    from docutils import nodes
+    from docutils.core import publish_doctree
+
+    quiet = {"report_level": 5, "doctitle_xform": False, "docinfo_xform": False, "character_level_inline_markup": True}
+    wrong = []
+    for page, catalogue in catalogues.items():
+        for english, chinese in translations.translations(catalogue).items() if page.startswith("chapters/") else ():
+            kinds = {type(node) for node in publish_doctree(chinese, settings_overrides=quiet).children}
+            is_title = english[0].isdigit()  # "8. Batch norm": Sphinx reads titles in another way
+            if nodes.paragraph not in kinds and not is_title:
+                wrong.append((page, chinese))
+    assert wrong == []
+
+
 def test_the_glossary_decides_the_words(catalogues):
     """The words in italics in the glossary are those that the Chinese glossary explains."""
     entries = (ROOT / "docs" / "glossary.md").read_text(encoding="utf-8").split("```{glossary}\n")[1].split("\n\n")

@@ -280,8 +280,8 @@ assert (conv.weight.size, linear.weight.size) == (144, 65536)
 #
 # Read next
 # ---------
-# - LeCun and others, *Backpropagation applied to handwritten zip code recognition*, Neural Computation 1(4), 1989: shared
-#   weights, on digits.
+# - LeCun and others, *Backpropagation applied to handwritten zip code recognition*, Neural Computation 1(4), 1989:
+#   shared weights, on digits.
 # - Chellapilla, Puri, Simard, *High performance convolutional neural networks for document processing*, 2006:
 #   convolution unrolled into a matrix product.
 # - Dumoulin, Visin, *A guide to convolution arithmetic for deep learning*, arXiv 1603.07285, chapters 1 and 2: strides

@@ -78,7 +78,7 @@ def test_markup_is_the_english_ones(catalogues):
 
 
 def test_a_paragraph_is_a_paragraph_in_chinese_too(catalogues):
-    """Sphinx leaves out, and says nothing, a translation that is not: "K. He, …" alone in its line begins a list A to Z."""
+    """Sphinx leaves out, and says nothing, a translation that is not: "K. He, …" alone in its line begins a list."""
     from docutils import nodes
     from docutils.core import publish_doctree
 

@@ -8,11 +8,12 @@ the fused op does in one is written as the plain nodes it consists of, which eve
 """
 
 from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from minires.engine import Op
+from minires.interop.onnx_graph import Graph
 from minires.interop.onnx_index import getitem
 from minires.interop.onnx_record import Step
 from minires.kernels.chain import Skip
@@ -38,16 +39,13 @@ from minires.ops import (
 )
 from minires.ops import soft_cross_entropy as soft_loss
 
-if TYPE_CHECKING:
-    from minires.interop.onnx_file import Graph
-
 Exporter = Callable[..., str]
 
 
 def plain(kind: str) -> Exporter:
     """Return the exporter of an op that ONNX has under a name of its own, with the same inputs and no options."""
 
-    def export(graph: "Graph", step: Step, *inputs: str) -> str:
+    def export(graph: Graph, step: Step, *inputs: str) -> str:
         return graph.node(kind, *inputs)
 
     return export
@@ -56,27 +54,27 @@ def plain(kind: str) -> Exporter:
 # Elementwise.
 
 
-def where(graph: "Graph", step: Step, a: str, b: str) -> str:
+def where(graph: Graph, step: Step, a: str, b: str) -> str:
     condition = graph.constant(to_device(step.options["condition"], "cpu"))
     return graph.node("Where", condition, a, b)
 
 
-def leaky_relu(graph: "Graph", step: Step, x: str) -> str:
+def leaky_relu(graph: Graph, step: Step, x: str) -> str:
     return graph.node("LeakyRelu", x, alpha=float(step.options["negative_slope"]))
 
 
-def elu(graph: "Graph", step: Step, x: str) -> str:
+def elu(graph: Graph, step: Step, x: str) -> str:
     y = graph.node("Elu", x, alpha=float(step.options["alpha"]))
     scale = step.options["scale"]
     return y if scale == 1 else graph.node("Mul", y, graph.number(scale))
 
 
-def dropout(graph: "Graph", step: Step, x: str) -> str:
+def dropout(graph: Graph, step: Step, x: str) -> str:
     kept = graph.constant(to_device(step.options["kept"], "cpu"))
     return graph.node("Where", kept, graph.node("Mul", x, graph.number(step.options["scale"])), graph.number(0))
 
 
-def softmax(graph: "Graph", step: Step, x: str) -> str:
+def softmax(graph: Graph, step: Step, x: str) -> str:
     axes = step.options["axis"]
     if len(axes) == 1:
         return graph.node("Softmax", x, axis=axes[0])
@@ -84,7 +82,7 @@ def softmax(graph: "Graph", step: Step, x: str) -> str:
     return graph.node("Div", exp, graph.reduced("ReduceSum", exp, axes, keepdims=True))
 
 
-def log_softmax(graph: "Graph", step: Step, x: str) -> str:
+def log_softmax(graph: Graph, step: Step, x: str) -> str:
     axes = step.options["axis"]
     if len(axes) == 1:
         return graph.node("LogSoftmax", shifted(graph, x, axes), axis=axes[0])  # a runtime may add log Σ to the maximum
@@ -93,16 +91,16 @@ def log_softmax(graph: "Graph", step: Step, x: str) -> str:
     return graph.node("Sub", below, graph.node("Log", total))
 
 
-def shifted(graph: "Graph", x: str, axes: tuple[int, ...]) -> str:
+def shifted(graph: Graph, x: str, axes: tuple[int, ...]) -> str:
     """x − max x, which keeps eˣ from overflowing."""
     return graph.node("Sub", x, graph.reduced("ReduceMax", x, axes, keepdims=True))
 
 
-def gelu(graph: "Graph", step: Step, x: str) -> str:
+def gelu(graph: Graph, step: Step, x: str) -> str:
     return graph.node("Gelu", x)
 
 
-def tanh_gelu(graph: "Graph", step: Step, x: str) -> str:
+def tanh_gelu(graph: Graph, step: Step, x: str) -> str:
     return graph.node("Gelu", x, approximate="tanh")
 
 
@@ -110,30 +108,30 @@ def tanh_gelu(graph: "Graph", step: Step, x: str) -> str:
 
 
 def reduction_of(kind: str) -> Exporter:
-    def export(graph: "Graph", step: Step, x: str) -> str:
+    def export(graph: Graph, step: Step, x: str) -> str:
         return graph.reduced(kind, x, step.options["axes"], step.options["keepdims"])
 
     return export
 
 
-def var(graph: "Graph", step: Step, x: str) -> str:
+def var(graph: Graph, step: Step, x: str) -> str:
     axes = step.options["axes"]
     return mean_square(graph, centred(graph, x, axes), axes, step.options["keepdims"])
 
 
-def centred(graph: "Graph", x: str, axes: tuple[int, ...]) -> str:
+def centred(graph: Graph, x: str, axes: tuple[int, ...]) -> str:
     """x − its mean over axes."""
     return graph.node("Sub", x, graph.reduced("ReduceMean", x, axes, keepdims=True))
 
 
-def mean_square(graph: "Graph", x: str, axes: tuple[int, ...], keepdims: bool) -> str:
+def mean_square(graph: Graph, x: str, axes: tuple[int, ...], keepdims: bool) -> str:
     return graph.reduced("ReduceMean", graph.node("Mul", x, x), axes, keepdims)
 
 
 # Shapes.
 
 
-def reshape(graph: "Graph", step: Step, x: str) -> str:
+def reshape(graph: Graph, step: Step, x: str) -> str:
     new, before = list(step.shape), step.input_shapes[0]
     if new.count(None) > 1:  # one is found from the others; more can only be those that were there before
         new = [0 if size is None and i < len(before) and before[i] is None else size for i, size in enumerate(new)]
@@ -142,26 +140,26 @@ def reshape(graph: "Graph", step: Step, x: str) -> str:
     return graph.node("Reshape", x, graph.integers([-1 if size is None else size for size in new]))
 
 
-def transpose(graph: "Graph", step: Step, x: str) -> str:
+def transpose(graph: Graph, step: Step, x: str) -> str:
     return graph.node("Transpose", x, perm=list(step.options["axes"]))
 
 
-def pad(graph: "Graph", step: Step, x: str) -> str:
+def pad(graph: Graph, step: Step, x: str) -> str:
     before, after = zip(*step.options["widths"], strict=True) if step.options["widths"] else ((), ())
     return graph.node("Pad", x, graph.integers([*before, *after]))
 
 
-def concatenate(graph: "Graph", step: Step, *inputs: str) -> str:
+def concatenate(graph: Graph, step: Step, *inputs: str) -> str:
     return graph.node("Concat", *inputs, axis=step.options["axis"])
 
 
-def option_a(graph: "Graph", step: Step, x: str) -> str:
+def option_a(graph: Graph, step: Step, x: str) -> str:
     return with_zero_channels(
         graph, x, step.input_shapes[0][1], step.options["out_channels"], step.options["stride"]
     )
 
 
-def with_zero_channels(graph: "Graph", x: str, C: Any, F: int, stride: int) -> str:
+def with_zero_channels(graph: Graph, x: str, C: Any, F: int, stride: int) -> str:
     """Every stride-th pixel of x, its C channels in the middle of F."""
     if stride > 1:
         ends = graph.integers([np.iinfo(np.int64).max] * 2)
@@ -175,34 +173,34 @@ def with_zero_channels(graph: "Graph", x: str, C: Any, F: int, stride: int) -> s
 # Layers.
 
 
-def linear(graph: "Graph", step: Step, x: str, weight: str, *bias: str) -> str:
+def linear(graph: Graph, step: Step, x: str, weight: str, *bias: str) -> str:
     return graph.node("Gemm", x, weight, *bias, transB=1)
 
 
-def conv2d(graph: "Graph", step: Step, x: str, weight: str, *bias: str) -> str:
+def conv2d(graph: Graph, step: Step, x: str, weight: str, *bias: str) -> str:
     return conv(graph, step.options["stride"], step.options["padding"], x, weight, *bias)
 
 
-def conv(graph: "Graph", stride: tuple[int, int], padding: tuple[int, int], *inputs: str) -> str:
+def conv(graph: Graph, stride: tuple[int, int], padding: tuple[int, int], *inputs: str) -> str:
     return graph.node("Conv", *inputs, strides=list(stride), pads=[*padding, *padding])
 
 
-def grouped_conv2d(graph: "Graph", step: Step, x: str, weight: str, *bias: str) -> str:
+def grouped_conv2d(graph: Graph, step: Step, x: str, weight: str, *bias: str) -> str:
     stride, padding, dilation = (list(step.options[name]) for name in ("stride", "padding", "dilation"))
     pads, groups = [*padding, *padding], step.options["groups"]
     return graph.node("Conv", x, weight, *bias, strides=stride, pads=pads, dilations=dilation, group=groups)
 
 
-def batch_norm_inference(graph: "Graph", step: Step, x: str, weight: str, bias: str) -> str:
+def batch_norm_inference(graph: Graph, step: Step, x: str, weight: str, bias: str) -> str:
     mean, var = graph.state(step.options["mean"]), graph.state(step.options["var"])
     return graph.node("BatchNormalization", x, weight, bias, mean, var, epsilon=step.options["eps"])
 
 
-def batch_norm(graph: "Graph", step: Step, x: str, weight: str, bias: str) -> str:
+def batch_norm(graph: Graph, step: Step, x: str, weight: str, bias: str) -> str:
     return norm_by_batch(graph, len(step.input_shapes[0]), step.options["eps"], x, weight, bias)
 
 
-def norm_by_batch(graph: "Graph", ndim: int, eps: float, x: str, weight: str, bias: str) -> str:
+def norm_by_batch(graph: Graph, ndim: int, eps: float, x: str, weight: str, bias: str) -> str:
     """Batch norm by the batch's own statistics: ONNX has it for running ones alone."""
     axes = (0, *range(2, ndim))
     if ndim > 2:  # (C,) to (C, 1, 1)
@@ -210,7 +208,7 @@ def norm_by_batch(graph: "Graph", ndim: int, eps: float, x: str, weight: str, bi
     return graph.node("Add", graph.node("Mul", standardized(graph, x, axes, eps), weight), bias)
 
 
-def group_norm(graph: "Graph", step: Step, x: str, *weight_and_bias: str) -> str:
+def group_norm(graph: Graph, step: Step, x: str, *weight_and_bias: str) -> str:
     """As rows (N, G, M). ONNX's GroupNormalization takes the variance for E[x²] − mean², which loses its digits."""
     rows = graph.node("Reshape", x, graph.integers([0, step.options["num_groups"], -1]))
     y = graph.node("Reshape", standardized(graph, rows, (2,), step.options["eps"]), graph.node("Shape", x))
@@ -218,7 +216,7 @@ def group_norm(graph: "Graph", step: Step, x: str, *weight_and_bias: str) -> str
     return scaled_and_shifted(graph, y, [graph.node("Unsqueeze", each, ones) for each in weight_and_bias])
 
 
-def layer_norm(graph: "Graph", step: Step, x: str, *weight_and_bias: str) -> str:
+def layer_norm(graph: Graph, step: Step, x: str, *weight_and_bias: str) -> str:
     ndim, eps, sizes = step.options["ndim"], step.options["eps"], step.input_shapes[0]
     if step.dtype == np.float32:
         if None in sizes[-ndim:]:
@@ -230,24 +228,24 @@ def layer_norm(graph: "Graph", step: Step, x: str, *weight_and_bias: str) -> str
     return scaled_and_shifted(graph, standardized(graph, x, axes, eps), weight_and_bias)
 
 
-def scaled_and_shifted(graph: "Graph", y: str, weight_and_bias: Iterable[str]) -> str:
+def scaled_and_shifted(graph: Graph, y: str, weight_and_bias: Iterable[str]) -> str:
     for kind, factor in zip(("Mul", "Add"), weight_and_bias, strict=False):
         y = graph.node(kind, y, factor)
     return y
 
 
-def standardized(graph: "Graph", x: str, axes: tuple[int, ...], eps: float) -> str:
+def standardized(graph: Graph, x: str, axes: tuple[int, ...], eps: float) -> str:
     """(x − mean)/√(var + eps), mean and var over the axes."""
     x = centred(graph, x, axes)
     var = mean_square(graph, x, axes, keepdims=True)
     return graph.node("Div", x, graph.node("Sqrt", graph.node("Add", var, graph.number(eps))))
 
 
-def max_pool2d(graph: "Graph", step: Step, x: str) -> str:
+def max_pool2d(graph: Graph, step: Step, x: str) -> str:
     return graph.node("MaxPool", x, **window(step))
 
 
-def avg_pool2d(graph: "Graph", step: Step, x: str) -> str:
+def avg_pool2d(graph: Graph, step: Step, x: str) -> str:
     return graph.node("AveragePool", x, count_include_pad=1, **window(step))
 
 
@@ -256,12 +254,12 @@ def window(step: Step) -> dict[str, list[int]]:
     return {"kernel_shape": list(size), "strides": list(stride), "pads": [*padding, *padding]}
 
 
-def ceil_max_pool2d(graph: "Graph", step: Step, x: str) -> str:
+def ceil_max_pool2d(graph: Graph, step: Step, x: str) -> str:
     """With what windows reach beyond the image as padding: runtimes differ in what their ceil_mode leaves out."""
     return graph.node("MaxPool", x, **window_with_room(step, "max_pool2d"))
 
 
-def general_avg_pool2d(graph: "Graph", step: Step, x: str) -> str:
+def general_avg_pool2d(graph: Graph, step: Step, x: str) -> str:
     """ONNX divides by KH·KW also where a window reaches beyond a padding that counts: set right by a constant."""
     if not step.options["ceil_mode"]:
         return graph.node("AveragePool", x, count_include_pad=0, **window(step))
@@ -286,11 +284,11 @@ def window_of(step: Step) -> tuple[Any, Any, Any]:
     return step.options["kernel_size"], step.options["stride"], step.options["padding"]
 
 
-def global_avg_pool2d(graph: "Graph", step: Step, x: str) -> str:
+def global_avg_pool2d(graph: Graph, step: Step, x: str) -> str:
     return graph.node("Flatten", graph.node("GlobalAveragePool", x), axis=1)
 
 
-def adaptive_avg_pool2d(graph: "Graph", step: Step, x: str) -> str:
+def adaptive_avg_pool2d(graph: Graph, step: Step, x: str) -> str:
     """rows @ x @ columns: the windows' means are products with constant matrices, since their places are known."""
     H, W = step.input_shapes[0][2:]
     if H is None or W is None:
@@ -313,7 +311,7 @@ def averaging(size: int, parts: int) -> Any:
 # Losses: their labels and targets are constants.
 
 
-def cross_entropy(graph: "Graph", step: Step, logits: str) -> str:
+def cross_entropy(graph: Graph, step: Step, logits: str) -> str:
     labels, smoothing = to_device(step.options["labels"], "cpu"), step.options["label_smoothing"]
     kept = labels != step.options["ignore_index"]
     classes = step.input_shapes[0][1]
@@ -325,7 +323,7 @@ def cross_entropy(graph: "Graph", step: Step, logits: str) -> str:
     return graph.reduced("ReduceSum", agreement, (0, 1), keepdims=False)
 
 
-def soft_cross_entropy(graph: "Graph", step: Step, logits: str) -> str:
+def soft_cross_entropy(graph: Graph, step: Step, logits: str) -> str:
     targets = to_device(step.options["targets"], "cpu")
     log_p = graph.node("LogSoftmax", shifted(graph, logits, (1,)), axis=1)
     counted = graph.node("Where", graph.constant(targets == 0), graph.number(0), log_p)  # 0 · log 0 is 0
@@ -333,7 +331,7 @@ def soft_cross_entropy(graph: "Graph", step: Step, logits: str) -> str:
     return graph.reduced("ReduceSum", agreement, (1,), keepdims=False)
 
 
-def mse_loss(graph: "Graph", step: Step, prediction: str, target: str) -> str:
+def mse_loss(graph: Graph, step: Step, prediction: str, target: str) -> str:
     axes = tuple(range(len(step.input_shapes[0])))
     return mean_square(graph, graph.node("Sub", prediction, target), axes, keepdims=False)
 
@@ -341,7 +339,7 @@ def mse_loss(graph: "Graph", step: Step, prediction: str, target: str) -> str:
 # The fused op, as the layers that it is made of.
 
 
-def conv_chain(graph: "Graph", step: Step, x: str, *inputs: str) -> str:
+def conv_chain(graph: Graph, step: Step, x: str, *inputs: str) -> str:
     settings, skip, folded = step.options["settings"], step.options["skip"], step.options["folded"]
     y, rest, total_stride = x, list(inputs), 1
     for i, (stride, padding, eps) in enumerate(settings):

@@ -5,21 +5,19 @@ the place of the first of them where they stand side by side; where a slice, Non
 front.
 """
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
+from minires.interop.onnx_graph import Graph
 from minires.interop.onnx_record import Shape, Step
 from minires.kernels import Array
 from minires.kernels.devices import to_device
 
-if TYPE_CHECKING:
-    from minires.interop.onnx_file import Graph
-
 LAST = np.iinfo(np.int64)
 
 
-def getitem(graph: "Graph", step: Step, x: str) -> str:
+def getitem(graph: Graph, step: Step, x: str) -> str:
     parts, apart = spread_out(step)
     slices = [(axis, part) for axis, part in axes_of(parts) if isinstance(part, slice) and part != slice(None)]
     if slices:
@@ -76,7 +74,7 @@ def axes_of(parts: list[Any]) -> list[tuple[int, Any]]:
     return list(enumerate([part for part in parts if part is not None]))
 
 
-def sliced(graph: "Graph", x: str, slices: list[tuple[int, slice]], shape: Shape) -> str:
+def sliced(graph: Graph, x: str, slices: list[tuple[int, slice]], shape: Shape) -> str:
     bounds = [slice_bounds(part, shape[axis]) for axis, part in slices]
     starts, ends, steps = (graph.integers(numbers) for numbers in zip(*bounds, strict=True))
     return graph.node("Slice", x, starts, ends, graph.integers([axis for axis, _ in slices]), steps)
@@ -94,7 +92,7 @@ def slice_bounds(part: slice, size: int | None) -> tuple[int, int, int]:
     return first if part.start is None else int(part.start), last if part.stop is None else int(part.stop), step
 
 
-def gathered(graph: "Graph", x: str, chosen: list[int], arrays: list[Array], ndim: int, apart: bool) -> str:
+def gathered(graph: Graph, x: str, chosen: list[int], arrays: list[Array], ndim: int, apart: bool) -> str:
     """Take the chosen axes' entries: those axes to the front, GatherND, and the result's axes to their place."""
     if len(chosen) == 1:  # Gather leaves the axes where they are
         return graph.node("Gather", x, graph.constant(arrays[0].astype(np.int64)), axis=chosen[0])

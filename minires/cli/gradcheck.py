@@ -161,7 +161,7 @@ def check_updates(sets: list[str], seed: int, as_json: bool) -> int:
     if as_json:
         print_json([{**row, **measured(row["worst"])} for row in found])
         return 1 if failures else 0
-    rows = [(row["verdict"], row["kernels"], row["worst"], row["update"]) for row in found]
+    rows: list[tuple[str, ...]] = [(row["verdict"], row["kernels"], row["worst"], row["update"]) for row in found]
     print_table(("verdict", "kernels", "worst", "what is updated"), rows)
     for failure in failures:
         print(f"\n{failure}")

@@ -50,7 +50,7 @@ def start(make_recipe: Callable[[], Recipe], out: str, tell: Tell = None) -> int
     if_first(processes, lambda: folder.append(runs.new_run(out, "train", recipe.model.name, recipe.to_dict())))
     with ExitStack() as stack:
         if_first(processes, lambda: stack.enter_context(runs.lock(folder[0])))
-        return train(processes, recipe, trainer, *folder, tell=tell)
+        return train(processes, recipe, trainer, folder[0] if folder else None, tell)
 
 
 def resume(

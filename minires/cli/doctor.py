@@ -23,8 +23,8 @@ LIBRARIES = {
     "pooch": "downloads of data sets",
     "requests": "downloads of data sets, too",
     "threadpoolctl": "threads of the matrix products",
-    "onnx": "export of networks: minires[onnx]",
-    "mpi4py": "training on several processes: minires[mpi]",
+    "onnx": "export of networks: minires-engine[onnx]",
+    "mpi4py": "training on several processes: minires-engine[mpi]",
 }
 CUPY = ("cupy-cuda13x", "cupy-cuda12x", "cupy")
 

@@ -1,4 +1,7 @@
-"""What a package index shows: the README with addresses in the place of paths, and the project's own address.
+"""What the package holds besides `minires`, and what a package index shows of it.
+
+A checkout has the chapters at its top, and the trainings that chapter 16 draws among the benchmarks; in the wheel both
+are in `minires/tutorials`.
 
 An index has none of the files beside the README, so its pictures and links work there only as whole addresses. Those
 come from one setting, `home` in pyproject.toml. Without it a picture leaves its description and a link its words.
@@ -7,6 +10,7 @@ come from one setting, `home` in pyproject.toml. Without it a picture leaves its
 import re
 from pathlib import Path
 
+from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 from hatchling.metadata.plugin.interface import MetadataHookInterface
 
 LINK = re.compile(r"(!?)\[([^\]]*)\]\((?!https?:|#)([^)]+)\)")
@@ -38,3 +42,15 @@ class Home(MetadataHookInterface):
                 "Changelog": f"{home}/blob/HEAD/CHANGELOG.md",
                 "Issues": f"{home}/issues",
             }
+
+
+class Chapters(BuildHookInterface):
+    """Puts the chapters into the wheel, and of each recorded training what is drawn."""
+
+    def initialize(self, version: str, build_data: dict) -> None:
+        root = Path(self.root)
+        trainings = root / "benchmarks" / "results" / "training"
+        build_data["force_include"][str(root / "tutorials")] = "minires/tutorials"
+        for path in [trainings / "runs.json", *trainings.glob("*/metrics.jsonl")]:
+            place = path.relative_to(trainings).as_posix()
+            build_data["force_include"][str(path)] = f"minires/tutorials/trainings/{place}"

@@ -1,11 +1,13 @@
 """`minires bench`: how long a training step and an inference take here, with which kernels; --profile: op by op."""
 
 import argparse
-import json
 import time
+from collections import Counter
 from collections.abc import Iterator
+from dataclasses import asdict
 from typing import Any
 
+from minires.cli.as_json import add_json, print_json
 from minires.cli.train import check_size
 
 EXAMPLES = [
@@ -27,7 +29,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--unfused", action="store_true", help="batch norm, residual add and relu as ops of their own")
     parser.add_argument("--rounds", type=int, default=7, metavar="N", help="repeats, of which median and quartiles (7)")
     parser.add_argument("--profile", action="store_true", help="the time of each op of a training step instead")
-    parser.add_argument("--json", action="store_true", help="print the times as JSON alone")
+    add_json(parser, "print the times as JSON")
     parser.add_argument("--launches", action="store_true", help="the kernels of a training step on a GPU instead")
 
 
@@ -41,8 +43,6 @@ def run(args: argparse.Namespace) -> int:
         value = getattr(args, name)
         if value is not None and value < 1:
             raise ValueError(f"--{name.replace('_', '-')} must be at least 1, got {value}")
-    if args.json and (args.profile or args.launches):
-        raise ValueError("--json is for the times: leave out --profile and --launches")
     options = model_options(args)
     results = []
     has_fused = not args.unfused and has_fused_form(options)
@@ -50,7 +50,7 @@ def run(args: argparse.Namespace) -> int:
         kernels.set_num_threads(args.threads)
     if args.launches:
         model = models.make(args.model, **{"seed": 0, "fused": has_fused, **options}).to("cuda")
-        show_launches(model, args.batch_size, args.size)
+        show_launches(launches_of(model, args.batch_size, args.size), args.json)
         return 0
     rng = np.random.default_rng(0)
     for name in args.kernels or [kernels.in_use()]:
@@ -65,16 +65,18 @@ def run(args: argparse.Namespace) -> int:
             if not args.json:
                 print(f"{args.model}, {args.batch_size} images of {size[0]}×{size[1]}, {name} kernels"
                       f"{', fused' if given['fused'] else ''}")
+            what = {"model": args.model, "batch_size": args.batch_size, "size": size, "kernels": name,
+                    "fused": given["fused"]}  # fmt: skip
             if args.profile:
-                show_profile(model, sgd, images, labels, args.rounds)
+                profile = profile_of(model, sgd, images, labels, args.rounds, args.json)
+                results.append({**what, **profile})
                 continue
-            what = {"model": args.model, "batch_size": args.batch_size, "size": size, "kernels": name}
             for row in times(model, sgd, images, labels, args.rounds):
-                results.append({**what, "fused": given["fused"], **row})
+                results.append({**what, **row})
                 if not args.json:
                     show(row, args.batch_size)
     if args.json:
-        print(json.dumps(results, indent=2))
+        print_json(results)
     return 0
 
 
@@ -97,8 +99,8 @@ def model_options(args: argparse.Namespace) -> dict[str, Any]:
     return options
 
 
-def show_launches(model, batch_size: int, size: int | None) -> None:
-    """Print how often each of our GPU kernels is launched in a training step; CuPy's own small ones come on top."""
+def launches_of(model, batch_size: int, size: int | None) -> Counter[str]:
+    """Count how often each of our GPU kernels is launched in a training step; CuPy's own small ones come on top."""
     import numpy as np
 
     from minires import ops, optim
@@ -111,17 +113,27 @@ def show_launches(model, batch_size: int, size: int | None) -> None:
     before = launches.copy()
     ops.cross_entropy(model(images), labels).backward()
     optim.SGD(model.parameters(), lr=0.01, momentum=0.9).step()
-    counted = launches - before
+    return launches - before
+
+
+def show_launches(counted: Counter[str], as_json: bool) -> None:
+    if as_json:
+        print_json(dict(counted.most_common()))
+        return
     for name, number in counted.most_common():
         print(f"{name:34}{number:6}")
     print(f"{'all':34}{counted.total():6}")
 
 
-def show_profile(model, sgd, images, labels, rounds: int) -> None:
+def profile_of(model, sgd, images, labels, rounds: int, quiet: bool) -> dict[str, Any]:
+    """Time the ops of a training step, print them unless `quiet`, and return them with the peak, FLOP/s."""
     from minires.observe import profiling
 
-    profile = profiling.profile_step(model, sgd, images, labels, rounds)
-    print(profiling.profile_text(profile, profiling.measured_peak()))
+    profile, peak = profiling.profile_step(model, sgd, images, labels, rounds), profiling.measured_peak()
+    if not quiet:
+        print(profiling.profile_text(profile, peak))
+    facts = asdict(profile)
+    return {"ops": facts.pop("rows"), **facts, "peak_flops_per_s": peak, "rounds": rounds}
 
 
 def show(row: dict[str, Any], images: int) -> None:

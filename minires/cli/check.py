@@ -5,10 +5,10 @@ right; 1 it is not, for whatever reason; 2 a wrong call, or a file that is not t
 """
 
 import argparse
-import json
 import time
 from pathlib import Path
 
+from minires.cli.as_json import print_json
 from minires.language import say
 
 EXAMPLES = [
@@ -45,7 +45,7 @@ def run(args: argparse.Namespace) -> int:
     if args.train and exercise.plug is None:
         raise ValueError(f"nothing of chapter {args.chapter}'s exercise goes into the engine: leave out --train")
     if args.json:
-        return print_json([args.chapter], folder, args.seed)
+        return grade([args.chapter], folder, args.seed)
     return check_chapter(args.chapter, folder, args)
 
 
@@ -74,7 +74,7 @@ def check_all(folder: Path, args: argparse.Namespace) -> int:
     """Examine all chapters that are begun; go on behind one that is not right."""
     numbers = begun(folder)
     if args.json:
-        return print_json(numbers, folder, args.seed)
+        return grade(numbers, folder, args.seed)
     wrong = []
     for number in numbers:
         say(f"Chapter {number}")
@@ -135,13 +135,13 @@ def say_passed(number: int, tasks: list, folder: Path, losses: list[float] | Non
 MILESTONES = {3: "points", 5: "train linear", 7: "train conv", 12: "train resnet20"}
 
 
-def print_json(numbers: list[int], folder: Path, seed: int) -> int:
+def grade(numbers: list[int], folder: Path, seed: int) -> int:
     """Examine each function by itself, in a process of its own, and print what a grader needs; a point for each.
 
     Nothing is written: a grader's copy of an answer stays as it is.
     """
     results = [as_json(task, folder, seed) for number in numbers for task in tasks_or_exercise(number, folder)]
-    print(json.dumps(results[0] if len(results) == 1 else results, indent=2, ensure_ascii=True))
+    print_json(results[0] if len(results) == 1 else results)
     return 0 if all(result["passed"] for result in results) else 1
 
 

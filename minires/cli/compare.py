@@ -6,6 +6,8 @@ import sys
 import time
 from pathlib import Path
 
+from minires.cli.as_json import add_json, print_json
+
 EXAMPLES = [
     ("minires compare", "plain and residual networks of 20 and 56 layers"),
     ("minires compare --depths 20 --norm none batch group layer", "do skips need batch norm?"),
@@ -35,6 +37,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--out", default="runs", metavar="FOLDER", help="where to make the run's folder (runs)")
     parser.add_argument("--html", metavar="FILE", help="write a page of it too, for a browser, to send")
     parser.add_argument("--seed", type=int, default=0, metavar="N", help="the first random seed (0)")
+    add_json(parser, "print the report as JSON, with every norm")
 
 
 def command_of(args: argparse.Namespace) -> str:
@@ -44,7 +47,7 @@ def command_of(args: argparse.Namespace) -> str:
     words = ["minires", "compare"]
     for name, default in vars(parser.parse_args([])).items():
         value = getattr(args, name)
-        if value != default and name not in ("out", "html"):
+        if value != default and name not in ("out", "html", "json"):
             values = value if isinstance(value, list) else [value]
             words += [f"--{name.replace('_', '-')}", *[str(one) for one in values]]
     return shlex.join(words)
@@ -70,18 +73,23 @@ def run(args: argparse.Namespace) -> int:
         batch_size=args.batch_size, data=args.data, data_dir=args.data_dir, device=args.device, kernels=args.kernels,
         out=args.out, seed=args.seed, progress=True,
     )  # fmt: skip
-    print(conclusions.summary_table(report["summary"]))
-    print()
-    print("\n".join(report["verdict"]))
-    print()
+    if not args.json:  # before the figures: something to read
+        print(conclusions.summary_table(report["summary"]))
+        print()
+        print("\n".join(report["verdict"]))
+        print()
     from minires import plots  # Matplotlib is loaded after the work
 
-    for path in plots.gradient_flow(report["folder"]):
-        print(path)
+    figures = list(plots.gradient_flow(report["folder"]))
     if args.html:
-        print(plots.html_report(report["folder"], args.html, command=command_of(args)))
-    tables = sorted(path.name for path in Path(report["folder"]).glob("*.csv"))
-    print(f"{report['folder']}: report.json, {', '.join(tables)} ({time.perf_counter() - start:.0f} s)")
+        figures.append(plots.html_report(report["folder"], args.html, command=command_of(args)))
+    if args.json:
+        print_json({**report, "figures": [str(path) for path in figures]})
+    else:
+        for path in figures:
+            print(path)
+        tables = sorted(path.name for path in Path(report["folder"]).glob("*.csv"))
+        print(f"{report['folder']}: report.json, {', '.join(tables)} ({time.perf_counter() - start:.0f} s)")
     if report["interrupted"]:
         print("minires compare: interrupted; what was finished is above and in that folder", file=sys.stderr)
         return 130

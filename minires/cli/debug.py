@@ -5,6 +5,8 @@ import io
 import sys
 from typing import IO, Any
 
+from minires.cli.as_json import add_json, print_json
+
 MOST_LETTERS = 1_000_000  # of a script
 
 
@@ -41,6 +43,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     pictures.add_argument("--html", metavar="FILE", help="write the whole pass as one page for a browser")
     pictures.add_argument("--twin", action="store_true", help="with --html: show the plain twin beside it")
     pictures.add_argument("--draw", metavar="FILE", help="draw the graph as an .svg picture")
+    add_json(pictures, "print the gradients of the whole pass as JSON, op by op")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -50,6 +53,8 @@ def run(args: argparse.Namespace) -> int:
 
     if args.batch_size < 1:
         raise ValueError(f"--batch-size must be at least 1, got {args.batch_size}")
+    if args.json and (args.script or args.layer):
+        raise ValueError("--json goes through the whole pass by itself: leave out --script and --layer")
     if args.twin and not args.html:
         raise ValueError("--twin is for --html")
     if args.twin and args.skip == "off":
@@ -57,13 +62,15 @@ def run(args: argparse.Namespace) -> int:
     if args.pretrained is not None:
         check_alone(args)
     with kernels.use(args.kernels):
+        if args.json:
+            return print_numbers(args)
         commands = None if sys.stdin.isatty() else sys.stdin
         if args.script:
             commands = read_script(args.script)
         with debug.watch(action="report"):
             model, loss = forward(args, skip=args.skip == "on")
         if args.draw or args.html:
-            make_pictures(args, model, loss)
+            print(*make_pictures(args, model, loss), sep="\n")
             return 0
         debugger = Debugger(loss, model, commands)
         debugger.preloop()
@@ -85,8 +92,19 @@ def read_script(script: str) -> IO[str]:
         raise OSError(f"--script {script} cannot be read ({error.strerror}); give a text file of commands") from error
 
 
-def make_pictures(args: argparse.Namespace, model: Any, loss: Any) -> None:
-    """Write the files that --draw and --html ask for."""
+def print_numbers(args: argparse.Namespace) -> int:
+    """Print the numbers of the pass as JSON, and make the pictures that are asked for as well."""
+    from minires.debug.pass_numbers import numbers_of_pass
+
+    pictures = [str(path) for path in make_pictures(args, *forward(args, skip=args.skip == "on"))]
+    model, loss = forward(args, skip=args.skip == "on")  # once more: a page takes the pass
+    numbers = numbers_of_pass(loss, model)
+    print_json({"model": args.model, "batch_size": args.batch_size, **numbers, "pictures": pictures})
+    return 0
+
+
+def make_pictures(args: argparse.Namespace, model: Any, loss: Any) -> list[Any]:
+    """Write the files that --draw and --html ask for; return their paths."""
     from minires import debug
     from minires.debug import browser
 
@@ -99,7 +117,7 @@ def make_pictures(args: argparse.Namespace, model: Any, loss: Any) -> None:
             paths.append(browser.write(loss, args.html, args.model, model, twin))
     except OSError as error:
         raise OSError(error.errno, f"{error.strerror} for --draw or --html") from error
-    print(*paths, sep="\n")
+    return paths
 
 
 # What a trained network has already.

@@ -2,7 +2,6 @@
 
 import argparse
 import importlib.metadata
-import json
 import os
 import platform
 import shutil
@@ -10,6 +9,7 @@ import textwrap
 
 import minires
 from minires import kernels
+from minires.cli.as_json import add_json, print_json
 from minires.kernels.devices import gpu_description, gpu_problem
 
 # distribution, what it is for
@@ -23,8 +23,8 @@ LIBRARIES = {
     "pooch": "downloads of data sets",
     "requests": "downloads of data sets, too",
     "threadpoolctl": "threads of the matrix products",
-    "onnx": "export of networks: minires[onnx]",
-    "mpi4py": "training on several processes: minires[mpi]",
+    "onnx": "export of networks: minires-engine[onnx]",
+    "mpi4py": "training on several processes: minires-engine[mpi]",
 }
 CUPY = ("cupy-cuda13x", "cupy-cuda12x", "cupy")
 
@@ -35,14 +35,14 @@ EXAMPLES = [
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--json", action="store_true", help="print it as JSON")
+    add_json(parser, "print it as JSON")
     parser.add_argument("--need-gpu", action="store_true", help="exit with 1 where no GPU can be used")
 
 
 def run(args: argparse.Namespace) -> int:
     problem = gpu_problem()
     if args.json:
-        print(json.dumps(facts(problem), indent=2))
+        print_json(facts(problem))
         return 1 if problem and args.need_gpu else 0
     show("minires", minires.__version__)
     show("python", f"{platform.python_version()} on {platform.system()} {platform.machine()}")

@@ -2,7 +2,6 @@
 
 import argparse
 import contextlib
-import json
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -10,6 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+
+from minires.cli.as_json import add_json, print_json
 
 if TYPE_CHECKING:
     from minires.data import Dataset, Loader
@@ -37,7 +38,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--set", nargs="+", action="extend", default=[], metavar="KEY=VALUE",
                         help="an option of the file's model or of its data: model.stride_on=1x1 data.image_size=224")
     parser.add_argument("--data-dir", metavar="FOLDER", help="where the data set's files are (where they were)")
-    parser.add_argument("--json", action="store_true", help="print the result as JSON alone")
+    add_json(parser)
     parser.add_argument("--kernels", metavar="NAME", help="numpy or numba (numba where it can be had)")
 
 
@@ -138,7 +139,7 @@ def evaluate_run(args: argparse.Namespace) -> int:
     records.write_json(folder / "evaluation.json", result)
     records.write_csv(folder / "predictions.csv", rows)
     if args.json:
-        print(json.dumps(result, indent=2))
+        print_json({"folder": str(folder), **result})
         return 0
     answers.show(f", after {step} steps")
     print(f"{folder}: evaluation.json, predictions.csv")
@@ -170,7 +171,7 @@ def evaluate_weights(args: argparse.Namespace) -> int:
     answers = ask(model, data.Loader(images, labels, EVALUATION_BATCH, False, mean=mean, std=std), dataset.classes)
     if args.json:
         said = {"weights": Path(args.weights).name, "model": name, "normalized": how, "data": dataset.name}
-        print(json.dumps({**said, "part": "test", **answers.facts}, indent=2))
+        print_json({**said, "part": "test", **answers.facts})
         return 0
     answers.show(f" of {dataset.name}: {Path(args.weights).name}, {name}, normalized {how}")
     return 0

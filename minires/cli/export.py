@@ -5,6 +5,12 @@ as a safetensors file, for PyTorch and for `--weights`.
 import argparse
 import json
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from minires.cli.as_json import add_json, print_json
+
+if TYPE_CHECKING:
+    from minires.interop import About
 
 EXAMPLES = [
     ("minires export runs/20260102-030405-train-resnet20 model.onnx", "for other programs"),
@@ -21,6 +27,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--size", type=int, nargs=2, metavar=("H", "W"), help="of the images (those of the training)")
     parser.add_argument("--set", nargs="+", action="extend", default=[], metavar="KEY=VALUE",
                         help="of a file of weights, what its arrays do not say: model.stride_on=1x1")
+    add_json(parser, "print what the file holds as JSON")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -40,7 +47,11 @@ def run(args: argparse.Namespace) -> int:
     name, parameters = about.model, sum([parameter.size for parameter in model.parameters()])
     if as_weights:
         interop.save_weights(model, path, dtype=args.dtype, about=about)
-        print(f"{path}: {name}, {parameters:,} parameters, {path.stat().st_size:,} bytes")
+        facts = facts_of(path, about, parameters)
+        if args.json:
+            print_json(facts)
+        else:
+            print(f"{path}: {name}, {parameters:,} parameters, {facts['bytes']:,} bytes")
         return 0
     channels, *size = about.shape
     shape = (channels, *(args.size or size))
@@ -50,9 +61,19 @@ def run(args: argparse.Namespace) -> int:
     if about.mean:  # the graph takes normalized images; how to normalize goes along
         metadata |= {"mean": json.dumps(about.mean), "std": json.dumps(about.std)}
     interop.save_onnx(model, path, shape, metadata)
-    print(f"{path}: {name}, {parameters:,} parameters, opset {OPSET}, {path.stat().st_size:,} bytes")
+    facts = {**facts_of(path, about, parameters), "opset": OPSET, "input": ["batch", *shape]}
+    if args.json:
+        print_json(facts)
+        return 0
+    print(f"{path}: {name}, {parameters:,} parameters, opset {OPSET}, {facts['bytes']:,} bytes")
     print(f"input (batch, {', '.join(map(str, shape))}) float32, of (pixel − mean) / std; {written(metadata)}")
     return 0
+
+
+def facts_of(path: Path, about: "About", parameters: int) -> dict[str, Any]:
+    """Return what is in the file; `mean` and `std` are of pixels from 0 to 255, empty where they are not known."""
+    known = {name: getattr(about, name) for name in ("model", "classes", "mean", "std")}
+    return {"path": str(path), **known, "parameters": parameters, "bytes": path.stat().st_size}
 
 
 def written(metadata: dict[str, str]) -> str:

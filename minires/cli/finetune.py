@@ -6,6 +6,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from minires.cli.as_json import add_json, print_json
+
 if TYPE_CHECKING:
     from minires.interop import About
     from minires.nn import Module
@@ -36,6 +38,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--kernels", metavar="NAME", help="numpy or numba (numba where it can be had)")
     parser.add_argument("--out", default="runs", metavar="FOLDER", help="where to make the run's folder (runs)")
     parser.add_argument("--seed", type=int, metavar="N", help="of the new head, batches and augmentation (0)")
+    add_json(parser, "print the run's report as JSON")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -67,10 +70,16 @@ def train_on(args: argparse.Namespace) -> int:
     trainer = runs.build(recipe, source.state_dict())
     trained = sum([parameter.size for group in trainer.optimizer.param_groups for parameter in group["params"]])
     total = sum([parameter.size for parameter in trainer.model.parameters()])
-    print(f"{args.source}: all but the head taken over; {trained:,} of {total:,} parameters are trained on")
+    if not args.json:
+        print(f"{args.source}: all but the head taken over; {trained:,} of {total:,} parameters are trained on")
+
+    def print_report(run: runs.Run) -> None:
+        print_json({"folder": str(run.folder), "source": args.source, "trained_parameters": trained, **run.report})
+
+    tell = print_report if args.json else None
     folder = runs.new_run(args.out, "finetune", recipe.model.name, recipe.to_dict())
     with runs.lock(folder):
-        return runs.Run(folder, recipe, trainer, "finetune").carry_out()
+        return runs.Run(folder, recipe, trainer, "finetune", tell).carry_out()
 
 
 def read_source(args: argparse.Namespace) -> tuple["Module", "About"]:
@@ -93,7 +102,8 @@ def read_source(args: argparse.Namespace) -> tuple["Module", "About"]:
         raise ValueError("a file of weights does not say which model they are of: add --model, such as resnet18")
     settings = {keys[1]: value for keys, value in map(parsed, args.set) if keys[0] == "model" and len(keys) == 2}
     model, about, loaded = interop.load_network(weights, args.model, settings)
-    print(loaded)
+    if not args.json:
+        print(loaded)
     side = 224 if about.options["stem"] == "imagenet" else 32
     return model, replace(about, shape=about.shape or [about.options["in_channels"], side, side])
 

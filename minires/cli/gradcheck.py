@@ -4,6 +4,8 @@ import argparse
 import textwrap
 from typing import Any
 
+from minires.cli.as_json import add_json, print_json
+
 HEADS = ("verdict", "kernels", "precision", "worst", "cases", "checked", "kinks", "op, and what computed it")
 CASE_HEADS = ("verdict", "kernels", "precision", "worst", "checked", "kinks", "op, arguments, and what computed it")
 WIDTH = 115
@@ -30,6 +32,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="check what is no gradient: running statistics, optimizers, schedules, initial values",
     )
+    add_json(parser, "print every check as JSON")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -38,7 +41,7 @@ def run(args: argparse.Namespace) -> int:
 
     sets = [args.kernels] if args.kernels else kernel_sets()
     if args.updates:
-        return check_updates(sets, args.seed)
+        return check_updates(sets, args.seed, args.json)
     return check_gradients(sets, args)
 
 
@@ -52,6 +55,8 @@ def check_gradients(sets: list[str], args: argparse.Namespace) -> int:
         cases = [case for case in cases if case.op == args.op]
         if not cases:
             raise ValueError(f"unknown op {args.op!r}; known: {', '.join(known)}")
+    if args.json:
+        return print_checks([row for case in cases for row in check_case(case, sets, args.seed)])
     print(
         f"Backward against central differences in float64, with random output gradients, under {' and '.join(sets)} "
         "kernels;\nfloat32 as it is used, in units of its own rounding. Outputs against each op's formula.\n"
@@ -62,6 +67,28 @@ def check_gradients(sets: list[str], args: argparse.Namespace) -> int:
     else:
         print_table(CASE_HEADS, [case_line(row) for row in rows])
     return conclude(rows, cases)
+
+
+def print_checks(rows: list[Any]) -> int:
+    """Print each check as JSON. Return 0 if everything is right, else 1."""
+    print_json([
+        {
+            "op": row.case.op,
+            "case": row.case.name,
+            "shapes": {name: array.shape for name, array in row.case.arguments.items()},
+            "kernels": row.kernels,
+            "dtype": row.dtype,
+            "computed_by": row.computed_by,
+            "verdict": row.verdict,
+            "worst": row.error,
+            "worst_in": "relative error" if row.by_differences else "roundings",
+            "checked": row.checked,
+            "kinks": row.kinks,
+            "message": row.message,
+        }
+        for row in rows
+    ])  # fmt: skip
+    return int(any([row.verdict == "WRONG" for row in rows]))
 
 
 def conclude(rows: list[Any], cases: list[Any]) -> int:
@@ -114,27 +141,39 @@ def error_of(row: Any) -> str:
     return f"{row.error:.1e}" if row.by_differences else f"{row.error:.1f} roundings"
 
 
-def check_updates(sets: list[str], seed: int) -> int:
-    """Print one line per update, under each kernel set, then what is wrong."""
+def check_updates(sets: list[str], seed: int, as_json: bool) -> int:
+    """Print one line per update, under each kernel set, then what is wrong; or all of it as JSON."""
     from minires import kernels
     from minires.gradient_check.updates import all_updates
 
-    print("Updates against formulas in float64, independent of the code that makes them.\n")
-    rows: list[tuple[str, ...]] = []
-    failures = []
+    if not as_json:
+        print("Updates against formulas in float64, independent of the code that makes them.\n")
+    found = []
     for name in sets:
         with kernels.use(name):
             for update in all_updates(seed):
                 problem, worst = update.check()
-                rows.append(("WRONG" if problem else "ok", name, worst, update.name))
-                if problem:
-                    failures.append(f"{update.name} ({name} kernels)\n{problem}")
+                verdict = "WRONG" if problem else "ok"
+                found.append(
+                    {"update": update.name, "kernels": name, "verdict": verdict, "worst": worst, "message": problem}
+                )
+    failures = [f"{row['update']} ({row['kernels']} kernels)\n{row['message']}" for row in found if row["message"]]
+    if as_json:
+        print_json([{**row, **measured(row["worst"])} for row in found])
+        return 1 if failures else 0
+    rows: list[tuple[str, ...]] = [(row["verdict"], row["kernels"], row["worst"], row["update"]) for row in found]
     print_table(("verdict", "kernels", "worst", "what is updated"), rows)
     for failure in failures:
         print(f"\n{failure}")
     verdict = f"{len(failures)} WRONG" if failures else "all updates are right"
     print(f"\n{counted(len(rows), 'update')}: {verdict}.")
     return 1 if failures else 0
+
+
+def measured(words: str) -> dict[str, Any]:
+    """Take "0.4 roundings" apart; a number alone is a relative error, and "-" is none."""
+    number, _, unit = words.partition(" ")
+    return {"worst": None if number == "-" else float(number), "worst_in": unit or "relative error"}
 
 
 def counted(number: int, noun: str) -> str:

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from minires.cli.as_json import print_json
 from minires.cli.lab_options import duration, parser_of
 
 if TYPE_CHECKING:
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
     from minires.lab.report import Report
 
 
-def run(arguments: Sequence[str]) -> int:
+def run(arguments: Sequence[str], as_json: bool) -> int:
     parser = parser_of("all")
     parser.description = "Carry out every experiment of `minires lab list`, or go on with what was stopped."
     parser.add_argument("--full", action="store_true", help="at the papers' sizes: days")
@@ -28,10 +29,12 @@ def run(arguments: Sequence[str]) -> int:
     from minires.lab.experiment import kernels_in_use
 
     with kernels_in_use(args.kernels):
-        return carry_out_all(experiments.all_of(), Path(args.out), args.full, args.again)
+        return carry_out_all(experiments.all_of(), Path(args.out), args.full, args.again, args.json or as_json)
 
 
-def carry_out_all(experiments: Sequence["Experiment"], out: Path, full: bool, again: bool) -> int:
+def carry_out_all(
+    experiments: Sequence["Experiment"], out: Path, full: bool, again: bool, as_json: bool = False
+) -> int:
     """Begin a folder, or find the one to go on with, and do what is left in it; return the exit code."""
     from minires import runs
 
@@ -42,10 +45,10 @@ def carry_out_all(experiments: Sequence["Experiment"], out: Path, full: bool, ag
     else:
         print(f"minires lab all: goes on with {folder}", file=sys.stderr)
     with runs.lock(folder):
-        return carry_out_rest(experiments, folder, full)
+        return carry_out_rest(experiments, folder, full, as_json)
 
 
-def carry_out_rest(experiments: Sequence["Experiment"], folder: Path, full: bool) -> int:
+def carry_out_rest(experiments: Sequence["Experiment"], folder: Path, full: bool, as_json: bool) -> int:
     """Carry out what is not done yet, one after the other, and list all verdicts; return the exit code."""
     begun = time.perf_counter()
     waiting = [experiment for experiment in experiments if done(folder, experiment, full) is None]
@@ -66,10 +69,15 @@ def carry_out_rest(experiments: Sequence["Experiment"], folder: Path, full: bool
             return 130
         passed, expected = passed + made["seconds"] - compiling, expected + experiment.seconds
     reports = [report for experiment in experiments if (report := done(folder, experiment, full)) is not None]
-    for report in reports:
-        print(line_of(report))
+    if as_json:
+        verdicts = [{key: report[key] for key in KEYS} for report in reports]
+        print_json({"folder": str(folder), "verdicts": verdicts, "failed": failed})
+    else:
+        for report in reports:
+            print(line_of(report))
     keep_verdicts(folder, reports)
-    print(f"{folder}: verdicts.csv and a folder for each ({duration(time.perf_counter() - begun)})")
+    if not as_json:
+        print(f"{folder}: verdicts.csv and a folder for each ({duration(time.perf_counter() - begun)})")
     if failed:
         print(f"minires lab all: failed: {', '.join(failed)}; the same command tries them again", file=sys.stderr)
     return 1 if failed else 0
@@ -120,8 +128,10 @@ def line_of(report: "Report") -> str:
     return f"{report['experiment']:20} {report['answer'].upper()}. {report['verdict']} ({report['seconds']:.0f} s)"
 
 
+KEYS = ("experiment", "claim", "answer", "verdict", "open", "seconds")
+
+
 def keep_verdicts(folder: Path, reports: Sequence["Report"]) -> None:
     from minires.runs import records
 
-    keys = ("experiment", "claim", "answer", "verdict", "open", "seconds")
-    records.write_csv(folder / "verdicts.csv", [{key: report[key] for key in keys} for report in reports])
+    records.write_csv(folder / "verdicts.csv", [{key: report[key] for key in KEYS} for report in reports])

@@ -3,6 +3,8 @@
 import argparse
 from typing import TYPE_CHECKING, Any
 
+from minires.cli.as_json import add_json
+
 if TYPE_CHECKING:
     from minires.lab.experiment import Experiment
 
@@ -12,6 +14,7 @@ def parser_of(name: str) -> argparse.ArgumentParser:
 
     parser = Parser(prog=f"minires lab {name}")
     parser.add_argument("--traceback", action="store_true", help="on an error, show where it was raised")
+    add_json(parser)
     return parser
 
 

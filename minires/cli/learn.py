@@ -3,6 +3,7 @@
 import argparse
 from pathlib import Path
 
+from minires.cli.as_json import add_json, print_json
 from minires.language import say
 
 EXAMPLES = [
@@ -17,18 +18,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--answer", action="store_true", help="show a right answer; it comes after the hints")
     parser.add_argument("--export", metavar="FOLDER", help="write the chapter, or all of them, as notebooks instead")
     parser.add_argument("--folder", default="my_minires", metavar="FOLDER", help="where your files are (my_minires)")
+    add_json(parser, "print the list of chapters as JSON")
 
 
 def run(args: argparse.Namespace) -> int:
     from minires.learn import chapters
 
     folder = Path(args.folder)
+    if args.json and (args.chapter is not None or args.export is not None or args.answer):
+        raise ValueError("--json is for the list of chapters: leave out all but --folder")
     if args.export is not None:
         return export(args.chapter, Path(args.export))
     if args.chapter is None:
         if args.answer:
             raise ValueError("--answer: give the number of a chapter")
-        return show(folder)
+        return show(folder, args.json)
     if args.answer:
         return show_answer(args.chapter, folder)
     exercise, parts = chapters.exercise_of(args.chapter), chapters.parts_of(args.chapter)
@@ -107,11 +111,23 @@ def show_answer(chapter: int, folder: Path) -> int:
     return 0
 
 
-def show(folder: Path) -> int:
+def show(folder: Path, as_json: bool) -> int:
     """List the chapters, and how far the reader is with each."""
     from minires.learn import chapters, reader
 
     progress = reader.read_progress(folder)
+    if as_json:
+        print_json([
+            {
+                "chapter": number,
+                "title": title,
+                "path": str(chapters.path_of(number)),
+                "progress": mark(number, progress, folder) or None,
+                "hints": progress.get(str(number), {}).get("hints", 0),
+            }
+            for number, (_, title) in chapters.CHAPTERS.items()
+        ])  # fmt: skip
+        return 0
     for number, (_, title) in chapters.CHAPTERS.items():
         say(f"{number:3}  {mark(number, progress, folder):9}  {title}")
     say(f"\nThe chapters are scripts, in {chapters.path_of(1).parent}")

@@ -3,20 +3,13 @@
 import argparse
 import sys
 
-EPILOG = """examples:
-  minires playground
-  minires playground --out playground.html --no-browser
-"""
-
-
 EXAMPLES = [
     ("minires playground", "write the page, and open it"),
+    ("minires playground --out playground.html --no-browser", "write it there, and open nothing"),
 ]
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.epilog = EPILOG
-    parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.add_argument("--out", metavar="FILE", help="where to write the page (in the folder of downloads)")
     parser.add_argument("--no-browser", action="store_true", help="write it, and open nothing")
 

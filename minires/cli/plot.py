@@ -2,9 +2,12 @@
 
 import argparse
 import sys
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from minires.cli.as_json import add_json, print_json
 
 if TYPE_CHECKING:
     from minires.kernels import Array
@@ -23,9 +26,22 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                         help="where the curves of several runs are drawn (.); a run's own figures go into its folder")
     parser.add_argument("--checkpoint", default="best", metavar="WHICH", help="best, last, or a step's number (best)")
     parser.add_argument("--data-dir", metavar="FOLDER", help="where the data set's files are (where they were)")
+    add_json(parser, "print the figures' paths as JSON")
 
 
 def run(args: argparse.Namespace) -> int:
+    figures = []
+    for path in drawn(args):
+        figures.append(str(path))
+        if not args.json:
+            print(path)
+    if args.json:
+        print_json({"figures": figures})
+    return 0
+
+
+def drawn(args: argparse.Namespace) -> Iterator[Path]:
+    """Draw the figures, one after the other."""
     from minires import plots
 
     folders = [Path(folder) for folder in args.run_folders]
@@ -33,18 +49,15 @@ def run(args: argparse.Namespace) -> int:
         if is_of_lab(folder):
             if len(folders) > 1:
                 raise ValueError(f"plot: {folder} is no training, so it is drawn alone: minires plot {folder}")
-            for path in figures_of_lab(folder):
-                print(path)
-            return 0
+            yield from figures_of_lab(folder)
+            return
     out = Path(args.out) if args.out else folders[0] if len(folders) == 1 else Path()
     if args.out and not out.is_dir():
         raise ValueError(f"--out: there is no folder {out}")
     curves = out / "curves.png"
-    print(plots.training_curves(folders, curves if len(folders) == 1 else free(curves)))
+    yield plots.training_curves(folders, curves if len(folders) == 1 else free(curves))
     for folder in folders:
-        for path in own_figures(folder, args.checkpoint, args.data_dir):
-            print(path)
-    return 0
+        yield from own_figures(folder, args.checkpoint, args.data_dir)
 
 
 def free(path: Path) -> Path:

@@ -10,12 +10,15 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from minires.cli.as_json import add_json, print_json
+
 if TYPE_CHECKING:
     from minires.interop import About
     from minires.kernels import Array
     from minires.nn import Module
 
 DEFAULT = "resnet20-cifar10"
+TOP = 5  # classes
 ORIENTATION = 0x0112  # the tag of a picture that says how the camera was held; from 5 on it lay on its side
 GREY_MODES = ("1", "L", "LA", "I", "I;16", "I;16B", "F")
 
@@ -39,7 +42,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--normalize", metavar="HOW", help="of such a file: imagenet, cifar10, data or MEAN/STD")
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE",
                         help="of such a file, what its arrays do not say: model.stride_on=1x1 (once for each)")
-    parser.add_argument("--top", type=int, default=5, metavar="N", help="classes to name for each picture (5)")
+    parser.add_argument("--top", type=int, metavar="N", help="classes to name for each picture (5)")
     parser.add_argument("--explain", action="store_true",
                         help="draw which pixels the answer hangs on: the gradient at the pixels beside the picture")
     parser.add_argument("--out", metavar="FILE", help="with --explain: the figure (explain.png)")
@@ -48,6 +51,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--max-pixels", type=int, metavar="N", help="refuse pictures of more (50 million)")
     parser.add_argument("--checkpoint", metavar="WHICH", help="of a run: best, last, or a step's number (best)")
     parser.add_argument("--kernels", metavar="NAME", help="numpy or numba (numba where it can be had)")
+    add_json(parser, "print the answers as JSON, of all classes unless --top says how many")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -71,7 +75,7 @@ def look_at(args: argparse.Namespace) -> int:
     """Print the most probable classes of each picture. Nothing is printed where one of them cannot be read."""
     from minires.interop import PRETRAINED
 
-    if args.top < 1:
+    if args.top is not None and args.top < 1:
         raise ValueError(f"--top must be at least 1, got {args.top}")
     first = args.paths[0]
     if first in PRETRAINED and args.weights is None and len(args.paths) > 1 and not Path(first).exists():
@@ -83,10 +87,15 @@ def look_at(args: argparse.Namespace) -> int:
     if args.invert:
         pixels = 255 - pixels
     answers = [ask(path, model, about, image) for path, image in zip(paths, pixels, strict=True)]
+    drawn = None if figure is None else explain(answers, model, about, figure)
+    if args.json:
+        pictures = [facts_of(answer, about.classes, args.top) for answer in answers]
+        print_json({"model": about.model, "pictures": pictures, "figure": drawn and str(drawn)})
+        return 0
     for answer in answers:
-        show(answer, about.classes, args.top)
-    if figure is not None:
-        print(explain(answers, model, about, figure))
+        show(answer, about.classes, args.top or TOP)
+    if drawn is not None:
+        print(drawn)
     return 0
 
 
@@ -227,6 +236,12 @@ def ask(path: str, model: "Module", about: "About", pixels: "Array") -> Answer:
         logits = model(Tensor((pixels[np.newaxis].astype(np.float32) - mean) / std))
         probabilities = softmax(logits).data[0]
     return Answer(path, pixels, probabilities, np.argsort(-probabilities, kind="stable"))
+
+
+def facts_of(answer: Answer, classes: Sequence[str], top: int | None) -> dict[str, Any]:
+    """Return a picture's answer. classes: the surest first."""
+    surest = [{"class": classes[k], "probability": float(answer.probabilities[k])} for k in answer.order[:top]]
+    return {"path": answer.path, "classes": surest}
 
 
 def show(answer: Answer, classes: Sequence[str], top: int) -> None:

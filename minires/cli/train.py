@@ -3,14 +3,15 @@
 import argparse
 import contextlib
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from minires.cli.as_json import add_json, print_json
 from minires.parallel.processes import started_by_mpiexec
 
 if TYPE_CHECKING:
-    from minires.runs import Recipe
+    from minires.runs import Recipe, Run
 
 
 EXAMPLES = [
@@ -36,6 +37,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--kernels", metavar="NAME", help="numpy or numba, on the CPU (numba where it can be had)")
     parser.add_argument("--out", default="runs", metavar="FOLDER", help="where to make the run's folder (runs)")
     parser.add_argument("--seed", type=int, metavar="N", help="of weights, batches and augmentation (0)")
+    add_json(parser, "print the run's report as JSON")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -55,7 +57,16 @@ def start(args: argparse.Namespace) -> int:
     trainer = runs.build(recipe)
     folder = runs.new_run(args.out, "train", recipe.model.name, recipe.to_dict())
     with runs.lock(folder):
-        return runs.Run(folder, recipe, trainer).carry_out()
+        return runs.Run(folder, recipe, trainer, tell=teller(args)).carry_out()
+
+
+def teller(args: argparse.Namespace) -> "Callable[[Run], None] | None":
+    """Return what says at the end what a training came to: None, which prints lines, or the report as JSON."""
+    return print_report if args.json else None
+
+
+def print_report(run: "Run") -> None:
+    print_json({"folder": str(run.folder), **run.report})
 
 
 def new_recipe(args: argparse.Namespace) -> "Recipe":
@@ -92,7 +103,7 @@ def resume(args: argparse.Namespace) -> int:
         check_configuration(folder, recipe, newest, checkpoint.load(newest)[0])  # before anything of that size is made
         with as_configured(folder):
             trainer = runs.build(recipe)
-        training = runs.Run(folder, recipe, trainer)
+        training = runs.Run(folder, recipe, trainer, tell=teller(args))
         for difference in training.restore():
             print(f"minires train: {difference}", file=sys.stderr)
         if trainer.step > recipe.steps:
@@ -128,9 +139,9 @@ def run_in_parallel(args: argparse.Namespace) -> int:
     from minires.parallel import run
 
     if not args.resume:
-        return run.start(lambda: new_recipe(args), args.out)
+        return run.start(lambda: new_recipe(args), args.out, teller(args))
     folder = Path(args.resume)
-    return run.resume(folder, lambda: recipe_to_resume(args), lambda recipe: write_config(folder, recipe))
+    return run.resume(folder, lambda: recipe_to_resume(args), lambda recipe: write_config(folder, recipe), teller(args))
 
 
 def changed(recipe: "Recipe", settings: Sequence[str]) -> "Recipe":

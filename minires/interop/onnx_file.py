@@ -48,7 +48,8 @@ def save_onnx(
     try:
         import onnx
     except ImportError as error:
-        raise ImportError(f"save_onnx: the package onnx is missing ({error}); pip install 'minires[onnx]'") from error
+        message = f"save_onnx: the package onnx is missing ({error}); pip install 'minires-engine[onnx]'"
+        raise ImportError(message) from error
     state = arrays_of(model)
     taken = sorted({INPUT, OUTPUT} & set(state))
     if taken:

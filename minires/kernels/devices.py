@@ -9,7 +9,7 @@ import numpy as np
 
 from minires.kernels import Array
 
-INSTALL = "pip install 'minires[cuda13]' (or 'minires[cuda12]' for a driver older than 580)"
+INSTALL = "pip install 'minires-engine[cuda13]' (or 'minires-engine[cuda12]' for a driver older than 580)"
 
 
 def device_of(array: Array) -> str:

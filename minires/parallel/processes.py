@@ -112,8 +112,8 @@ def all_processes() -> Processes:
         from mpi4py import MPI
     except (ImportError, RuntimeError) as error:  # without mpi4py, without an MPI library
         raise ImportError(
-            f"mpiexec started several processes, but they cannot talk ({error}); pip install 'minires[mpi]', and "
-            "take the mpiexec that this installs"
+            f"mpiexec started several processes, but they cannot talk ({error}); pip install 'minires-engine[mpi]', "
+            "and take the mpiexec that this installs"
         ) from error
     world = MPI.COMM_WORLD
     if world.size == 1:

@@ -23,6 +23,7 @@ from minires.runs.signals import SignalHandler, StopRequested
 from minires.runs.state import TrainingState
 
 Prepared = tuple[Recipe, ParallelTrainer]
+Tell = Callable[[Run], None] | None
 
 
 class ParallelRun(Run):
@@ -41,18 +42,20 @@ class ParallelRun(Run):
         super().log(record)
 
 
-def start(make_recipe: Callable[[], Recipe], out: str) -> int:
-    """Begin a new run below `out`; return the exit code, as `Run.carry_out` does."""
+def start(make_recipe: Callable[[], Recipe], out: str, tell: Tell = None) -> int:
+    """Begin a new run below `out`; return the exit code, as `Run.carry_out` does. tell: as of `Run`."""
     processes = all_processes()
     recipe, trainer = processes.together(lambda: prepared(processes, make_recipe()))
     folder: list[Path] = []
     if_first(processes, lambda: folder.append(runs.new_run(out, "train", recipe.model.name, recipe.to_dict())))
     with ExitStack() as stack:
         if_first(processes, lambda: stack.enter_context(runs.lock(folder[0])))
-        return train(processes, recipe, trainer, *folder)
+        return train(processes, recipe, trainer, folder[0] if folder else None, tell)
 
 
-def resume(folder: Path, make_recipe: Callable[[], Recipe], write_config: Callable[[Recipe], None]) -> int:
+def resume(
+    folder: Path, make_recipe: Callable[[], Recipe], write_config: Callable[[Recipe], None], tell: Tell = None
+) -> int:
     """Go on with a run from its newest checkpoint, written by whatever number of processes."""
     processes = all_processes()
     recipe, trainer = processes.together(lambda: prepared(processes, make_recipe()))
@@ -62,7 +65,7 @@ def resume(folder: Path, make_recipe: Callable[[], Recipe], write_config: Callab
         if_first(processes, lambda: write_config(recipe))
         if processes.rank == 0:
             print(f"{folder}: goes on after step {trainer.step}", file=sys.stderr)
-        return train(processes, recipe, trainer, folder)
+        return train(processes, recipe, trainer, folder, tell)
 
 
 def if_first(processes: Processes, work: Callable[[], Any]) -> None:
@@ -99,7 +102,9 @@ def restore(processes: Processes, recipe: Recipe, trainer: ParallelTrainer, fold
         raise ValueError(f"{folder} has done {trainer.step} steps already, more than {recipe.steps}")
 
 
-def train(processes: Processes, recipe: Recipe, trainer: ParallelTrainer, folder: Path | None = None) -> int:
+def train(
+    processes: Processes, recipe: Recipe, trainer: ParallelTrainer, folder: Path | None = None, tell: Tell = None
+) -> int:
     """Train to the recipe's last step. An error that is this process's alone ends all of them."""
     try:
         trainer.check_equal()
@@ -112,7 +117,7 @@ def train(processes: Processes, recipe: Recipe, trainer: ParallelTrainer, folder
             f"them die, go on with: minires train --resume {shlex.quote(str(folder))}",
             file=sys.stderr,
         )
-        run = ParallelRun(folder, recipe, trainer)
+        run = ParallelRun(folder, recipe, trainer, tell=tell)
         if checkpoint.steps_in(run.checkpoints):  # the best evaluation so far stands in the checkpoint too
             run.state.best = checkpoint.load(checkpoint.newest(run.checkpoints))[0]["best"]
         return run.carry_out()

@@ -2,6 +2,7 @@
 
 import shlex
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -18,9 +19,19 @@ BAR = "{desc} {percentage:3.0f}% |{bar}| {n_fmt}/{total_fmt} {elapsed}<{remainin
 class Run:
     """A trainer, the recipe it was built from, and the folder that it writes to, whose lock the caller holds."""
 
-    def __init__(self, folder: Path, recipe: Recipe, trainer: Trainer, command: str = "train") -> None:
+    def __init__(
+        self,
+        folder: Path,
+        recipe: Recipe,
+        trainer: Trainer,
+        command: str = "train",
+        tell: Callable[["Run"], None] | None = None,
+    ) -> None:
+        """tell: says at the end what the training came to, which `run.report` holds then; None prints `run.lines()`."""
         assert trainer.evaluation is not None
         self.folder, self.recipe, self.trainer, self.command = folder, recipe, trainer, command
+        self.tell = tell
+        self.report: dict[str, Any] = {}
         self.checkpoints, self.metrics = folder / "checkpoints", folder / "metrics.jsonl"
         self.part = trainer.evaluation[0]  # what is evaluated with: "test" or "validation"
         self.state = TrainingState(trainer)
@@ -57,6 +68,10 @@ class Run:
                 error.add_note(f"the last checkpoint is {last}; go on with: {resume}")
             raise
         self.write_report(outcome)
+        if self.tell is None:
+            print(*self.lines(), sep="\n")
+        else:
+            self.tell(self)
         if code:
             print(f"minires {self.command}: {outcome}", file=sys.stderr)
         return code
@@ -123,25 +138,30 @@ class Run:
         return checkpoint.differences(environment, checkpoint.environment(trainer.model.parameters()[0].data))
 
     def write_report(self, outcome: str) -> None:
-        """Write report.json and say what it holds."""
+        """Write report.json."""
         accuracy, loss = f"{self.part}_accuracy", f"{self.part}_loss"
         metrics = read(self.folder, self.metrics.name) if self.metrics.exists() else []
         last: dict[str, Any] = next((record for record in reversed(metrics) if accuracy in record), {})
         best = self.state.best
-        report = {
+        self.report = {
             "model": self.recipe.model.name,
             "parameters": sum([parameter.size for parameter in self.trainer.model.parameters()]),
             "outcome": outcome,
             "steps": self.trainer.step,
+            "evaluated_step": last.get("step"),
             accuracy: last.get(accuracy),
             loss: last.get(loss),
             "best_step": best.get("step"),
             f"best_{accuracy}": best.get(accuracy),
         }
-        records.write_json(self.folder / "report.json", report)
-        if last:
-            print(
-                f"{report['model']}: {self.part} accuracy {last[accuracy]:.2%}, {self.part} loss {last[loss]:.4f} "
-                f"after {last['step']} steps; best {best[accuracy]:.2%} after {best['step']}"
-            )
-        print(f"{self.folder}: config.json, metrics.jsonl, report.json, checkpoints")
+        records.write_json(self.folder / "report.json", self.report)
+
+    def lines(self) -> list[str]:
+        """Say what the report holds, and where."""
+        report, accuracy = self.report, f"{self.part}_accuracy"
+        files = f"{self.folder}: config.json, metrics.jsonl, report.json, checkpoints"
+        if report["evaluated_step"] is None:
+            return [files]
+        last = f"{self.part} accuracy {report[accuracy]:.2%}, {self.part} loss {report[f'{self.part}_loss']:.4f}"
+        best = f"best {report[f'best_{accuracy}']:.2%} after {report['best_step']}"
+        return [f"{report['model']}: {last} after {report['evaluated_step']} steps; {best}", files]

@@ -8,6 +8,20 @@ from minires.kernels import devices, emulation, kernels_for
 from minires.kernels.emulation import cuda_on_cpu
 
 
+def need_emulation():
+    """Skip the test where no GPU can be played; in the gate (CI set), fail."""
+    missing = emulation.problem()
+    if missing:
+        if os.environ.get("CI"):
+            pytest.fail(f"{missing}; and the gate skips nothing")
+        pytest.skip(missing)
+
+
+@pytest.fixture
+def emulated():
+    need_emulation()
+
+
 @pytest.fixture(params=["on the CPU", pytest.param("on a GPU", marks=pytest.mark.gpu)], scope="module")
 def gpu(request):
     """The module `cupy`: in the first run the fake one, whose kernels run on the CPU, in the second the real one."""
@@ -19,11 +33,7 @@ def gpu(request):
 
         yield cupy
         return
-    missing = emulation.problem()
-    if missing:
-        if os.environ.get("CI"):
-            pytest.fail(f"{missing}; and the gate skips nothing")
-        pytest.skip(missing)
+    need_emulation()
     with emulation.gpu() as cupy:
         yield cupy
 

@@ -24,8 +24,8 @@ def nvrtc():
         files = importlib.metadata.files("nvidia-cuda-nvrtc")
     except importlib.metadata.PackageNotFoundError:
         if os.environ.get("CI"):
-            pytest.fail("NVRTC is missing, and the gate skips nothing: pip install 'minires[gpu-compile]'")
-        pytest.skip("NVRTC is missing; pip install 'minires[gpu-compile]'")
+            pytest.fail("NVRTC is missing, and the gate skips nothing: pip install 'minires-engine[gpu-compile]'")
+        pytest.skip("NVRTC is missing; pip install 'minires-engine[gpu-compile]'")
     paths = {file.name: str(file.locate()) for file in files}
     for name in [name for name in paths if re.fullmatch(r"libnvrtc-builtins\.so\.[\d.]+", name)]:
         ctypes.CDLL(paths[name], ctypes.RTLD_GLOBAL)  # NVRTC looks for it by name when it compiles

@@ -27,7 +27,7 @@ NOT_ALL_AT_THE_BARRIER = HEAD + "if (t >= n) { return; } numbers[t] = x[t]; __sy
 
 
 @pytest.fixture(autouse=True)
-def order_restored(monkeypatch):
+def order_restored(emulated, monkeypatch):
     monkeypatch.setattr(cuda_on_cpu, "thread_order", "forward")
 
 

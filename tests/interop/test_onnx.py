@@ -214,7 +214,7 @@ def test_other_mistakes(require, tmp_path, monkeypatch):
     with pytest.raises(ValueError, match="the file would have .* bytes; ONNX keeps at most 1000"):
         interop.save_onnx(models.resnet20(), path)
     monkeypatch.setitem(sys.modules, "onnx", None)
-    with pytest.raises(ImportError, match=r"pip install 'minires\[onnx\]'"):
+    with pytest.raises(ImportError, match=r"pip install 'minires-engine\[onnx\]'"):
         interop.save_onnx(models.resnet20(), path)
     assert not list(tmp_path.iterdir())
 

@@ -48,8 +48,8 @@ CUBLAS = ImportError("libcublas.so.13: cannot open shared object file: No such f
 OLD = RuntimeError("cudaErrorInsufficientDriver: CUDA driver version is insufficient for CUDA runtime version")
 
 MISSING = [
-    (False, None, r"neither an NVIDIA driver nor CuPy is here; pip install 'minires\[cuda13\]'"),
-    (True, None, r"an NVIDIA driver is installed, CuPy is not; pip install 'minires\[cuda13\]'"),
+    (False, None, r"neither an NVIDIA driver nor CuPy is here; pip install 'minires-engine\[cuda13\]'"),
+    (True, None, r"an NVIDIA driver is installed, CuPy is not; pip install 'minires-engine\[cuda13\]'"),
     (False, cupy_that(available=False), "CuPy is installed, but there is no NVIDIA driver on this machine"),
     (True, cupy_that(available=False), "the driver shows no GPU that CuPy can use"),
     (True, cupy_that(failure=NVRTC), r"not the library nvrtc \(.*libnvrtc.so.13.*\); pip install nvidia-cuda-nvrtc"),
@@ -87,7 +87,7 @@ def test_doctor_names_what_is_there_and_what_is_not(machine, monkeypatch, capsys
     assert main(["doctor"]) == 0
     printed = capsys.readouterr().out
     assert f"numpy         {np.__version__}" in printed and "kernels       " in printed
-    assert "none: neither an NVIDIA driver nor CuPy is here; pip install 'minires[cuda13]'" in printed
+    assert "none: neither an NVIDIA driver nor CuPy is here; pip install 'minires-engine[cuda13]'" in printed
     assert main(["doctor", "--need-gpu"]) == 1
 
 

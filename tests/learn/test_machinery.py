@@ -179,6 +179,17 @@ def answer_file(folder, **changes):
     )
 
 
+@pytest.mark.parametrize("chapter", [5, 7])
+def test_an_import_of_the_readers_own_files_writes_nothing(tmp_path, capsys, monkeypatch, chapter):
+    monkeypatch.delenv("PYTHONDONTWRITEBYTECODE", raising=False)
+    folder = tmp_path / "my_minires"
+    own_engine.write_chapter(chapter, folder, whole=True)
+    before = sorted(folder.rglob("*"))
+    main(["check", str(chapter), "--folder", str(folder)])
+    assert "removes or moves" not in capsys.readouterr().out
+    assert [path for path in sorted(folder.rglob("*")) if path.suffix != ".json"] == before
+
+
 def test_a_readers_way_through_chapter_7(tmp_path, capsys, monkeypatch):
     monkeypatch.chdir(tmp_path)
     folder = tmp_path / "my_minires"

@@ -109,7 +109,7 @@ def test_without_mpi4py_the_command_says_what_to_install(monkeypatch, tmp_path, 
     monkeypatch.setenv("PMI_SIZE", "2")
     monkeypatch.setitem(sys.modules, "mpi4py", None)
     assert main(["train", "--out", str(tmp_path)]) == 2
-    assert "pip install 'minires[mpi]'" in capsys.readouterr().err
+    assert "pip install 'minires-engine[mpi]'" in capsys.readouterr().err
 
 
 def test_an_mpiexec_of_another_mpi_is_named(monkeypatch, tmp_path, mpi, capsys):

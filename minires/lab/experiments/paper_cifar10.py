@@ -5,6 +5,7 @@ out of power, the same command goes on where it was. What is finished is not tra
 the learning rate then falls at the same shares of them as in the paper.
 """
 
+import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -42,10 +43,15 @@ def carry_out(folder: Path, recipe: runs.Recipe) -> int:
     with runs.lock(folder):
         if not (folder / "config.json").exists():
             records.write_json(folder / "config.json", {"command": "train", "arguments": recipe.to_dict()})
-        training = runs.Run(folder, recipe, trainer, "lab paper-cifar10")
+        training = runs.Run(folder, recipe, trainer, "lab paper-cifar10", tell)
         if checkpoint.steps_in(folder / "checkpoints"):
             training.restore()
         return training.carry_out()
+
+
+def tell(run: runs.Run) -> None:
+    """Say what a training came to beside the progress; the standard output is the experiment's."""
+    print(*run.lines(), sep="\n", file=sys.stderr)
 
 
 def finished(folder: Path, steps: int) -> dict[str, Any] | None:

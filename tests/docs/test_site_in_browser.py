@@ -17,6 +17,7 @@ def faults_of(chromium, site, names, width):
     """Open pages in one window; return everything that a page asked for elsewhere, complained of, or got wrong."""
     OUTPUT.mkdir(exist_ok=True)
     context = chromium.new_context(viewport={"width": width, "height": 900})
+    context.set_default_timeout(300_000)  # a picture of a long page takes its time where other work is under way
     page, faults = context.new_page(), []
     page.on("console", lambda message: faults.append(f"{page.url}: {message.text}"))
     page.on("pageerror", lambda error: faults.append(f"{page.url}: {error}"))

@@ -24,20 +24,16 @@ with them. The results stay in registers and go to memory once, so that the proc
 
 from typing import Any
 
-import numba
 from numba import boolean, int64
 
-from minires.kernels.numba_kernels.machine.compilation import OPTIONS, UNCOUNTED
+from minires.kernels.numba_kernels.machine.compilation import inlined
 from minires.kernels.numba_kernels.machine.processor import CHOICE
 from minires.kernels.numba_kernels.machine.simd import LANES, add_outer, load, load_rows, store_rows, zero_rows
 
 ROWS, TALL_ROWS, TWO_PANELS = CHOICE.rows, CHOICE.tall_rows, CHOICE.two_panels
 
 
-# Called for a few thousand multiplications: too few to pass forty arguments for.
-inlined: Any = numba.njit(
-    forceinline=True, no_cpython_wrapper=True, no_cfunc_wrapper=True, **UNCOUNTED, **OPTIONS
-)
+# All are `inlined`: called for a few thousand multiplications, too few to pass forty arguments for.
 
 
 def tile_of(rows: int) -> Any:

@@ -35,7 +35,7 @@ from numba.core import event
 from numba.core.options import DefaultOptions
 
 from minires.kernels.numba_kernels.machine import threads
-from minires.kernels.numba_kernels.machine.inlining import Inlining
+from minires.kernels.numba_kernels.machine.inlining import put_into_kernels
 
 # What the compiler may do: round a·b + c once, divide by a reciprocal, forget the sign of 0. NaN and Inf it must keep,
 # and the order of sums: with (s − shift) + x for s + (x − shift) the rounding errors of a long sum all have one sign.
@@ -132,20 +132,17 @@ def record(fields: type, of: Any) -> Any:
 # it out; without it the results are the same, and slower.
 UNCOUNTED = {"_nrt": False} if hasattr(DefaultOptions, "_nrt") else {}
 
-INTO_KERNELS = {"pipeline_class": Inlining, "no_cpython_wrapper": True, "no_cfunc_wrapper": True, **OPTIONS}
-
 # A function that kernels call; it is compiled into each of them. It neither makes nor returns arrays.
-helper: Any = numba.njit(**UNCOUNTED, **INTO_KERNELS)
+helper: Any = put_into_kernels(**UNCOUNTED, **OPTIONS)
 
 # The same for a function of so many arguments, or called so often, that no call may be left of it.
-inlined: Any = numba.njit(forceinline=True, **UNCOUNTED, **INTO_KERNELS)
+inlined: Any = put_into_kernels(forceinline=True, **UNCOUNTED, **OPTIONS)
 
 # The same for a function that makes or returns an array, and is called outside all inner loops.
-array_helper: Any = numba.njit(**INTO_KERNELS)
+array_helper: Any = put_into_kernels(**OPTIONS)
 
 # A long stretch of one kernel, as a function for the reader: it is pasted into the kernel before the compiler begins.
-# Numba compiles a helper by itself and once more in each function that calls it, and so on up.
-section: Any = numba.njit(inline="always", **INTO_KERNELS)
+section: Any = put_into_kernels(inline="always", **OPTIONS)
 
 
 class InterruptLater:

@@ -132,9 +132,12 @@ def direct_products(x, b, y, shortcut, bias, statistics, sizes, then, counter):
         item = next_item
 
 
-@section
+@helper
 def line_product(y, o, y_step, line, a, a0, a_step, a_row, b, count, F, f, R, K):
-    """Write channels f … f + 32 of `count` outputs, y_step apart, from runs that begin a_step apart."""
+    """Write channels f … f + 32 of `count` outputs, y_step apart, from runs that begin a_step apart.
+
+    No section: among all that the kernel keeps at hand, the tiles would not have registers enough for their addresses.
+    """
     end = min(F, f + 2 * LANES)
     while f < end:
         out, out0, out_step, columns = y, o + f, y_step, (end - f) // LANES * LANES

@@ -188,16 +188,16 @@ def factors_of(layer, parts, eps, constants, pixels):
 def sums_of_shares(grad_y, y, masked, layer, constants, sizes, group, relu, counter):
     """Write the sums of a layer's outputs, share by share, as threads claim them."""
     F, shares = sizes.F, layer.sums.size // (2 * sizes.F)
-    scale, strips = constants[4 * F : 5 * F], sizes.N * ((sizes.H + 3) // 4)
+    z, sums, mean, scale, bias = layer.z, layer.sums, layer.mean, constants[4 * F : 5 * F], layer.bias
+    strips = sizes.N * ((sizes.H + 3) // 4)
     groups = (strips + group - 1) // group
     share = claim(counter)
     while share < shares:
-        write_zeros(layer.sums, 2 * share * F, 2 * F)
+        write_zeros(sums, 2 * share * F, 2 * F)
         for number in range(first_of_share(share, groups, shares), first_of_share(share + 1, groups, shares)):
             start, end = number * group, min(number * group + group, strips)
             p0, p1 = place_of(start, sizes.H, sizes.H, sizes.W, 0), place_of(end, sizes.H, sizes.H, sizes.W, 0)
-            norm = layer.mean, scale, layer.bias
-            sum_pixels(grad_y, y, layer.z, masked, p0, p1, *norm, layer.sums, 2 * share * F, relu)
+            sum_pixels(grad_y, y, z, masked, p0, p1, mean, scale, bias, sums, 2 * share * F, relu)
         complete(counter)
         share = claim(counter)
 

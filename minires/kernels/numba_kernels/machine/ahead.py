@@ -24,11 +24,8 @@ import numba
 from minires.kernels.numba_kernels.machine import compilation, threads
 
 # What the training of a network with 3×3 filters calls after its forward pass: of fused layers, and of single ones. Of
-# fused ones two small kernels of the forward pass come first, or this process would have more to do than the second.
-FUSED = (
-    "finish_group_statistics", "normalize", "winograd_layers_backward", "direct_weight_products", "sum_gradients_by_16",
-    "gradient_of_x", "finish_gradients", "direct_weight_gradient", "add_narrow_by_16",
-)  # fmt: skip
+# fused ones some small kernels are left out, or this process would have less to do than the second.
+FUSED = ("winograd_layers_backward", "direct_weight_products", "direct_weight_gradient", "add_narrow_by_16")
 UNFUSED = (
     "pass_where_positive", "sum_gradients_by_16", "finish_gradients", "gradient_of_x", "winograd_weight_products",
     "winograd_weight_gradient", "direct_weight_products", "direct_weight_gradient", "widen_backward",

@@ -17,6 +17,7 @@ chunks, which threads share, comes from `threads.run`.
 
 import _thread
 import functools
+import gc
 import hashlib
 import os
 import signal
@@ -34,6 +35,7 @@ from numba.core import event
 from numba.core.options import DefaultOptions
 
 from minires.kernels.numba_kernels.machine import threads
+from minires.kernels.numba_kernels.machine.inlining import put_into_kernels
 
 # What the compiler may do: round a·b + c once, divide by a reciprocal, forget the sign of 0. NaN and Inf it must keep,
 # and the order of sums: with (s − shift) + x for s + (x − shift) the rounding errors of a long sum all have one sign.
@@ -63,7 +65,7 @@ class Kernel:
         self.compiled: Any = function
         if not numba.config.DISABLE_JIT:
             numba.config.CACHE_DIR, replaced = str(cache_folder()), numba.config.CACHE_DIR
-            self.compiled = numba.njit(cache=True, **OPTIONS)(function)
+            self.compiled = numba.njit(cache=True, no_cfunc_wrapper=True, **OPTIONS)(function)
             numba.config.CACHE_DIR = replaced
         all_kernels.append(self)
 
@@ -92,7 +94,7 @@ class Kernel:
                 for call in before_compiling:
                     call(self.name, progress.show)
                 self.compiled.disable_compile(False)
-                with event.install_listener("numba:compile", progress):
+                with event.install_listener("numba:compile", progress), Uncollected():
                     self.compiled.compile(self.signatures[dtype])
                 self.compiled.disable_compile()  # no input may start a compilation
                 progress.clear()
@@ -131,14 +133,16 @@ def record(fields: type, of: Any) -> Any:
 UNCOUNTED = {"_nrt": False} if hasattr(DefaultOptions, "_nrt") else {}
 
 # A function that kernels call; it is compiled into each of them. It neither makes nor returns arrays.
-helper: Any = numba.njit(no_cpython_wrapper=True, no_cfunc_wrapper=True, **UNCOUNTED, **OPTIONS)
+helper: Any = put_into_kernels(**UNCOUNTED, **OPTIONS)
+
+# The same for a function of so many arguments, or called so often, that no call may be left of it.
+inlined: Any = put_into_kernels(forceinline=True, **UNCOUNTED, **OPTIONS)
 
 # The same for a function that makes or returns an array, and is called outside all inner loops.
-array_helper: Any = numba.njit(no_cpython_wrapper=True, no_cfunc_wrapper=True, **OPTIONS)
+array_helper: Any = put_into_kernels(**OPTIONS)
 
 # A long stretch of one kernel, as a function for the reader: it is pasted into the kernel before the compiler begins.
-# Numba compiles a helper by itself and once more in each function that calls it, and so on up.
-section: Any = numba.njit(inline="always", no_cpython_wrapper=True, no_cfunc_wrapper=True, **OPTIONS)
+section: Any = put_into_kernels(inline="always", **OPTIONS)
 
 
 class InterruptLater:
@@ -163,6 +167,18 @@ class InterruptLater:
             signal.signal(signal.SIGINT, signal.default_int_handler)
         if self.interrupted:
             raise KeyboardInterrupt
+
+
+class Uncollected:
+    """Inside, Python looks for no reference cycles: the compiler makes very many objects, and needs most of them."""
+
+    def __enter__(self) -> None:
+        self.enabled = gc.isenabled()
+        gc.disable()
+
+    def __exit__(self, *error: object) -> None:
+        if self.enabled:
+            gc.enable()
 
 
 STACK = 1 << 26  # bytes, for the compiler's recursion: not every system gives a thread as much as the main thread

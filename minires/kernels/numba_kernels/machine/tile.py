@@ -24,20 +24,16 @@ with them. The results stay in registers and go to memory once, so that the proc
 
 from typing import Any
 
-import numba
-from numba import boolean, int64
+from numba import boolean
 
-from minires.kernels.numba_kernels.machine.compilation import OPTIONS, UNCOUNTED
+from minires.kernels.numba_kernels.machine.compilation import inlined
 from minires.kernels.numba_kernels.machine.processor import CHOICE
 from minires.kernels.numba_kernels.machine.simd import LANES, add_outer, load, load_rows, store_rows, zero_rows
 
 ROWS, TALL_ROWS, TWO_PANELS = CHOICE.rows, CHOICE.tall_rows, CHOICE.two_panels
 
 
-# Called for a few thousand multiplications: too few to pass forty arguments for.
-inlined: Any = numba.njit(
-    forceinline=True, no_cpython_wrapper=True, no_cfunc_wrapper=True, **UNCOUNTED, **OPTIONS
-)
+# All are `inlined`: called for a few thousand multiplications, too few to pass forty arguments for.
 
 
 def tile_of(rows: int) -> Any:
@@ -148,9 +144,7 @@ def fits_in_place(rows, columns, K):
 @inlined
 def product(y, y0, y_row, a, a0, a_row, a_r, a_k, b, b0, rows, columns, R, K, accumulate):
     """Write Y, rows × columns, at y[y0], its rows y_row apart; columns a multiple of 16. See the head of this file."""
-    # Numbers written in a caller's code are types of their own to Numba: without this it compiles the tiles for each.
-    y0, y_row, a0, a_row, a_r, a_k = int64(y0), int64(y_row), int64(a0), int64(a_row), int64(a_r), int64(a_k)
-    b0, R, K, accumulate = int64(b0), int64(R), int64(K), boolean(accumulate)
+    accumulate = boolean(accumulate)  # else a False in the caller's code were a type, and all tiles compiled for it too
     b_panel = R * K * LANES
     column = 0
     while column < columns:

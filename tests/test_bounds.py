@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-LOWEST = runpy.run_path(str(Path(__file__).parents[1] / ".ci" / "lowest.py"))
+ROOT = Path(__file__).parents[1]
+LOWEST = runpy.run_path(str(ROOT / ".ci" / "lowest.py"))
 
 
 @pytest.mark.parametrize(
@@ -28,3 +29,10 @@ def test_every_dependency_has_a_lowest_version():
     assert len(names) == len(set(names))
     wanted = [LOWEST["BOUND"].fullmatch(one)["name"] for one in LOWEST["PROJECT"]["dependencies"]]
     assert set(wanted) <= set(names)
+
+
+def test_the_workflow_runs_the_oldest_python_with_these():
+    workflow = (ROOT / ".github" / "workflows" / "tests.yml").read_text(encoding="utf-8")
+    oldest = LOWEST["PROJECT"]["requires-python"].removeprefix(">=")
+    assert f'versions: lowest\n            python: "{oldest}"' in workflow and "python .ci/lowest.py" in workflow
+    assert f".[{','.join(LOWEST['EXTRAS'])}]" in workflow

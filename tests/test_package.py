@@ -104,6 +104,18 @@ def texts():
     return {path: path.read_text(encoding="utf-8") for path in files if path.suffix in kinds and path.is_file()}
 
 
+def test_the_citation_is_of_this_version():
+    citation = (ROOT / "CITATION.cff").read_text(encoding="utf-8")
+    assert f"\nversion: {minires.__version__}\n" in citation and f"\nlicense: {PROJECT['license']}\n" in citation
+
+
+def test_the_first_task_is_still_to_do():
+    from minires import ops
+
+    task = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8").partition("## A first task\n\n`")[2]
+    assert task and not hasattr(ops, task.partition("`")[0]), "it is done: CONTRIBUTING.md needs another first task"
+
+
 def test_nobody_is_told_to_install_the_project_that_has_our_name():
     for path, text in texts().items():
         if path == Path(__file__):

@@ -1,9 +1,9 @@
 """`--json`: what a command found, as one JSON value on the standard output, for other programs.
 
-All commands keep to one style. Keys are words, those of the files in a run's folder; times are in seconds and end in
-`_s`, accuracies and probabilities are shares of 1, `bytes` are sizes of files; NaN and infinity are null. Whatever else
-a command says, its bar and its warnings, goes to the standard error, and its exit code is the same as without --json.
-Where it fails before it found anything, the output is empty.
+All commands keep to one style. Keys are words, those of the files in a run's folder; times are in seconds (`seconds`,
+or with `_s` at the end), accuracies and probabilities are shares of 1, `bytes` are sizes of files; NaN and infinity are
+null. Whatever else a command says, its bar and its warnings, goes to the standard error, and its exit code is the same
+as without --json. Where it fails before it found anything, the output is empty.
 """
 
 import argparse

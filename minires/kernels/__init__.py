@@ -14,6 +14,7 @@ The environment variable `MINIRES_KERNELS=numpy` chooses for the whole process.
 import importlib
 import os
 import sys
+import time
 from types import ModuleType
 from typing import Any, TypeAlias
 
@@ -101,12 +102,14 @@ def compile_ahead(fused: bool) -> None:
 
 
 def compile_seconds() -> float:
-    """Return the seconds that this process has spent on compiling kernels, or loading compiled ones, so far.
-
-    A clock that is to say how long the rest will take goes without them: time.monotonic() - kernels.compile_seconds().
-    """
+    """Return the seconds that this process has spent on compiling kernels, or loading compiled ones, so far."""
     compilation = sys.modules.get("minires.kernels.numba_kernels.machine.compilation")
     return compilation.seconds if compilation is not None else 0.0
+
+
+def clock() -> float:
+    """Return seconds on a clock that stands still while kernels are compiled: how long the rest takes goes by it."""
+    return time.monotonic() - compile_seconds()
 
 
 def in_use() -> str:

@@ -1,9 +1,10 @@
 """How far along an experiment is: a bar at a terminal, plain lines elsewhere, nothing where nobody asked."""
 
 import sys
-import time
 from collections.abc import Callable
 from typing import Any
+
+from minires import kernels
 
 LINES = 10  # of an experiment, where there is no terminal
 WIDTH = 34  # of what is being done, beside a bar
@@ -16,8 +17,7 @@ class Progress:
         progress.doing("train plain-56")
         progress.advance(3)
 
-    Units in which kernels were compiled are shown, but say nothing of the time that is left. at_start: is called when
-    the work begins.
+    Compiling kernels says nothing of the time that is left. at_start: is called when the work begins.
     """
 
     def __init__(self, shown: bool = False, prefix: str = "") -> None:
@@ -26,8 +26,9 @@ class Progress:
         self.words = ""
         self.total = self.done = 0.0
         self.timed = self.seconds = 0.0  # units that count for the time left, and what they took
-        self.untimed = 0.0  # seconds that do not count, as those of compiling
-        self.last, self.made = time.monotonic(), kernels_made()
+        self.apart = 0.0  # seconds of units that do not
+        self.compiled = kernels.compile_seconds()
+        self.last = kernels.clock()
         self.bar: Any = None
         self.said = 0
 
@@ -38,7 +39,7 @@ class Progress:
         begin()
         self.total, self.done, self.said = float(total), 0.0, 0
         self.timed = self.seconds = 0.0
-        self.last, self.made = time.monotonic(), kernels_made()
+        self.last = kernels.clock()
         if self.shown and sys.stderr.isatty():
             from minires.runs.progress import ProgressBar
 
@@ -53,15 +54,14 @@ class Progress:
 
     def advance(self, units: float = 1, timed: bool = True) -> None:
         """Say that so many units are done. timed=False: they were quicker or slower than the others will be."""
-        now, made = time.monotonic(), kernels_made()
-        timed = timed and made == self.made
+        now = kernels.clock()
         self.done += units
         if timed:
             self.timed += units
             self.seconds += now - self.last
         else:
-            self.untimed += now - self.last
-        self.last, self.made = now, made
+            self.apart += now - self.last
+        self.last = now
         if self.bar is not None:
             self.bar.update(units, timed=timed)
         elif self.shown and self.done * LINES >= (self.said + 1) * self.total:
@@ -74,6 +74,11 @@ class Progress:
         """Return how many seconds the rest will take at the rate so far; None where that is not known."""
         return (self.total - self.done) * self.seconds / self.timed if self.timed else None
 
+    @property
+    def untimed(self) -> float:
+        """The seconds up to now that say nothing of others: of compiling, and of units that were no measure."""
+        return self.apart + kernels.compile_seconds() - self.compiled
+
     def close(self) -> None:
         if self.bar is not None:
             self.bar.close()
@@ -82,9 +87,3 @@ class Progress:
 
 def nothing() -> None:
     pass
-
-
-def kernels_made() -> int:
-    """Count the compiled kernels that this process has made or loaded; 0 before there are any."""
-    module = sys.modules.get("minires.kernels.numba_kernels.machine.compilation")
-    return 0 if module is None else sum([len(kernel.ready) for kernel in module.all_kernels])

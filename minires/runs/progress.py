@@ -1,16 +1,10 @@
 """A progress bar that knows what says nothing about the time remaining: compiling, and steps unlike the others."""
 
-import time
 from typing import Any
 
 from tqdm import tqdm
 
 from minires import kernels
-
-
-def clock() -> float:
-    """Return seconds on a clock that stands still while kernels are compiled."""
-    return time.monotonic() - kernels.compile_seconds()
 
 
 class ProgressBar(tqdm):
@@ -22,11 +16,11 @@ class ProgressBar(tqdm):
     def __init__(self, **options: Any) -> None:
         self.timed = 0  # steps
         self.seconds = 0.0  # that they took
-        self.last = clock()
+        self.last = kernels.clock()
         super().__init__(**options)
 
     def update(self, n: int = 1, timed: bool = True) -> bool | None:
-        now = clock()
+        now = kernels.clock()
         if timed:
             self.timed += n
             self.seconds += now - self.last

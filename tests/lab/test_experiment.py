@@ -142,17 +142,20 @@ def test_unknown_experiments(capsys):
 
 
 def test_progress_does_not_count_what_compiled(monkeypatch):
-    clock = iter([0.0, 0.0, 100.0, 102.0, 104.0])
-    made = iter([0, 0, 3, 3, 3])
-    monkeypatch.setattr("minires.lab.progress.time.monotonic", lambda: next(clock))
-    monkeypatch.setattr("minires.lab.progress.kernels_made", lambda: next(made))
+    now, compiled = [0.0], [5.0]  # some kernels were there before
+    monkeypatch.setattr("minires.kernels.time.monotonic", lambda: now[0])
+    monkeypatch.setattr("minires.kernels.compile_seconds", lambda: compiled[0])
     progress = Progress()
     progress.start(10)
-    progress.advance(1)  # 100 seconds, in which kernels were compiled
-    assert progress.left() is None and progress.untimed == 100
+    now[0], compiled[0] = 100.0, 103.0  # 98 of 100 seconds went into compiling
     progress.advance(1)
+    assert progress.left() == pytest.approx(9 * 2.0) and progress.untimed == 98
+    now[0] = 130.0
+    progress.advance(1, timed=False)
+    assert progress.left() == pytest.approx(8 * 2.0) and progress.untimed == 128
+    now[0] = 134.0
     progress.advance(1)
-    assert progress.left() == pytest.approx(7 * 2.0)
+    assert progress.left() == pytest.approx(7 * 3.0)
 
 
 def test_plain_lines_where_there_is_no_terminal(capsys):

@@ -46,7 +46,9 @@ def alike(one, other, place=""):
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="the emulated GPU is Linux's")
 def test_the_record_is_what_the_experiments_give(tmp_path):
-    assert shutil.which("g++"), "g++ is missing, and without it nothing says whether the record is true"
+    if shutil.which("g++") is None:
+        missing = pytest.fail if os.environ.get("CI") else pytest.skip
+        missing("g++ is missing, and without it nothing says whether the record is true")
     found = json.loads(run(tmp_path, PYTHONIOENCODING="utf-8").rpartition("FOUND ")[2])
     alike(found, json.loads(CHAPTER.with_suffix(".json").read_text(encoding="utf-8")))
 

@@ -1,6 +1,7 @@
 """The progress bar: steps that compile are shown, and are not counted on for the time remaining."""
 
 import io
+import time
 
 import pytest
 
@@ -11,7 +12,7 @@ from minires.runs import progress
 def clock(monkeypatch):
     """A clock that is set by hand."""
     clock = {"now": 0.0}
-    monkeypatch.setattr(progress.time, "monotonic", lambda: clock["now"])
+    monkeypatch.setattr(time, "monotonic", lambda: clock["now"])
     return clock
 
 

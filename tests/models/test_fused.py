@@ -282,6 +282,25 @@ def test_gradients_have_the_same_bits_whether_somebody_looks_or_not(name, requir
         assert min(np.abs(grad - other).max() for other in outputs) < 1e-3 * np.abs(grad).max()
 
 
+def test_seven_blocks_of_nine_hand_on_what_the_next_begins_with(require, monkeypatch):
+    """The other two begin a stage, where the images become smaller. With somebody looking on, none."""
+    require("numba")
+    taken = []
+
+    def counted(grad_y, saved, *given):
+        taken.append(saved[-1].grad_and_sums is not None)
+        return chain_backward(grad_y, saved, *given)
+
+    with kernels.use("numba") as module:
+        chain_backward = module.chain_backward
+        monkeypatch.setattr(module, "chain_backward", counted)
+        x = Tensor(np.random.default_rng(0).standard_normal((2, 3, 32, 32)).astype(np.float32))
+        for options, blocks in (({}, 7), ({"keep_grads": True}, 0), ({"keep_graph": True}, 0)):
+            taken.clear()
+            models.resnet20(fused=True, seed=0)(x).sum().backward(**options)
+            assert (len(taken), sum(taken)) == (10, blocks)  # nine blocks and the stem
+
+
 def test_an_output_that_goes_two_ways_gets_both_gradients(require):
     require("numba")
     blocks = [FusedBasicBlock(16, 16, seed=seed) for seed in (1, 2)]

@@ -4,14 +4,14 @@
     python benchmarks/real_training.py RUNS --data-dir DATA      folders below RUNS/NAME/ → results/training, the page
     python benchmarks/real_training.py --page    docs/real_training.md and its figure, from there
 
-A run's own minutes are those of the machine as it was; where that was shared with other work they say little. Time is
-measured apart. FILES are records of `benchmarks/cpu.py` on a machine that did nothing else: a step of ResNet-20 in
-MiniRes and in PyTorch, in turns, on images that lie ready; the one with the median ratio is kept. A step of a training
-also loads, augments and averages, and now and then the network is evaluated: how many bare steps that is, is measured
-in turns with bare steps, of one thread, in time of the processor, which other work does not add to. DATA is the folder
-that has CIFAR-10.
+A run's own minutes are those of the machine as it was; where that was shared with other work they say little. Of a run
+that had the machine for itself, `--took NAME=SECONDS` keeps what the whole command took. Time is measured apart, too.
+FILES are records of `benchmarks/cpu.py` on a machine that did nothing else: a step of ResNet-20 in MiniRes and in
+PyTorch, in turns, on images that lie ready; the one with the median ratio is kept. A step of a training also loads and
+augments, and now and then the network is evaluated: how many bare steps that is, is measured in turns with bare steps,
+of one thread, in time of the processor, which other work does not add to. DATA is the folder that has CIFAR-10.
 
-The trainings kept an average of their weights, which the recipes no longer do: see recipe_options.py. A step does not
+Most trainings kept an average of their weights, which the recipes no longer do: see recipe_options.py. A step does not
 read the average, so they are trainings of the recipes as they are. The table has the accuracy of the last weights.
 """
 
@@ -33,7 +33,8 @@ DEPTH_FIGURE = FIGURE.with_name("real_degradation.png")
 BEGIN, END = "<!-- made by benchmarks/real_training.py -->", "<!-- end of what is made -->\n"
 BATCHES = 100  # training steps in a record that is kept
 OPTIONS = """An option stays in `cifar10-coffee` where it is worth 0.2 points, the mean of two seeds. These are not. The
-average of the weights still shows earlier what a training will come to: the curves above are of the average."""
+average of the weights still shows earlier what a training will come to: the curves above are of the average, where a
+run kept one."""
 LAST_STEPS = 500  # of a training, whose mean accuracy is given
 TURNS, STEPS = 9, 12  # of measuring: so many turns of so many steps
 
@@ -139,18 +140,24 @@ def side_by_side(paths):
     return {"processes": len(records), "best_peer": record["best_peer"], "step_s": times, "machine": record["machine"]}
 
 
-def gather(out, data_dir):
-    """Write results/training: a folder for each run that reached its last step, and runs.json."""
+def gather(out, data_dir, took):
+    """Write results/training: a folder for each run that reached its last step, and runs.json.
+
+    took: {name: seconds} of commands that had the machine for themselves; what was known of others is kept.
+    """
     from minires import runs
     from minires.runs import records
 
-    rows = {}
+    before = {name: run["command_seconds"] for name, run in result("runs").items() if "command_seconds" in run}
+    took, rows = before | took, {}
     for name, folder in run_folders(out).items():
         config, metrics = runs.read(folder, "config.json"), runs.read(folder, "metrics.jsonl")
         if len([row for row in metrics if "loss" in row]) < config["arguments"]["steps"]:
             print(f"{name}: not at its last step, left out")
             continue
         rows[name] = summary(metrics, config["arguments"], accuracies(folder, data_dir))
+        if name in took:
+            rows[name]["command_seconds"] = took[name]
         config["arguments"]["data"].pop("dir", None)  # a path of this machine
         (RESULTS / name).mkdir(parents=True, exist_ok=True)
         records.write_json(RESULTS / name / "config.json", config)
@@ -264,6 +271,18 @@ def machine_text(timed):
     )
 
 
+def took_text(rows):
+    """Say what whole commands took that had the machine for themselves."""
+    return " ".join(
+        [
+            f"Measured whole, from the command to its end, with compiling, loading and evaluations, where nothing else "
+            f"ran: `{run['recipe']}`, seed {run['seed']}, {run['command_seconds'] / 60:.1f} minutes."
+            for run in rows.values()
+            if "command_seconds" in run
+        ]
+    )
+
+
 def depth_text(rows):
     """Say how deep and shallow networks, with skips and without, learned in the same few steps."""
     runs = of_depths(rows).values()
@@ -285,7 +304,7 @@ def section(rows, timed):
     parts = [BEGIN, run_table(rows), "### Deep and shallow, with skips and without", depth_text(rows)]
     parts += [f"![Loss and accuracy of the four](images/{DEPTH_FIGURE.name})"]
     parts += ["### What the options are worth", OPTIONS, recipe_options.table(rows)]
-    parts += ["### How long it takes", time_table(rows, timed), machine_text(timed), END]
+    parts += ["### How long it takes", time_table(rows, timed), took_text(rows), machine_text(timed), END]
     return "\n\n".join(parts)
 
 
@@ -314,6 +333,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("runs", nargs="?", type=Path)
     parser.add_argument("--data-dir", type=Path, metavar="DATA")
+    parser.add_argument("--took", nargs="+", default=[], metavar="NAME=SECONDS")
     parser.add_argument("--time", type=Path, metavar="DATA")
     parser.add_argument("--side-by-side", nargs="+", type=Path, metavar="FILE")
     parser.add_argument("--page", action="store_true")
@@ -325,7 +345,8 @@ def main():
     if args.runs:
         if not args.data_dir:
             parser.error("RUNS needs --data-dir, where CIFAR-10 is: the last weights are evaluated")
-        gather(args.runs, args.data_dir)
+        took = dict([text.split("=") for text in args.took])
+        gather(args.runs, args.data_dir, {name: float(seconds) for name, seconds in took.items()})
     if args.page or args.runs:
         write_page()
 

@@ -15,7 +15,7 @@ def pairs(rows):
     found = {}
     own = {(run["recipe"], run["seed"]): run for run in rows.values() if not run["changed"]}
     for (recipe, seed), run in own.items():
-        if recipe in RECIPES:
+        if recipe in RECIPES and run["average_accuracy"] is not None:  # else it kept none
             seeds = found.setdefault(("an average of the weights", recipe), {})
             seeds[seed] = run["accuracy"], run["average_accuracy"]
     for run in rows.values():

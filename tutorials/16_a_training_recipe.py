@@ -472,7 +472,7 @@ for one in whole:
 panels[0].set(xlabel="step", ylabel="training loss", title="mean over a hundred batches", ylim=(0, 2.2))
 panels[0].legend(fontsize=7)
 panels[1].axhline(100 * (1 - PAPER), color="black", linewidth=0.8, label="ResNet-20 in the article")
-panels[1].set(xlabel="step", ylabel="accuracy on the test images, %", title="evaluated, averaged weights")
+panels[1].set(xlabel="step", ylabel="accuracy on the test images, %", title="evaluated, averaged weights where kept")
 panels[1].legend(fontsize=8)
 plt.show()
 lunches = [one.about["accuracy"] for one in whole if one.about["recipe"] == "cifar10-lunch"]

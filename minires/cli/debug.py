@@ -96,8 +96,11 @@ def print_numbers(args: argparse.Namespace) -> int:
     """Print the numbers of the pass as JSON, and make the pictures that are asked for as well."""
     from minires.debug.pass_numbers import numbers_of_pass
 
-    pictures = [str(path) for path in make_pictures(args, *forward(args, skip=args.skip == "on"))]
-    model, loss = forward(args, skip=args.skip == "on")  # once more: a page takes the pass
+    model, loss = forward(args, skip=args.skip == "on")
+    pictures = []
+    if args.draw or args.html:
+        pictures = [str(path) for path in make_pictures(args, model, loss)]
+        model, loss = forward(args, skip=args.skip == "on")  # once more: a page takes the pass
     numbers = numbers_of_pass(loss, model)
     print_json({"model": args.model, "batch_size": args.batch_size, **numbers, "pictures": pictures})
     return 0

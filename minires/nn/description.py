@@ -9,8 +9,6 @@ import math
 from collections.abc import Iterator
 from typing import Any
 
-from minires.displays.trees import Row
-
 PLAIN = (bool, int, float, str)
 # Said only where it is something else.
 USUAL: dict[str, list[object]] = {"groups": [1], "dilation": [1, (1, 1)], "ceil_mode": [False]}
@@ -33,23 +31,6 @@ def lines(module: Any, name: str = "", depth: int = 0) -> Iterator[str]:
             yield f"{'  ' * (depth + 1)}{own}"
         for child_name, child in children:
             yield from lines(child, child_name, depth + 1)
-
-
-def rows(module: Any, name: str = "", above: tuple[Any, ...] = ()) -> tuple[list[Row], dict[int, int]]:
-    """List a module and all that it holds, for the tree that a notebook shows; and its parameters' sizes, by their id.
-
-    above: the modules it is in; one that holds itself is not gone into again.
-    """
-    held = [] if module in above else list(module.held())
-    children = [(child_name, child) for child_name, child in held if hasattr(child, "held")]
-    sizes = {id(value): value.size for _, value in held if is_parameter(value)}
-    below: list[Row] = []
-    for child_name, child in children:
-        found, theirs = rows(child, child_name, (*above, module))
-        below += found
-        sizes |= theirs  # one that is shared counts once
-    facts = [*arrays(module), *([] if children else options(module))]
-    return [Row(len(above), name, type(module).__name__, ", ".join(facts), sum(sizes.values())), *below], sizes
 
 
 def arrays(module: Any) -> list[str]:

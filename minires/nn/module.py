@@ -75,8 +75,9 @@ class Module:
     def _repr_html_(self) -> str:
         """What a notebook shows: the same as a tree, whose branches open and close."""
         from minires.displays import tree_html  # where there is a notebook
+        from minires.nn.tree import rows
 
-        return tree_html(description.rows(self)[0])
+        return tree_html(rows(self)[0])
 
     def named_children(self) -> Iterator[tuple[str, "Module"]]:
         """Iterate over (name, child), in the order they were assigned."""

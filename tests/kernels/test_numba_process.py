@@ -18,6 +18,7 @@ from minires import Tensor, kernels, models, ops, optim
 numba = pytest.importorskip("numba")
 from minires.kernels.numba_kernels import layout  # noqa: E402
 from minires.kernels.numba_kernels.machine import compilation, scheduling, threads  # noqa: E402
+from minires.kernels.numba_kernels.machine.processor import HAS_SIMD  # noqa: E402
 
 IMAGES = np.random.default_rng(0).standard_normal((32, 3, 32, 32)).astype(np.float32)
 LABELS = np.arange(32) % 10
@@ -561,6 +562,7 @@ def test_the_option_of_the_numba_kernels_is_restored():
         kernels.use("numba", tiles=3)
 
 
+@pytest.mark.skipif(not HAS_SIMD, reason="this processor's convolutions are NumPy's")
 @pytest.mark.parametrize("fused", [False, True])
 def test_nothing_is_copied_between_ops(fused):
     """Images come in another memory order, and are converted in forward and for the weight gradient; nothing else."""
